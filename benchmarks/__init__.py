@@ -1,1 +1,1 @@
-"""Measurements of the queue beside its peers, on one server in one run; see docs/performance.md."""
+"""Benchmarks of the queue and of comparable queues, on one server in one run; see docs/performance.md."""

@@ -1,7 +1,7 @@
-"""Browser jobs beside a loop written by hand: `uv run --group bench python -m benchmarks.browser`.
+"""Browser jobs compared with a hand-written loop: `uv run --group bench python -m benchmarks.browser`.
 
-First jobs per minute, the sides in turn within each round; then the memory of one worker with its browser over many
-jobs, read every second, and what is left of their processes.
+First jobs per minute, alternating within each round; then the memory of one worker with its browser over many jobs,
+sampled every second, and the processes that outlive the worker.
 """
 
 import argparse
@@ -31,7 +31,7 @@ MEBI: Final = 1024**2
 SAMPLE_SECONDS: Final = 1.0
 STEPS: Final = 10
 PR_SET_CHILD_SUBREAPER: Final = 36
-ENDING_SECONDS: Final = 10.0
+END_TIMEOUT_SECONDS: Final = 10.0
 
 STYLE: Final = "body{font:16px sans-serif}section{margin:8px;padding:8px;border:1px solid #999}"
 SCRIPT: Final = (
@@ -54,10 +54,10 @@ PAGES: Final = {
 
 
 def main() -> None:
-    """Run the rounds, then the long run; print both tables."""
+    """Run the rounds and the long run; print both tables."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
-    # What the worker's browser orphans comes to us instead of to init, so that it can be counted.
+    # Orphans of the worker's browser become children of this process instead of init, so that they can be counted.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with _site() as url, bench_server() as server, TemporaryDirectory(prefix="cogo-benchmark-") as folder:
         sides = _sides(url, folder)
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _sides(url: str, folder: str) -> list[Peer]:
-    """Return the programs; they are ended without a farewell, so what they write is ours to remove."""
+    """Return the programs. They are killed, so their files are written to a folder that is removed afterwards."""
     worker = replace(COGO, name="worker", program="browser", settings={})
     kinds = {"worker": "worker", "loop": "loop", "loop with a trace": "traced"}
     return [
@@ -101,7 +101,7 @@ def _speed(rounds: list[dict[str, Numbers]], names: list[str]) -> str:
 
 @dataclass(slots=True)
 class _Step:
-    """What was seen between two numbers of jobs."""
+    """The samples of one tenth of the jobs."""
 
     own: list[float] = field(default_factory=list)
     tree: list[float] = field(default_factory=list)
@@ -111,9 +111,9 @@ class _Step:
 
 
 def _long_run(server: BenchServer, side: Peer, jobs: int) -> str:
-    """Run many jobs, and say by tenths what the process and all below it took."""
+    """Run many jobs; return the memory of the process and its descendants by tenths of the jobs."""
     steps = [_Step() for _ in range(STEPS)]
-    _bury()
+    _reap_orphans()
     with server.clone(template(server, side)) as dsn:
         enqueue(side, dsn, jobs)
         with Program(side, "worker", dsn, expected=jobs) as program:
@@ -122,16 +122,16 @@ def _long_run(server: BenchServer, side: Peer, jobs: int) -> str:
             began_at = time.monotonic()
             while program.ran < jobs:
                 program.check_alive()
-                _look(program.pid, steps[min(program.ran * STEPS // jobs, STEPS - 1)])
-                program.wait_for_move(SAMPLE_SECONDS)
+                _sample(program.pid, steps[min(program.ran * STEPS // jobs, STEPS - 1)])
+                program.wait_for_progress(SAMPLE_SECONDS)
                 time.sleep(SAMPLE_SECONDS / 2)
             minutes = (time.monotonic() - began_at) / 60
-            tree = _below(program.pid)
+            tree = _descendants(program.pid)
     return "\n".join([*_steps_table(side.name, jobs, steps), _ending(tree, jobs, minutes)])
 
 
-def _look(pid: int, step: _Step) -> None:
-    below = _below(pid)
+def _sample(pid: int, step: _Step) -> None:
+    below = _descendants(pid)
     step.own.append(resident_bytes(pid) / MEBI)
     step.tree.append((tree_memory_bytes([pid]) or 0) / MEBI)
     step.processes.append(len(below))
@@ -140,8 +140,8 @@ def _look(pid: int, step: _Step) -> None:
 
 
 def _steps_table(name: str, jobs: int, steps: list[_Step]) -> list[str]:
-    head = (f"{name}: jobs", "own resident MiB", "with all below it, anonymous MiB: median (max)", "processes")
-    lines = [f"| {' | '.join(head)} | zombies below it | left to init |", f"| --- |{' ---: |' * 5}"]
+    head = (f"{name}: jobs", "resident MiB", "anonymous MiB of the process tree: median (max)", "processes")
+    lines = [f"| {' | '.join(head)} | zombie descendants | orphans |", f"| --- |{' ---: |' * 5}"]
     for number, step in enumerate(steps):
         if step.own:
             tree = f"{statistics.median(step.tree):.0f} ({max(step.tree):.0f})"
@@ -154,21 +154,21 @@ def _steps_table(name: str, jobs: int, steps: list[_Step]) -> list[str]:
 
 
 def _ending(tree: set[int], jobs: int, minutes: float) -> str:
-    """Say what is left once the program has ended without a farewell."""
-    deadline = time.monotonic() + ENDING_SECONDS
+    """Return the rate, and the number of processes left after the program was killed."""
+    deadline = time.monotonic() + END_TIMEOUT_SECONDS
     while (left := [pid for pid in tree if _exists(pid) and not _is_zombie(pid)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     return f"{jobs / minutes:,.0f} jobs/min; {len(left)} of its {len(tree)} processes outlived it."
 
 
-def _bury() -> None:
-    """Do what init does with the orphans that have ended."""
+def _reap_orphans() -> None:
+    """Reap orphans that have ended, as init does."""
     for pid in filter(_is_zombie, _children(os.getpid())):
         os.waitpid(pid, os.WNOHANG)
 
 
-def _below(pid: int) -> set[int]:
-    """Return every process below one."""
+def _descendants(pid: int) -> set[int]:
+    """Return all descendants of a process."""
     found: set[int] = set()
     waiting = [pid]
     while waiting:
@@ -182,7 +182,7 @@ def _children(pid: int) -> list[int]:
     try:
         threads = list(Path(f"/proc/{pid}/task").iterdir())
         return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended
         return []
 
 
@@ -199,7 +199,7 @@ def _exists(pid: int) -> bool:
 
 @contextmanager
 def _site() -> Iterator[str]:
-    """Serve the page and what belongs to it; yield its address."""
+    """Serve the page and its resources; yield its URL."""
     site = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     site.daemon_threads = True
     threading.Thread(target=site.serve_forever, daemon=True).start()
@@ -214,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer from the pages."""
+        """Respond with a page."""
         kind, text = PAGES.get(self.path, ("text/plain", ""))
         body = text.encode()
         self.send_response(200 if self.path in PAGES else 404)
@@ -224,15 +224,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--round-jobs", type=int, default=150, help="of each side in a round")
-    parser.add_argument("--jobs", type=int, default=1_000, help="of the long run; 0 leaves it out")
-    parser.add_argument("--loops-too", action="store_true", help="a long run of the loops as well")
+    parser.add_argument("--round-jobs", type=int, default=150, help="jobs per program and round")
+    parser.add_argument("--jobs", type=int, default=1_000, help="jobs in the long run; 0 skips it")
+    parser.add_argument("--loops-too", action="store_true", help="run the long run for the loops too")
     return parser.parse_args()
 
 

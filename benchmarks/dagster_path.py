@@ -1,7 +1,7 @@
-"""What Dagster adds to a worker: `uv run --group bench python -m benchmarks.dagster_path`.
+"""The overhead of Dagster: `uv run --group bench python -m benchmarks.dagster_path`.
 
-Jobs of 50 ms through one run of `process_jobs` beside the bare worker, in turn within each round; then the sensor
-`ready_jobs` on an empty queue and on one with a long backlog, as the daemon evaluates it.
+Jobs of 50 ms in one run of `process_jobs` and in the bare worker, alternating within each round; then the sensor
+`ready_jobs` on an empty queue and on one with a long backlog, evaluated as by the daemon.
 """
 
 import argparse
@@ -34,20 +34,20 @@ from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
 
-AT_ONCE: Final = 16
+CONCURRENCY: Final = 16
 JOB_SECONDS: Final = 0.05
 TICKS: Final = 30
 MEBI: Final = 1024**2
-PATIENCE_SECONDS: Final = 300.0
+TIMEOUT_SECONDS: Final = 300.0
 DAGSTER: Final = "dagster"
-"""The launcher makes this database beside the queue's."""
-SLOTS: Final = {"COGO_BENCHMARK_CONCURRENCY": str(AT_ONCE)}
-BARE: Final = replace(COGO, name="bare worker", settings={"concurrency": AT_ONCE}, environment=SLOTS)
+"""The launcher creates this database in addition to the queue's."""
+SLOTS: Final = {"COGO_BENCHMARK_CONCURRENCY": str(CONCURRENCY)}
+BARE: Final = replace(COGO, name="bare worker", settings={"concurrency": CONCURRENCY}, environment=SLOTS)
 RUN: Final = replace(BARE, name="process_jobs", program="dagster_run")
 
 
 def main() -> None:
-    """Run the rounds, then the ticks; print both tables."""
+    """Run the rounds and the ticks; print both tables."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     warnings.simplefilter("ignore")
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _drain(server: BenchServer, side: Peer, jobs: int) -> Numbers:
-    """Drain with one worker: from GO until every handler ran and the database shows no unfinished job."""
+    """Drain with one worker; the time is from GO until all handlers have run and the database has no unfinished job."""
     with server.clone(template(server, side)) as dsn, psycopg.connect(dsn, autocommit=True) as watcher:
         enqueue(side, dsn, jobs)
         with Program(side, "worker", dsn, expected=jobs, sleep_seconds=JOB_SECONDS) as program:
@@ -88,17 +88,17 @@ def _drain(server: BenchServer, side: Peer, jobs: int) -> Numbers:
 
 
 def _wait(program: Program, watcher: "psycopg.Connection[Any]", side: Peer, jobs: int) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while program.ran < jobs or watcher.execute(side.unfinished).fetchone() != (False,):
         program.check_alive()
         if time.monotonic() > deadline:
-            raise ProgramFailed(f"{side.name} ran {program.ran} of {jobs} jobs within {PATIENCE_SECONDS:g} s")
-        program.wait_for_move(0.02)
+            raise ProgramFailed(f"{side.name} ran {program.ran} of {jobs} jobs within {TIMEOUT_SECONDS:g} s")
+        program.wait_for_progress(0.02)
 
 
 def _ended_run(server: BenchServer, program: Program, began_at: float) -> Numbers:
-    """Wait for the end of the Dagster run; return what it left in the event log."""
-    run = program.finish(PATIENCE_SECONDS)
+    """Wait for the end of the Dagster run; return the size of its event log."""
+    run = program.finish(TIMEOUT_SECONDS)
     run_seconds = time.monotonic() - began_at
     if not run["success"]:
         raise ProgramFailed(f"The run failed: {run['error']}")
@@ -113,7 +113,7 @@ def _ended_run(server: BenchServer, program: Program, began_at: float) -> Number
 
 
 def _peak_bytes(pid: int) -> int:
-    """Return the most memory a process has had in RAM."""
+    """Return the peak resident memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
@@ -121,7 +121,7 @@ def _peak_bytes(pid: int) -> int:
 def _drains_table(rounds: list[dict[str, Numbers]], jobs: int) -> str:
     names = ("seconds", "run_seconds", "client_cpu_us", "peak_mib", "events", "lines", "event_bytes")
     head = ["seconds", "to the end of the run", "client CPU µs per job", "peak MiB", "event rows", "log lines", "bytes"]
-    lines = [f"| {jobs:,} jobs of {JOB_SECONDS * 1000:g} ms, {AT_ONCE} at once | {' | '.join(head)} |"]
+    lines = [f"| {jobs:,} jobs of {JOB_SECONDS * 1000:g} ms, {CONCURRENCY} at once | {' | '.join(head)} |"]
     lines.append(f"| --- |{' ---: |' * len(head)}")
     for side in (BARE, RUN):
         cells = [_spread([each[side.name][name] for each in rounds if name in each[side.name]]) for name in names]
@@ -142,12 +142,12 @@ def _ticks_table(server: BenchServer, backlog: int) -> str:
                 stats = _times(lambda: application.queue.stats(executor_id=""))
                 lines.append(f"| {name} | {_spread(ticks)} | {_spread(stats)} |")
             data = _tick(instance, cogo)
-    asked = [request.run_key for request in data.run_requests or []]
-    return "\n".join([*lines, f"\nWith the backlog a tick asks for {len(asked)} run: {', '.join(map(str, asked))}."])
+    requests = [request.run_key for request in data.run_requests or []]
+    return "\n".join([*lines, f"\nRuns requested by a tick with the backlog: {', '.join(map(str, requests))}."])
 
 
 def _tick(instance: dg.DagsterInstance, cogo: CogoResource) -> Any:
-    """Evaluate the sensor as its daemon's code server does: a context, the resources, the function, its answer."""
+    """Evaluate the sensor as the code server does, with context and resources."""
     with dg.build_sensor_context(instance=instance, cursor="7", resources={"cogo": cogo}) as context:
         return ready_jobs.evaluate_tick(context)
 
@@ -161,7 +161,7 @@ def _fill(dsn: str, jobs: int) -> None:
 
 
 def _times(call: Callable[[], object]) -> list[float]:
-    """Return the milliseconds of each call, after two that warm up."""
+    """Return the duration of each call in milliseconds, after two warm-up calls."""
     times = []
     for _ in range(TICKS + 2):
         began_at = time.perf_counter()
@@ -187,8 +187,8 @@ def _spread(values: list[float]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=2_000, help="of each side in a round")
-    parser.add_argument("--backlog", type=int, default=100_000, help="queued jobs beside which the sensor is timed")
+    parser.add_argument("--jobs", type=int, default=2_000, help="jobs per program and round")
+    parser.add_argument("--backlog", type=int, default=100_000, help="queued jobs while the sensor is timed")
     return parser.parse_args()
 
 

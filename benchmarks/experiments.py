@@ -1,4 +1,4 @@
-"""What is measured, one peer at a time; each returns plain numbers."""
+"""The measurements, each of one peer; they return plain numbers."""
 
 import re
 import statistics
@@ -17,9 +17,8 @@ from benchmarks.server import BenchServer
 
 Numbers = dict[str, Any]
 
-PATIENCE_SECONDS: Final = 240.0
+TIMEOUT_SECONDS: Final = 240.0
 POLL_SECONDS: Final = 0.002
-FINISHED_ROWS: Final = 1_000_000
 PICKUP_JOBS: Final = 200
 PICKUP_WARM_UP: Final = 5
 PICKUP_PAUSE_SECONDS: Final = 0.03
@@ -30,18 +29,18 @@ LIMIT_CLIENTS: Final = 10
 
 
 def template(server: BenchServer, peer: Peer) -> str:
-    """Return the name of the peer's template: its schema, and nothing in it."""
+    """Return the name of the peer's template database, which has its schema and no rows."""
     return server.template(f"empty_{peer.program.partition('.')[0]}", lambda dsn: _once(peer, "setup", dsn))
 
 
 def drain(server: BenchServer, peer: Peer, jobs: int, workers: int = 1) -> Numbers:
-    """Enqueue in bulk, which is timed, then drain with so many worker processes."""
+    """Time a bulk enqueue, then a drain with *workers* worker processes."""
     with server.clone(template(server, peer)) as dsn:
         return enqueue(peer, dsn, jobs) | drain_queued(server, peer, dsn, jobs, workers)
 
 
 def enqueue(peer: Peer, dsn: str, jobs: int) -> Numbers:
-    """Enqueue in bulk; afterwards the planner knows the table, as it does in a queue that has run for a while."""
+    """Time a bulk enqueue, and analyze the table, as autovacuum does in a queue that has run for a while."""
     seconds = _once(peer, "bulk", dsn, jobs=jobs)["seconds"]
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("analyze")
@@ -49,7 +48,7 @@ def enqueue(peer: Peer, dsn: str, jobs: int) -> Numbers:
 
 
 def drain_queued(server: BenchServer, peer: Peer, dsn: str, jobs: int, workers: int = 1) -> Numbers:
-    """Drain what is queued: from GO until every handler ran and the database shows no unfinished job."""
+    """Time a drain from GO until all handlers have run and the database has no unfinished job."""
     with ExitStack() as stack:
         watcher = stack.enter_context(psycopg.connect(dsn, autocommit=True))
         expected = jobs if workers == 1 else None
@@ -72,25 +71,25 @@ def drain_queued(server: BenchServer, peer: Peer, dsn: str, jobs: int, workers: 
 
 
 def _wait_until_done(programs: Sequence[Program], watcher: "psycopg.Connection[Any]", peer: Peer, jobs: int) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while (ran := sum(program.ran for program in programs)) < jobs:
         _check_time(deadline, f"{peer.name} ran {ran} of {jobs} jobs")
         for program in programs:
             program.check_alive()
-        programs[0].wait_for_move(0.01 if len(programs) > 1 else 0.5)
+        programs[0].wait_for_progress(0.01 if len(programs) > 1 else 0.5)
     while watcher.execute(peer.unfinished).fetchone() != (False,):
         _check_time(deadline, f"{peer.name} ran all jobs, and some are not finished")
         time.sleep(POLL_SECONDS)
 
 
 def single(server: BenchServer, peer: Peer, calls: int = SINGLE_CALLS) -> Numbers:
-    """Enqueue one by one, beside an idle worker and beside one that has more to do than it can."""
+    """Time single enqueues, with an idle worker and with a busy one."""
     calls = min(calls, peer.jobs or calls)
     numbers = {}
     with server.clone(template(server, peer)) as dsn, _working(peer, dsn):
         numbers["idle_per_second"] = calls / _once(peer, "single", dsn, jobs=calls)["seconds"]
     with server.clone(template(server, peer)) as dsn:
-        # Enough to keep every slot of the worker busy to the end.
+        # Enough to keep every slot of the worker busy until the end.
         enqueue(peer, dsn, 20_000 if peer.jobs is None else peer.jobs)
         with _working(peer, dsn, sleep_seconds=BUSY_JOB_SECONDS):
             numbers["busy_per_second"] = calls / _once(peer, "single", dsn, jobs=calls)["seconds"]
@@ -98,7 +97,7 @@ def single(server: BenchServer, peer: Peer, calls: int = SINGLE_CALLS) -> Number
 
 
 def pickup(server: BenchServer, peer: Peer) -> Numbers:
-    """Enqueue one by one for an idle worker; from the commit, and from the call, to the start."""
+    """Time the start of jobs that are enqueued singly for an idle worker, from the commit and from the call."""
     with server.clone(template(server, peer)) as dsn:
         with _working(peer, dsn, note_starts=True) as worker:
             jobs = PICKUP_WARM_UP + PICKUP_JOBS
@@ -115,7 +114,7 @@ def pickup(server: BenchServer, peer: Peer) -> Numbers:
 
 
 def history(server: BenchServer, peer: Peer, fill: str, jobs: int, *, empty_first: bool) -> Numbers:
-    """Drain an empty queue and one with a million finished rows, one after the other, in either order."""
+    """Compare draining an empty queue and one with a million finished rows, in either order."""
     templates = {"empty": template(server, peer)}
     templates["stored"] = server.template(f"full_{peer.program}", lambda dsn: _fill(dsn, fill), of=templates["empty"])
     drains = {}
@@ -129,7 +128,7 @@ def history(server: BenchServer, peer: Peer, fill: str, jobs: int, *, empty_firs
 
 
 def held_snapshot(server: BenchServer, peer: Peer, jobs: int) -> Numbers:
-    """Drain three times while a transaction somewhere keeps vacuum from removing anything."""
+    """Drain three times while an open transaction prevents vacuum from removing rows."""
     with server.clone(template(server, peer)) as dsn, psycopg.connect(dsn) as holder:
         holder.execute("set transaction isolation level repeatable read")
         holder.execute("select txid_current()")
@@ -138,7 +137,7 @@ def held_snapshot(server: BenchServer, peer: Peer, jobs: int) -> Numbers:
 
 
 def limit(server: BenchServer, jobs: int) -> Numbers:
-    """Claim and complete 50 at a time with pgbench on a sketch of a table: the most such a design can do here."""
+    """Claim and complete 50 at a time with pgbench on a minimal table: the upper limit of such a design."""
     transactions = max(jobs // (LIMIT_BATCH * LIMIT_CLIENTS), 1)
     jobs = transactions * LIMIT_BATCH * LIMIT_CLIENTS
     sketch = server.template("limit", lambda dsn: _fill(dsn, (SOURCES / "limit.sql").read_text()))
@@ -153,7 +152,7 @@ def limit(server: BenchServer, jobs: int) -> Numbers:
         command += ["-t", transactions, "-f", SOURCES / "limit.pgbench", dsn]
         meter.start()
         done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+            list(map(str, command)), capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
         )
         meter.stop()
         rate = re.search(r"tps = ([\d.]+)", done.stdout)
@@ -161,18 +160,18 @@ def limit(server: BenchServer, jobs: int) -> Numbers:
         if rate is None or left != (0,):
             raise ProgramFailed(f"pgbench left {left} of {jobs} jobs: {done.stderr[-1000:]}")
         cost = meter.cost(jobs).to_json()
-        del cost["client_cpu_us"]  # pgbench's own is not measured
+        del cost["client_cpu_us"]  # pgbench's CPU time is not measured
         return {"jobs_per_second": float(rate[1]) * LIMIT_BATCH, "duplicates": 0} | cost
 
 
 def _once(peer: Peer, mode: str, dsn: str, **options: Any) -> Numbers:
     with Program(peer, mode, dsn, **options) as program:
-        return program.finish(PATIENCE_SECONDS)
+        return program.finish(TIMEOUT_SECONDS)
 
 
 @contextmanager
 def _working(peer: Peer, dsn: str, **options: Any) -> Iterator[Program]:
-    """Run one worker for a while; it has had a second to get idle, or busy."""
+    """Run one worker, which gets a second to become idle or busy."""
     with Program(peer, "worker", dsn, **options) as program:
         program.wait_until_ready()
         program.go()
@@ -187,6 +186,6 @@ def _fill(dsn: str, script: str) -> None:
         connection.execute("vacuum (analyze)")
 
 
-def _check_time(deadline: float, sentence: str) -> None:
+def _check_time(deadline: float, message: str) -> None:
     if time.monotonic() > deadline:
-        raise ProgramFailed(f"{sentence} within {PATIENCE_SECONDS:g} s")
+        raise ProgramFailed(f"{message} within {TIMEOUT_SECONDS:g} s")

@@ -1,11 +1,11 @@
-"""A day's numbers over a million attempts, beside the plain aggregate, in one run.
+"""The gate's numbers of a day with a million attempts, compared with plain aggregates, in one run.
 
     uv run python -m benchmarks.gate [--attempts 1000000] [--rounds 5]
 
-Two plain aggregates, as somebody would type them. The whole one returns the same numbers of the jobs: by type, day and
-outcome, forced ones apart, attempts and retries, two quantiles, the five most frequent causes. The short one returns
-counts, two quantiles and the five most frequent messages only. Beside the times stands the most memory the server's
-process took for a tenth of the rows and for all of them, and what this process took.
+There are two plain aggregates. The whole one returns the same numbers of jobs: by type, day and outcome, forced ones
+separately, attempts and retries, two quantiles, the five most frequent causes. The short one returns only counts, two
+quantiles and the five most frequent messages. The peak memory of the server process is measured for a tenth of the rows
+and for all of them, and that of this process.
 """
 
 import argparse
@@ -85,7 +85,7 @@ group by 1 order by 3 desc limit 5""",
 
 
 def main() -> None:
-    """Fill, measure, print."""
+    """Fill the databases, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attempts", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -100,13 +100,13 @@ def main() -> None:
                 if attempts == options.attempts:
                     _compare(dsn, options.rounds)
         for attempts, kib in memory.items():
-            print(f"{attempts:>9,} attempts: the server's process took {kib / 1024:,.0f} MiB at most")
+            print(f"{attempts:>9,} attempts: peak memory of the server process {kib / 1024:,.0f} MiB")
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"This process took {used:,.0f} MiB at most.")
+    print(f"Peak memory of this process: {used:,.0f} MiB.")
 
 
 def fill(dsn: str, attempts: int) -> None:
-    """Put finished attempts of that one day into an empty database, a twentieth of them superseded, and analyze it."""
+    """Fill an empty database with finished attempts of one day, 5 % of them superseded, and analyze it."""
     superseded = attempts // 20
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(_JOBS, {"jobs": attempts - superseded, "day": f"{DAY} 00:00+00"})
@@ -120,19 +120,19 @@ def _compare(dsn: str, rounds: int) -> None:
     daily = {"kind": "daily", "window_start": f"{DAY}T00:00:00Z"}
     with psycopg.connect(dsn, autocommit=True) as connection:
 
-        def asked(*statements: str) -> None:
+        def run_statements(*statements: str) -> None:
             for statement in statements:
-                written = statement.replace("a.IN_DAY", _IN_DAY.replace("fin", "a.fin")).replace("IN_DAY", _IN_DAY)
-                connection.execute(written.replace("%(day)s", f"'{DAY} 00:00+00'").encode()).fetchall()
+                text = statement.replace("a.IN_DAY", _IN_DAY.replace("fin", "a.fin")).replace("IN_DAY", _IN_DAY)
+                connection.execute(text.replace("%(day)s", f"'{DAY} 00:00+00'").encode()).fetchall()
 
         calls = {
-            "short aggregate": lambda: asked(_SHORT),
-            "whole aggregate": lambda: asked(*_WHOLE),
+            "short aggregate": lambda: run_statements(_SHORT),
+            "whole aggregate": lambda: run_statements(*_WHOLE),
             "gate_summary": lambda: transport.call("gate_summary", window),
             "store_gate_snapshot": lambda: transport.call("store_gate_snapshot", daily),
         }
         taken: dict[str, list[float]] = {name: [] for name in calls}
-        for _ in range(rounds + 1):  # the first warms the cache and is left out
+        for _ in range(rounds + 1):  # the first round warms the cache and is not counted
             for name, call in calls.items():
                 taken[name].append(_timed(call))
     transport.close()
@@ -159,7 +159,7 @@ def _seconds(taken: list[float]) -> str:
 
 
 def _memory(dsn: str) -> int:
-    """Return the highest resident memory of a fresh server process that computes the day, without shared pages."""
+    """Return the anonymous memory of a new server process after it has computed the day, in KiB."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         pid = connection.info.backend_pid
         before = _anonymous(pid)

@@ -1,4 +1,4 @@
-"""What something costs: commits, WAL, processor time of the server and of its clients."""
+"""Measures costs: commits, WAL, CPU time of the server and of its clients."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ _FLUSH_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one job cost."""
+    """The cost of one job."""
 
     commits: float
     wal_bytes: float
@@ -24,16 +24,16 @@ class Cost:
     client_cpu_us: float
 
     def to_json(self) -> dict[str, float]:
-        """Return plain numbers, rounded to what the measurement is worth."""
+        """Return plain numbers, rounded to four decimals."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
 class Meter:
-    """Reads the meters before and after.
+    """Reads counters before and after a measurement.
 
     Args:
-        watcher: A connection to the database in question; its own commits count, and they are few.
-        postmaster: The server's process.
+        watcher: A connection to the measured database; its own few commits are counted too.
+        postmaster: The pid of the server.
     """
 
     def __init__(self, watcher: "psycopg.Connection[Any]", postmaster: int, clients: Iterable[int]) -> None:
@@ -42,20 +42,20 @@ class Meter:
         self._clients = tuple(clients)
 
     def start(self) -> None:
-        """Read all meters."""
+        """Read all counters."""
         self._commits = self._read_commits()
         self._wal, self._server, self._client = self._read()
 
     def stop(self) -> None:
-        """Read all meters but that of commits, while the clients are still there."""
+        """Read all counters except commits, while the clients are running."""
         wal, server, client = self._read()
         self._used = (wal - self._wal, server - self._server, client - self._client)
 
     def cost(self, jobs: int) -> Cost:
-        """Return what each of so many jobs cost; backends report commits as they end, so the clients are gone."""
+        """Return the cost per job. Call it after the clients have ended: backends report commits at their end."""
         others = (
             "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
-            " and backend_type = 'client backend' and state <> 'idle in transaction'"  # that one holds a snapshot
+            " and backend_type = 'client backend' and state <> 'idle in transaction'"  # the holder of a snapshot
         )
         deadline = time.monotonic() + _FLUSH_SECONDS
         while self._watcher.execute(others).fetchone() != (0,) and time.monotonic() < deadline:
@@ -78,22 +78,22 @@ class Meter:
 
 
 def server_cpu_seconds(postmaster: int) -> float:
-    """Return the processor time of the server's processes, those that have ended included."""
+    """Return the CPU time of the server's processes, including those that have ended."""
     alive = 0
     for pid in (postmaster, *_children(postmaster)):
-        with contextlib.suppress(OSError):  # it ended meanwhile; whom it was is told by its parent
+        with contextlib.suppress(OSError):  # it has ended, and is included in its parent's time
             alive += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
     ended = sum(map(int, _stat(postmaster)[13:15]))
     return alive / 1e9 + ended / _TICKS_PER_SECOND
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process with all its threads."""
+    """Return the CPU time of a process with all its threads."""
     return sum(map(int, _stat(pid)[11:13])) / _TICKS_PER_SECOND
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory of a process that is in RAM."""
+    """Return the resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -102,5 +102,5 @@ def _children(pid: int) -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the third on: the second is a name that may hold spaces."""
+    """Return the fields of /proc/PID/stat from the third on; the second is a name that may contain spaces."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,7 +1,7 @@
-"""What a job costs the worker over REST beside a connection: `uv run --group bench python -m benchmarks.over_rest`.
+"""The worker's cost per job over REST and over a connection: `uv run --group bench python -m benchmarks.over_rest`.
 
-The project is the tests' stand-in, in a process of its own: what the worker spends and how many calls it makes are what
-they would be before a real one; how long it takes, and what the server spends, are not.
+The Supabase project is the fake of the tests, in a separate process: the worker's CPU time and number of calls are
+realistic; elapsed time and the server's CPU time are not.
 """
 
 import argparse
@@ -42,30 +42,30 @@ class Counted:
         self.calls = 0
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
-        """Count, then call."""
+        """Count and pass on the call."""
         self.calls += 1
         return self._transport.call(function, arguments)
 
     def close(self) -> None:
-        """Close the transport behind."""
+        """Close the wrapped transport."""
         self._transport.close()
 
 
 def main() -> None:
-    """Drain the same queue over both, with each number of slots, in turns."""
+    """Drain a queue over both transports with each number of slots, alternating."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
+    options = parser.parse_args()
     print(f"Load {os.getloadavg()[0]:.1f}.")
     with bench_server() as server:
         server.template("migrated", migrate)
-        for round_number in range(given.rounds):
+        for round_number in range(options.rounds):
             for slots in SLOTS:
                 with server.clone("migrated") as dsn:
-                    _report(round_number, "postgres", slots, given.jobs, PostgresTransport(dsn))
+                    _report(round_number, "postgres", slots, options.jobs, PostgresTransport(dsn))
                 with server.clone("migrated") as dsn, _project(dsn) as url:
-                    _report(round_number, "rest", slots, given.jobs, SupabaseTransport(Project(url, SECRET_KEY)))
+                    _report(round_number, "rest", slots, options.jobs, SupabaseTransport(Project(url, SECRET_KEY)))
 
 
 def _report(round_number: int, name: str, slots: int, jobs: int, transport: Transport) -> None:

@@ -1,4 +1,4 @@
-"""A peer's program as a process of its own: started, told to go, listened to, ended."""
+"""Runs a peer's program in a separate process and communicates with it."""
 
 import json
 import os
@@ -12,21 +12,21 @@ from typing import Any, Final, Self
 from benchmarks.peers import Peer
 from cogo_dagster.settings import PROJECT_ROOT
 
-READY_SECONDS: Final = 180.0
-END_SECONDS: Final = 15.0
+READY_TIMEOUT_SECONDS: Final = 180.0
+END_TIMEOUT_SECONDS: Final = 15.0
 
 
 class ProgramFailed(Exception):
-    """A peer's program did not do what it should; the message holds the end of what it complained of."""
+    """A peer's program failed; the message contains the end of its standard error."""
 
 
 class Program:
-    """One running program; see peers/program.py for what is said on the wire.
+    """One running program; see peers/program.py for the protocol.
 
     Attributes:
-        ran: Jobs it has run so far.
-        started: By job number, the monotonic nanoseconds at which it began; known after `end`.
-        result: What a program that ends by itself has measured.
+        ran: The number of jobs it has run so far.
+        started: The start of each job in monotonic nanoseconds, by job number; known after `end`.
+        result: The measurement of a program that ends by itself.
     """
 
     def __init__(self, peer: Peer, mode: str, dsn: str, **options: Any) -> None:
@@ -37,12 +37,12 @@ class Program:
         self.result: dict[str, Any] | None = None
         self._ready = threading.Event()
         self._moved = threading.Condition()
-        self._complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [*command, mode, json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._stderr,
             text=True,
             cwd=folder or PROJECT_ROOT,
             env={**os.environ, **peer.environment, "BENCHMARK_DSN": dsn},
@@ -52,47 +52,47 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process id."""
         return self._process.pid
 
     def wait_until_ready(self) -> None:
-        """Wait until it is connected."""
-        deadline = time.monotonic() + READY_SECONDS
+        """Wait until the program is connected."""
+        deadline = time.monotonic() + READY_TIMEOUT_SECONDS
         while not self._ready.wait(0.05):
             self.check_alive()
             if time.monotonic() > deadline:
-                raise self._failure("did not get ready")
+                raise self._failure("did not become ready")
 
     def go(self) -> None:
-        """Let it work."""
+        """Make the program start its work."""
         assert self._process.stdin is not None
         self._process.stdin.write("GO\n")
         self._process.stdin.flush()
 
     def check_alive(self) -> None:
-        """Complain if it has ended."""
+        """Raise ProgramFailed if the program has ended."""
         if self._process.poll() is not None:
             raise self._failure("ended")
 
-    def wait_for_move(self, seconds: float) -> None:
-        """Wait until it has run more jobs, or the time is up."""
+    def wait_for_progress(self, seconds: float) -> None:
+        """Wait until the program has run more jobs, at most *seconds*."""
         with self._moved:
             self._moved.wait(seconds)
 
     def end(self) -> None:
-        """Ask it to end, and make it."""
+        """End the program gracefully, or kill it."""
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
         try:
-            self._process.wait(END_SECONDS)
+            self._process.wait(END_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(END_SECONDS)
-        self._reader.join(END_SECONDS)
+            self._process.wait(END_TIMEOUT_SECONDS)
+        self._reader.join(END_TIMEOUT_SECONDS)
 
     def finish(self, seconds: float) -> dict[str, Any]:
-        """Wait for a program that ends by itself, and return what it measured."""
+        """Wait for a program that ends by itself, and return its measurement."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         self.end()
@@ -105,7 +105,7 @@ class Program:
 
     def __exit__(self, *_: object) -> None:
         self.end()
-        self._complaints.close()
+        self._stderr.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -123,8 +123,8 @@ class Program:
                 case "RESULT":
                     self.result = json.loads(rest)
                 case _:
-                    pass  # some libraries greet
+                    pass  # output of libraries
 
     def _failure(self, wrong: str) -> ProgramFailed:
-        self._complaints.seek(0)
-        return ProgramFailed(f"{self._name} {wrong}: {self._complaints.read()[-2000:]}")
+        self._stderr.seek(0)
+        return ProgramFailed(f"{self._name} {wrong}: {self._stderr.read()[-2000:]}")

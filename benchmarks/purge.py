@@ -1,7 +1,7 @@
-"""What claims feel of a purge beside them: `uv run python -m benchmarks.purge [--finished 300000] [--rounds 5]`.
+"""The effect of a purge on claims: `uv run python -m benchmarks.purge [--finished 300000] [--rounds 5]`.
 
-One session claims and completes 20 jobs at a time, as fast as it can, on a database with that many finished jobs. It
-does so alone, and then while another process purges them all; in turns, each time on a fresh database.
+One session claims and completes 20 jobs at a time, as fast as possible, on a database with that many finished jobs:
+first alone, then while another process purges them. Each round uses a new database.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import psycopg
 from benchmarks.gate import fill
 from benchmarks.server import bench_server
 from cogo_dagster.queue.bulk import Operation, perform
-from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
+from cogo_dagster.queue.client import ClaimRequest, Queue, WorkerIdentity
 from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import NewJob, Outcome, Settlement
 from cogo_dagster.queue.transports.postgres import PostgresTransport
@@ -28,22 +28,22 @@ ALONE_SECONDS: Final = 5.0
 
 
 def main() -> None:
-    """Fill, claim alone, claim beside a purge; print what each claim took."""
+    """Fill a database, claim alone and during a purge, and print the duration of a claim."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--finished", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    print(f"Load {os.getloadavg()[0]:.1f}; milliseconds a claim of {BATCH} jobs, p50 and p95.")
+    options = parser.parse_args()
+    print(f"Load {os.getloadavg()[0]:.1f}; milliseconds per claim of {BATCH} jobs, p50 and p95.")
     ratios = []
     with bench_server() as server:
         server.template("purge", migrate)
-        for number in range(given.rounds):
+        for number in range(options.rounds):
             with server.clone("purge") as dsn:
-                fill(dsn, given.finished)
+                fill(dsn, options.finished)
                 ratios.append(_round(number + 1, dsn))
     for name, of in (("p50", 0), ("p95", 1)):
         values = [ratio[of] for ratio in ratios]
-        print(f"{name} beside a purge: {statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f}) of alone")
+        print(f"{name} during a purge / alone: {statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})")
 
 
 def _round(number: int, dsn: str) -> tuple[float, float]:
@@ -52,27 +52,27 @@ def _round(number: int, dsn: str) -> tuple[float, float]:
     purging = multiprocessing.get_context("spawn").Process(target=_purge, args=(dsn,))
     purging.start()
     began = time.monotonic()
-    beside = _claims(dsn, purging.is_alive)
+    during = _claims(dsn, purging.is_alive)
     took = time.monotonic() - began
     assert purging.exitcode == 0
     with psycopg.connect(dsn) as connection:
         row = connection.execute("select count(*) from public.operations_log").fetchone()
     assert row is not None
     print(
-        f"{number}: alone {alone[0]:.2f} {alone[1]:.2f}, beside {beside[0]:.2f} {beside[1]:.2f}; "
+        f"{number}: alone {alone[0]:.2f} {alone[1]:.2f}, during a purge {during[0]:.2f} {during[1]:.2f}; "
         f"the purge took {took:.1f} s, {row[0]} rows in the log"
     )
-    return beside[0] / alone[0], beside[1] / alone[1]
+    return during[0] / alone[0], during[1] / alone[1]
 
 
-def _claims(dsn: str, going_on: Callable[[], bool]) -> tuple[float, float]:
-    """Return the median and the 95th percentile, in ms."""
+def _claims(dsn: str, should_continue: Callable[[], bool]) -> tuple[float, float]:
+    """Return the median and the 95th percentile of a claim, in milliseconds."""
     transport = PostgresTransport(dsn)
     queue, worker, taken = Queue(transport), WorkerIdentity("claimer", uuid4()), []
-    while going_on():
+    while should_continue():
         queue.enqueue([NewJob("browser") for _ in range(BATCH)])
         began = time.perf_counter()
-        jobs = queue.claim(uuid4(), [Ask("browser", BATCH)], worker, lease_seconds=60, max_jobs=BATCH)
+        jobs = queue.claim(uuid4(), [ClaimRequest("browser", BATCH)], worker, lease_seconds=60, max_jobs=BATCH)
         taken.append((time.perf_counter() - began) * 1000)
         queue.settle([Settlement(job, Outcome.SUCCEEDED) for job in jobs])
     transport.close()

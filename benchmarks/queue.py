@@ -1,7 +1,8 @@
-"""Measure the queue beside its peers: `uv run --group bench python -m benchmarks.queue --rounds 3`.
+"""Compares the queue with its peers: `uv run --group bench python -m benchmarks.queue --rounds 3`.
 
-Everything runs on one server of the benchmark's own, the peers in turn within each round, so that what the machine
-does beside it falls on all alike. Trust the costs of a job first, then the ratios within a round, then jobs per second.
+Everything runs on one server started for the benchmark. The peers alternate within each round, so that other load on
+the machine affects all of them. The costs per job are the most reliable numbers, then the ratios within a round, then
+jobs per second.
 """
 
 import argparse
@@ -33,9 +34,9 @@ EXPERIMENTS: Final = ("drain", "drain2", "single", "pickup", "history", "snapsho
 
 
 def main() -> None:
-    """Run the rounds, print the tables, write the file."""
+    """Run the rounds, print the tables, and write the results."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that the server goes with us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that the server is stopped too
     missing: dict[str, str] = {}
     versions: dict[str, dict[str, str]] = {}
     for peer in PEERS:
@@ -60,7 +61,7 @@ def main() -> None:
 def _round(
     server: BenchServer, peers: list[Peer], jobs: int, only: list[str], number: int
 ) -> dict[str, dict[str, Any]]:
-    """Measure everything once; every other round goes through the peers backwards."""
+    """Measure everything once; every other round reverses the order of the peers."""
     result: dict[str, dict[str, Any]] = {name: {} for name in only}
     result["load"] = {"before": os.getloadavg()[0]}
     peers = peers if number % 2 == 0 else peers[::-1]
@@ -89,7 +90,7 @@ def _round(
 def _try(
     result: dict[str, dict[str, Any]], what: str, who: str, only: list[str], measure: Callable[[], dict[str, Any]]
 ) -> None:
-    """Measure one thing; a failure is a result too."""
+    """Run one measurement; a failure is recorded as its result."""
     if what not in only:
         return
     began_at = time.monotonic()
@@ -97,17 +98,17 @@ def _try(
         result[what][who] = measure()
     except (ProgramFailed, subprocess.TimeoutExpired) as failure:
         result[what][who] = {"failed": str(failure)}
-    words = report.line(result[what][who])
-    print(f"  {what:9} {who:16} {time.monotonic() - began_at:5.1f} s  {words}", flush=True)
+    summary = report.line(result[what][who])
+    print(f"  {what:9} {who:16} {time.monotonic() - began_at:5.1f} s  {summary}", flush=True)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=20_000, help="a drain's (default 20000; slow peers take 2000)")
+    parser.add_argument("--jobs", type=int, default=20_000, help="jobs per drain (default 20000; 2000 for slow peers)")
     parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
-    parser.add_argument("--peers", nargs="+", choices=[peer.name for peer in PEERS], help="only these")
-    parser.add_argument("--dry", action="store_true", help="write no file")
+    parser.add_argument("--peers", nargs="+", choices=[peer.name for peer in PEERS], help="measure only these")
+    parser.add_argument("--dry", action="store_true", help="do not write the results")
     return parser.parse_args()
 
 

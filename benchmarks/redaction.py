@@ -1,7 +1,7 @@
-"""How long redaction takes as text grows that was made to be slow: `uv run python -m benchmarks.redaction`.
+"""The scaling of redaction on worst-case texts: `uv run python -m benchmarks.redaction`.
 
-Each text is measured at 1.25, 2.5, 5 and 10 million characters. The run fails where twice the text takes more than 2.2
-times as long, or one slice more than 200 ms.
+Each text is measured with 1.25, 2.5, 5 and 10 million characters. The benchmark fails if twice the text takes more than
+2.2 times as long, or a slice takes more than 200 ms.
 """
 
 import argparse
@@ -14,8 +14,8 @@ from typing import Final
 
 from cogo_dagster.redaction import Redactor
 
-MOST_RATIO: Final = 2.2
-MOST_SLICE_SECONDS: Final = 0.2
+MAX_RATIO: Final = 2.2
+MAX_SLICE_SECONDS: Final = 0.2
 SIZES: Final = (1_250_000, 2_500_000, 5_000_000, 10_000_000)
 SECRETS: Final = tuple(f"{number:04d}-secret-value-{number:04d}" for number in range(20))
 UNITS: Final = {
@@ -46,7 +46,7 @@ UNITS: Final = {
 
 
 def measured(redactor: Redactor, text: str) -> tuple[float, float]:
-    """Return the processor seconds of the whole text and of its slowest slice."""
+    """Return the CPU time of the whole text and of its slowest slice, in seconds."""
     slowest = 0.0
     began = last = time.thread_time()
     for _ in redactor.slices(text):
@@ -56,9 +56,9 @@ def measured(redactor: Redactor, text: str) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Measure, print a table, and return 1 where a bound is passed."""
+    """Measure, print a table, and return 1 if a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=UNITS, help="measure one text")
+    parser.add_argument("--only", choices=UNITS, help="measure only this text")
     only = parser.parse_args().only
     redactor = Redactor(SECRETS)
     failed = 0
@@ -66,11 +66,11 @@ def main() -> int:
     for name, unit in UNITS.items():
         if only not in (None, name):
             continue
-        # The least of two: another process on the machine makes any run slower, and none faster.
+        # The minimum of two: other load makes a run slower, never faster.
         runs = [min(measured(redactor, unit * (size // len(unit))) for _ in range(2)) for size in SIZES]
         ratios = [later[0] / earlier[0] for earlier, later in pairwise(runs)]
         slowest = max(slice_seconds for _, slice_seconds in runs)
-        bad = max(ratios) > MOST_RATIO or slowest > MOST_SLICE_SECONDS
+        bad = max(ratios) > MAX_RATIO or slowest > MAX_SLICE_SECONDS
         failed += bad
         shown = " ".join(f"{ratio:.2f}" for ratio in ratios)
         total, mark = runs[-1][0], "  <--" if bad else ""

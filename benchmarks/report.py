@@ -1,4 +1,4 @@
-"""The numbers as tables for people and as a file for later."""
+"""Formats results as Markdown tables, and stores them as JSON."""
 
 import json
 import os
@@ -19,7 +19,7 @@ Row = Sequence[str]
 
 
 def machine() -> About:
-    """Return what the numbers were measured on."""
+    """Return a description of the machine."""
     cpus = Path("/proc/cpuinfo").read_text()
     model = next((line.partition(":")[2].strip() for line in cpus.splitlines() if line.startswith("model name")), "?")
     memory = int(Path("/proc/meminfo").read_text().split()[1]) // 1024**2
@@ -31,7 +31,7 @@ def machine() -> About:
 
 
 def write(about: About) -> Path:
-    """Store everything beside this module; the name says the day and the minute."""
+    """Write the results to the folder `results`; the file name has date and time."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M}.json"
     path.write_text(json.dumps(about, indent=1) + "\n")
@@ -39,7 +39,7 @@ def write(about: About) -> Path:
 
 
 def line(numbers: dict[str, Any]) -> str:
-    """Return one measurement in a line."""
+    """Return one measurement on one line."""
     if "failed" in numbers:
         return f"failed: {numbers['failed']}"
     return " ".join(f"{k}={_number(v)}" for k, v in numbers.items() if isinstance(v, int | float))
@@ -76,7 +76,7 @@ def _costs(rounds: list[About]) -> str:
 
 
 def _ratios(rounds: list[About]) -> str:
-    """Ours over the limit and over the fastest peer, each within its round."""
+    """Return the ratios of cogo to the limit and to the fastest peer, within each round."""
     over_limit, over_best = [], []
     for found in (r.get("drain", {}) for r in rounds):
         rate = {who: n["jobs_per_second"] for who, n in found.items() if "jobs_per_second" in n}
@@ -133,7 +133,7 @@ def _histories(rounds: list[About]) -> str:
 
 
 def _of(rounds: list[About], what: str) -> dict[str, list[About]]:
-    """Return, by peer, what each round measured."""
+    """Return the numbers of each round, by peer."""
     found: dict[str, list[About]] = {}
     for each in rounds:
         for who, numbers in each.get(what, {}).items():
@@ -164,7 +164,7 @@ def _number(value: float) -> str:
 
 
 def _sorted(rows: list[list[str]]) -> list[list[str]]:
-    """Ours first, the limit next, the others by name."""
+    """Sort by name, with cogo first and the limit second."""
     return sorted(rows, key=lambda row: (not row[0].startswith(OURS), row[0] != LIMIT, row[0]))
 
 

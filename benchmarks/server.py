@@ -1,4 +1,4 @@
-"""The server of a run: started for it, with its own databases, gone afterwards."""
+"""The PostgreSQL server of a benchmark, which is started for it and removed afterwards."""
 
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.embedded import server as embedded
 
 SETTINGS: Final = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
-"""Beside them, everything is as it is by default: every commit waits for the disk."""
+"""All other settings are the defaults: every commit waits for the disk."""
 
 SHOWN: Final = (
     "server_version",
@@ -34,11 +34,11 @@ DEBIAN_BINARIES: Final = Path("/usr/lib/postgresql/15/bin")
 
 
 class BenchServer:
-    """A running server that hands out copies of databases.
+    """A running server that provides copies of template databases.
 
     Attributes:
-        admin: A connection in autocommit to the database `postgres`.
-        binaries: Where pgbench is, if anywhere.
+        admin: An autocommit connection to the database `postgres`.
+        binaries: The folder of pgbench, if it is installed.
     """
 
     def __init__(self, server: EmbeddedServer, admin: "psycopg.Connection[Any]", binaries: Path) -> None:
@@ -49,13 +49,13 @@ class BenchServer:
 
     @property
     def pid(self) -> int:
-        """The postmaster's."""
+        """The pid of the postmaster."""
         pid = self._server.status().pid
         assert pid is not None
         return pid
 
     def settings(self) -> dict[str, str]:
-        """Return the settings that a reader will ask for."""
+        """Return the settings for the report."""
         rows = self.admin.execute("select name, current_setting(name) from unnest(%s::text[]) name", [list(SHOWN)])
         return dict(rows.fetchall())
 
@@ -64,7 +64,7 @@ class BenchServer:
         return self._server.dsn(database)
 
     def template(self, name: str, build: Callable[[str], object], *, of: str = "template1") -> str:
-        """Make a database to copy, once a run; `build` leaves no connection open."""
+        """Create a template database, once per run; `build` must close its connections."""
         if name not in self._templates:
             self._run("create database {} template {} strategy file_copy", name, of)
             build(self.dsn(name))
@@ -73,7 +73,7 @@ class BenchServer:
 
     @contextmanager
     def clone(self, template: str) -> Iterator[str]:
-        """Lend the URL of a fresh copy; the server has just written a checkpoint."""
+        """Yield the URL of a new copy, after a checkpoint."""
         name = f"run_{uuid4().hex[:12]}"
         self._run("create database {} template {} strategy file_copy", name, template)
         self.admin.execute("checkpoint")
@@ -88,15 +88,15 @@ class BenchServer:
 
 @contextmanager
 def bench_server(**settings: str) -> Iterator[BenchServer]:
-    """Start a server of our own, Debian's PostgreSQL 15 where there is one, and remove it afterwards.
+    """Start a server (Debian's PostgreSQL 15 if it is installed), and remove it afterwards.
 
     Args:
-        settings: Server settings beside the usual ones of a run.
+        settings: Additional server settings.
     """
     binaries = DEBIAN_BINARIES if (DEBIAN_BINARIES / "postgres").exists() else None
     home = Path(tempfile.mkdtemp(prefix="cogo-benchmark-"))
     home.chmod(0o711)
-    # Of this process only; the launcher has no settings of its users' own.
+    # Changed for this process only: the launcher takes no settings.
     usual = dict(embedded.SETTINGS)
     embedded.SETTINGS.update(SETTINGS | settings)
     server = EmbeddedServer(home, binaries=binaries, durable=True)

@@ -1,7 +1,7 @@
-"""What a worker does in the long run: `uv run --group bench python -m benchmarks.worker_memory`.
+"""Memory and deadlocks over many jobs: `uv run --group bench python -m benchmarks.worker_memory`.
 
-First the memory of one worker before and after many jobs; then eight workers that drain one queue together, on a
-server that looks for deadlocks after 50 ms, and must not find any.
+First the memory of one worker before and after many jobs; then eight workers drain one queue on a server that checks
+for deadlocks after 50 ms. There must be none.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from benchmarks.server import BenchServer, bench_server
 WORKERS: Final = 8
 WARM_UP_JOBS: Final = 5_000
 MEBI: Final = 1024**2
-PATIENCE_SECONDS: Final = 600.0
+TIMEOUT_SECONDS: Final = 600.0
 
 
 def main() -> None:
-    """Measure both, and fail at the first deadlock."""
+    """Run both measurements; exit with 1 if there was a deadlock."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=100_000)
     jobs = parser.parse_args().jobs
@@ -72,7 +72,7 @@ def _deadlocks(server: BenchServer, jobs: int) -> int:
         for worker in workers:
             worker.end()
         with psycopg.connect(dsn, autocommit=True) as watcher:
-            time.sleep(1)  # the last backends report as they end
+            time.sleep(1)  # backends report their statistics when they end
             found = watcher.execute(
                 "select deadlocks from pg_stat_database where datname = current_database()"
             ).fetchone()
@@ -83,12 +83,12 @@ def _deadlocks(server: BenchServer, jobs: int) -> int:
 
 
 def _wait(workers: list[Program], jobs: int) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while (ran := sum(worker.ran for worker in workers)) < jobs:
         for worker in workers:
             worker.check_alive()
         if time.monotonic() > deadline:
-            raise ProgramFailed(f"{ran:,} of {jobs:,} jobs ran within {PATIENCE_SECONDS:g} s")
+            raise ProgramFailed(f"{ran:,} of {jobs:,} jobs ran within {TIMEOUT_SECONDS:g} s")
         time.sleep(0.01)
 
 

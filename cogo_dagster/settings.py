@@ -57,7 +57,7 @@ class Settings(BaseSettings):
         case_sensitive=True,
     )
 
-    # Database and storage (design 5: chosen by what is given)
+    # Database and storage
     supabase_url: str | None = Field(None, alias="SUPABASE_URL")
     supabase_anon_key: SecretStr | None = Field(None, alias="SUPABASE_ANON_KEY")
     supabase_publishable_key: SecretStr | None = Field(None, alias="SUPABASE_PUBLISHABLE_KEY")

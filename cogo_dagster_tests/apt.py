@@ -1,4 +1,4 @@
-"""Packages of Debian that tests need, installed as the product does it: never killed half-way, one at a time."""
+"""Installs Debian packages that tests need as the product does: one at a time, never killed while running."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from cogo_dagster.settings import PROJECT_ROOT
 
 
 def apt_install(*packages: str) -> None:
-    """Install packages where we are root on Debian; elsewhere nothing happens, and failures are only logged."""
+    """Install packages if this is root on Debian; otherwise do nothing. Failures are only logged."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return
     apt_get = ["apt-get", "-q", "-o", f"DPkg::Lock::Timeout={APT_LOCK_TIMEOUT_SECONDS}"]

@@ -1,11 +1,11 @@
-"""Archives, on every supported Python: `filter` came with 3.11.4."""
+"""Extracts archives on every supported Python; the `filter` argument exists since 3.11.4."""
 
 import tarfile
 from pathlib import Path
 
 
 def extract(archive: tarfile.TarFile, folder: Path) -> None:
-    """Unpack an archive of our own."""
+    """Extract an archive of this project."""
     if hasattr(tarfile, "data_filter"):
         archive.extractall(folder, filter="data")
     else:

@@ -1,6 +1,6 @@
-"""Fixtures for every test: a real server, a migrated database of one's own, and the queue on it.
+"""Fixtures for every test: a real server, a migrated database per test, and the queue on it.
 
-`major` chooses the server's version. It is 18 here; folders whose tests must pass on both versions override it.
+`major` selects the server's version. It is 18 here; folders whose tests must pass on both versions override it.
 """
 
 import time
@@ -28,46 +28,46 @@ from cogo_dagster_tests.startup import after_collection, before_collection
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
 Owner = psycopg.Connection[tuple[Any, ...]]
-"""A connection with all rights, in autocommit: it looks and changes where the queue has no function."""
+"""A connection with all privileges, in autocommit, for what the queue has no function for."""
 
 Age = Callable[[UUID | Job, float], None]
-"""Makes a job older by so many seconds: its lease, its next run, its times."""
+"""Makes a job older by this many seconds: its lease, its next run, its times."""
 
 Lose = Callable[..., None]
-"""Lets the leases of jobs end, and takes the jobs back, while their worker runs."""
+"""Expires the leases of jobs and recovers them while their worker runs."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marks of tests that only some machines can run, and spend less time beside the tests."""
+    """Register the marks of tests that only some machines can run, and speed up the tests."""
     for mark, meaning in machine.MARKS.items():
         config.addinivalue_line("markers", f"{mark}: {meaning}")
     before_collection()
 
 
 def pytest_collection_finish() -> None:
-    """Let what was collected stay."""
+    """Freeze collected objects."""
     after_collection()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """End a test that this machine cannot run."""
+    """Skip or fail a test that this machine cannot run."""
     machine.require(item)
 
 
-@pytest.hookimpl(optionalhook=True)  # of a plugin that can be turned off
+@pytest.hookimpl(optionalhook=True)  # of a plugin that may be disabled
 def pytest_xdist_auto_num_workers() -> int:
-    """Run the tests in some processes more than there are cores."""
+    """Run the tests in more processes than there are cores."""
     return processes()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
+    """Run the slowest files first."""
     items.sort(key=lambda item: place(item.path))
 
 
 @pytest.hookimpl(trylast=True)  # after the header, before the workers start
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Say what will be installed, install it before a run of all tests, and say what was found."""
+    """Report what will be installed, install it before a run of all tests, and report what was found."""
     config = session.config
     teller = config.pluginmanager.get_plugin("terminalreporter")
     if teller is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
@@ -76,14 +76,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def no_stop_is_remembered() -> Iterator[None]:
-    """Forget stop signals after each test: an executor takes what ends after one for interrupted."""
+    """Reset stop signals after each test, since executors attribute a child's end to them."""
     yield
     STOP.reset()
 
 
 @pytest.fixture(scope="session")
 def servers(testrun_uid: str) -> Iterator[Callable[[Major], TestServer]]:
-    """Start the server of a version when first asked for; the workers of one run share it."""
+    """Start the server of a version on first use; the processes of one run share it."""
     with ExitStack() as started:
 
         @cache
@@ -97,7 +97,7 @@ def servers(testrun_uid: str) -> Iterator[Callable[[Major], TestServer]]:
 
 @pytest.fixture
 def major() -> Major:
-    """Choose the version of PostgreSQL."""
+    """Return the version of PostgreSQL."""
     return 18
 
 
@@ -109,28 +109,28 @@ def server(servers: Callable[[Major], TestServer], major: Major) -> TestServer:
 
 @pytest.fixture
 def dsn(server: TestServer) -> Iterator[str]:
-    """Lend a migrated, empty database of one's own, as its owner."""
+    """Yield the URL of a private, migrated, empty database, as its owner."""
     with server.clone("migrated") as dsn:
         yield dsn
 
 
 @pytest.fixture
 def empty_dsn(server: TestServer) -> Iterator[str]:
-    """Lend a database that was never migrated, as its owner."""
+    """Yield the URL of a database that was never migrated, as its owner."""
     with server.clone() as dsn:
         yield dsn
 
 
 @pytest.fixture
 def owner(dsn: str) -> Iterator[Owner]:
-    """Connect to the test's database with all rights."""
+    """Connect to the test's database with all privileges."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
 def transport(dsn: str) -> Iterator[Transport]:
-    """Call the engine with the rights of service_role only, and leave no connection behind."""
+    """Yield a transport with the privileges of service_role only."""
     transport = PostgresTransport(dsn, role="service_role")
     yield transport
     transport.close()
@@ -145,14 +145,14 @@ def queue(transport: Transport) -> Queue:
 
 @pytest.fixture
 def stand_in(dsn: str) -> Iterator[StandIn]:
-    """Put a project over the test's database."""
+    """Yield a Supabase project over the test's database."""
     with supabase(dsn) as stand_in:
         yield stand_in
 
 
 @pytest.fixture
 def age(owner: Owner) -> Age:
-    """Make a job older instead of sleeping."""
+    """Return a function that makes a job older, instead of sleeping."""
 
     def age(job: UUID | Job, seconds: float) -> None:
         job_id = job.id if isinstance(job, Job) else job
@@ -170,7 +170,7 @@ def age(owner: Owner) -> Age:
 
 @pytest.fixture
 def lose(owner: Owner) -> Lose:
-    """End leases and recover in one transaction: no renewal, and no recovery of the worker's own, comes between."""
+    """Expire leases and recover in one transaction, so that neither a renewal nor another recovery comes between."""
 
     def lose(*jobs: UUID) -> None:
         with owner.transaction():
@@ -185,7 +185,7 @@ def lose(owner: Owner) -> Lose:
 
 
 def assert_disconnected(dsn: str) -> None:
-    """Wait until the server has seen the end of every connection of a closed transport."""
+    """Wait until the server has closed every connection of a closed transport."""
     connected = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
     with psycopg.connect(dsn, autocommit=True) as connection:
         deadline = time.monotonic() + 5

@@ -1,4 +1,4 @@
-"""Tests that only some machines can run: elsewhere skipped with the reason, in continuous integration failed."""
+"""Tests that only some machines can run: skipped with the reason elsewhere, failed in continuous integration."""
 
 import os
 import sys
@@ -9,13 +9,13 @@ import pytest
 from cogo_dagster_tests.programs import missing
 
 MARKS: Final = {
-    "linux(reason)": "what it looks at exists on Linux alone",
-    "root(reason)": "only root can do what it does",
+    "linux(reason)": "tests something that exists on Linux only",
+    "root(reason)": "only root can do this",
 }
 
 
 def require(item: pytest.Item) -> None:
-    """End a test that this machine cannot run."""
+    """Skip or fail a test that this machine cannot run."""
     lacking = {"linux": sys.platform != "linux", "root": os.geteuid() != 0}
     for mark in item.iter_markers():
         if lacking.get(mark.name):

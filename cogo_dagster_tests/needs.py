@@ -1,7 +1,7 @@
-"""What the tests need on this machine besides Python's packages: told before it is installed, and when it is there.
+"""External requirements of the tests, reported before they are installed and when they are present.
 
-A run of all tests installs everything first, so that no test waits for it. A run of a few names what is missing; their
-fixtures get it when they ask for it.
+A run of all tests installs everything first, so that no test waits for it. A run of a few tests reports what is
+missing; their fixtures install it on first use.
 """
 
 import os
@@ -26,14 +26,14 @@ _NPM_SECONDS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that tests need.
+    """A requirement of tests.
 
     Attributes:
-        way: How it is got here; None if it cannot be.
-        seconds: About how long that takes.
-        remedy: How a person gets it.
-        found: Returns where it is, or its version; None while it is missing.
-        get: Gets it.
+        way: How it is installed here; None if it cannot be.
+        seconds: Approximate duration of the installation.
+        remedy: How to install it by hand.
+        found: Returns its location or version; None if it is missing.
+        get: Installs it.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Need:
 
 
 def needs() -> list[Need]:
-    """Return everything that any test needs."""
+    """Return the requirements of all tests."""
     return [
         Need(
             "PostgreSQL 15",
             "apt-get install postgresql-15, or the npm registry",
             30,
-            "install it (Debian 12: postgresql-15) or put its pg_config on the PATH",
+            "install it (Debian 12: postgresql-15) or add its pg_config to the PATH",
             lambda: str(found) if (found := find_15()) else None,
             get_15,
         ),
@@ -69,7 +69,7 @@ def needs() -> list[Need]:
 
 
 def before(missing: Sequence[Need], *, all_tests: bool) -> Iterator[str]:
-    """Say what will be installed, from where and how long that takes, and what cannot be."""
+    """Yield what will be installed, from where and in which time, and what cannot be."""
     got = [need for need in missing if need.way]
     lacking = [need for need in missing if not need.way]
     if got:
@@ -77,18 +77,18 @@ def before(missing: Sequence[Need], *, all_tests: bool) -> Iterator[str]:
         yield f"To be installed {when}, in about {_duration(sum(need.seconds for need in got))}:"
         yield from (f"  {need.name:<28} {_duration(need.seconds):>6}  {need.way}" for need in got)
     if lacking:
-        yield "Missing here; the tests that need them " + ("fail:" if os.environ.get("CI") else "are skipped:")
+        yield "Missing; the tests that need them " + ("fail:" if os.environ.get("CI") else "are skipped:")
         yield from (f"  {need.name:<28}         {need.remedy}" for need in lacking)
 
 
 def after(all_of_them: Sequence[Need]) -> Iterator[str]:
-    """Say what was found."""
+    """Yield what was found."""
     yield "Found for the tests:"
     yield from (f"  {need.name:<28}         {need.found() or 'nothing'}" for need in all_of_them)
 
 
 def prepare(say: Callable[[str], None], *, all_tests: bool) -> None:
-    """Tell what is missing, install it if all tests are to run, and tell what was found."""
+    """Report what is missing, install it if all tests are to run, and report what was found."""
     known = needs()
     missing = [need for need in known if need.found() is None]
     for line in before(missing, all_tests=all_tests):
@@ -117,7 +117,7 @@ def _package(name: str) -> Need:
         f"{name} {version}",
         "the npm registry",
         _NPM_SECONDS,
-        "put Node.js with npm on the PATH",
+        "add Node.js with npm to the PATH",
         lambda: ".cogo/npm" if is_fetched(name) else None,
         lambda: npm_package(name),
     )

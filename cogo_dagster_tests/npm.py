@@ -1,6 +1,6 @@
-"""Packages of the npm registry that tests check against: the vendors' own descriptions, ESLint, axe-core.
+"""Packages of the npm registry that tests use: API descriptions of vendors, ESLint, axe-core.
 
-Each is fetched once into a folder below the project's cache and kept; root on Debian gets npm installed.
+Each is downloaded once into a folder below the project's cache; npm is installed if this is root on Debian.
 """
 
 import shutil
@@ -23,27 +23,27 @@ PACKAGES: Final = {
     "eslint": "9.39.1",
     "ms": "2.1.3",
 }
-"""Each with its version."""
+"""Packages with their versions."""
 
 
 def npm_package(name: str, version: str | None = None) -> Path:
-    """Return the folder of an installed package, with what it depends on beside it.
+    """Return the folder of an installed package, with its dependencies beside it.
 
     Args:
-        version: That of PACKAGES by default.
+        version: By default that of PACKAGES.
 
     Raises:
-        RuntimeError: There is no npm and no way to get it, or it cannot fetch the package.
+        RuntimeError: There is no npm and it cannot be installed, or it cannot download the package.
     """
     version = version or PACKAGES[name]
     return npm_packages(_key(name, version), [f"{name}@{version}"]) / name
 
 
 def npm_packages(key: str, packages: Sequence[str]) -> Path:
-    """Install packages (`name@version`) into one folder named by the key; return its `node_modules`.
+    """Install packages (`name@version`) into a folder named by the key; return its `node_modules`.
 
     Raises:
-        RuntimeError: There is no npm and no way to get it, or it cannot fetch a package.
+        RuntimeError: There is no npm and it cannot be installed, or it cannot download a package.
     """
     home = CACHE / key
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def npm_packages(key: str, packages: Sequence[str]) -> Path:
 
 
 def is_fetched(name: str) -> bool:
-    """Whether a package of PACKAGES is there."""
+    """Whether a package of PACKAGES is installed."""
     return (CACHE / _key(name, PACKAGES[name]) / "complete").exists()
 
 
@@ -70,19 +70,19 @@ def _install(packages: Sequence[str], home: Path) -> None:
     command = [npm_program(), "install", *options, *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"npm could not fetch {', '.join(packages)}: {done.stderr.strip().splitlines()[-1:]}")
+        raise RuntimeError(f"npm could not download {', '.join(packages)}: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def npm_program() -> str:
-    """Return the path of npm; root on Debian gets it installed.
+    """Return the path of npm; installed if this is root on Debian.
 
     Raises:
-        RuntimeError: There is none and no way to get it.
+        RuntimeError: There is none and it cannot be installed.
     """
     found = shutil.which("npm")
     if found is None:
         apt_install("npm")
         found = shutil.which("npm")
     if found is None:
-        raise RuntimeError("These tests need npm: install Node.js with npm and put it on the PATH.")
+        raise RuntimeError("These tests need npm: install Node.js with npm and add it to the PATH.")
     return found

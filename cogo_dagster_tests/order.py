@@ -1,4 +1,4 @@
-"""How the tests are spread over processes: how many there are, and which files come first."""
+"""Distribution of the tests over processes: their number, and the files that run first."""
 
 import os
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 MORE_THAN_CORES: Final = 2
-"""Half of the time a test waits: for a browser, a child, a lease. Others compute meanwhile."""
+"""Half of the time a test waits: for a browser, a child process, a lease."""
 
-MOST: Final = 6
-"""All processes share a server of 200 connections."""
+MAX_PROCESSES: Final = 6
+"""All processes share a server with 200 connections."""
 
 FIRST: Final = (
     "e2e/test_dev.py",
@@ -38,22 +38,22 @@ FIRST: Final = (
     "worker/test_containment.py",
     "fuzz/test_fuzz.py",
 )
-"""The files that take longest: a process that begins one of them at the end is waited for by the others."""
+"""The slowest files: started last, they would delay the end of the run."""
 
 _PLACES: Final = {name: number for number, name in enumerate(FIRST)}
 _ROOT: Final = Path(__file__).parent
 
 
 def processes() -> int:
-    """Return how many processes run the tests on this machine."""
-    return min((os.cpu_count() or 1) + MORE_THAN_CORES, MOST)
+    """Return the number of processes for this machine."""
+    return min((os.cpu_count() or 1) + MORE_THAN_CORES, MAX_PROCESSES)
 
 
 def place(file: Path) -> int:
-    """Return where the tests of a file come; all that are not named come after those that are."""
+    """Return the position of a file's tests; unnamed files come last."""
     return _PLACES.get(file.relative_to(_ROOT).as_posix(), len(FIRST))
 
 
 def missing_files() -> Sequence[str]:
-    """Return the names that lead to no file."""
+    """Return the named files that do not exist."""
     return [name for name in FIRST if not (_ROOT / name).is_file()]

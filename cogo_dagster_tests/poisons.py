@@ -1,7 +1,7 @@
-"""Rows that nobody ought to have written: each column of each table with each value that its type permits.
+"""Invalid rows: each column of each table with each extreme value of its type.
 
-The rows are copies of sound ones with one value replaced, written by the owner past the checks: a restored dump, an
-older schema or somebody's own SQL can hold every one of them.
+The rows are copies of valid ones with one value replaced, written by the owner without the checks: a restored dump, an
+older schema or plain SQL may contain every one of them.
 """
 
 import json
@@ -74,7 +74,7 @@ _SOUND: Final = """
 
 
 def poison(owner: Owner) -> int:
-    """Write a row for each value of each column that the database lets in; return how many there are."""
+    """Insert a row for each value of each column that the database accepts; return the number of rows."""
     owner.execute(_SOUND.encode())
     _drop_checks(owner)
     return sum(_poison_table(owner, table) for table in _TABLES)
@@ -104,7 +104,7 @@ def _poison_table(owner: Owner, table: str) -> int:
     insert = f"insert into public.{table} ({names}) select {names} from jsonb_populate_record(null::public.{table}, %s)"
     written = 0
     for at, (row,) in enumerate(sound):
-        # What is shown of a job's times depends on its status, what is shown of the rest does not.
+        # The display of a job's times depends on its status; that of other columns does not.
         for name, value in _replacements([one for one in columns if not at or one[1] in _BY_STATUS]):
             fresh = {key: _fresh(kind, row[key]) for key, kind, unique in columns if unique and key != name}
             written += _insert(owner, insert, row | fresh | {name: value})
@@ -118,7 +118,7 @@ def _replacements(columns: list[tuple[Any, ...]]) -> Iterator[tuple[str, Any]]:
 
 
 class _Raw(str):
-    """JSON that stays as it is written."""
+    """JSON that is inserted unchanged."""
 
     __slots__ = ()
 
@@ -130,7 +130,7 @@ def _fresh(kind: str, value: Any) -> Any:
 
 
 def _insert(owner: Owner, statement: str, row: dict[str, Any]) -> int:
-    """Write one row; 0 where the database refuses it, as beside a key that is there or in an index that is full."""
+    """Insert one row; return 0 if the database rejects it, for example by a unique key or the size of an index."""
     members = (
         f"{json.dumps(name)}: {value if isinstance(value, _Raw) else json.dumps(value)}" for name, value in row.items()
     )

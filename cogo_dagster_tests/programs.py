@@ -1,6 +1,6 @@
-"""Programs that tests need besides Python's: what is missing skips the tests that need it.
+"""External programs of tests: a missing one skips the tests that need it.
 
-In continuous integration (the variable CI is set) a missing program fails them instead.
+In continuous integration (the variable CI is set) it fails them instead.
 """
 
 import os
@@ -12,40 +12,40 @@ import pytest
 from cogo_dagster_tests.apt import apt_install
 
 PROGRAMS: Final = {
-    "npm": ("npm", "it comes with the development packages: `uv sync`"),
-    "node": ("nodejs", "it comes with the development packages: `uv sync`"),
+    "npm": ("npm", "part of the development dependencies: `uv sync`"),
+    "node": ("nodejs", "part of the development dependencies: `uv sync`"),
     "pgbouncer": ("pgbouncer", "`sudo apt-get install pgbouncer`, or `brew install pgbouncer`"),
     "jq": ("jq", "`sudo apt-get install jq`, or `brew install jq`"),
     "curl": ("curl", "`sudo apt-get install curl`, or `brew install curl`"),
     "faketime": ("faketime", "`sudo apt-get install faketime`"),
     "git": ("git", "`sudo apt-get install git`, or `xcode-select --install`"),
 }
-"""Each with Debian's package and how a person gets it."""
+"""Each with Debian's package and the command to install it."""
 
 
 def find(name: str) -> str | None:
-    """Return the path of a program; what Debian keeps for root is found by others too."""
+    """Return the path of a program, including Debian's folders for root."""
     return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
 def required(*names: str) -> list[str]:
-    """Return the paths of programs; root on Debian gets them installed.
+    """Return the paths of programs; installed if this is root on Debian.
 
-    A program that is missing skips the test, or fails it in continuous integration.
+    A missing program skips the test, or fails it in continuous integration.
     """
     get(*names)
     return [find(name) or missing(name, PROGRAMS[name][1]) for name in names]
 
 
 def get(*names: str) -> None:
-    """Install the programs that are missing, where we are root on Debian."""
+    """Install missing programs if this is root on Debian."""
     lacking = [name for name in names if not find(name)]
     if lacking:
         apt_install(*(PROGRAMS[name][0] for name in lacking))
 
 
 def missing(name: str, remedy: str) -> NoReturn:
-    """End the test that needs it, with what to do."""
+    """Skip or fail the test, with the remedy."""
     reason = f"{name} is missing: {remedy}."
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)

@@ -1,4 +1,4 @@
-"""All rows of a database, hashed: what must change nothing is held against it."""
+"""A hash of all rows of a database, to test that nothing was changed."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ from cogo_dagster_tests.conftest import Owner
 
 
 def every_row(owner: Owner, *, but: Collection[str] = ()) -> dict[str, str]:
-    """Return a hash over each table's rows, where they are and who wrote them last.
+    """Return a hash over each table's rows, including their location and transaction.
 
     Args:
         but: Tables to leave out.

@@ -1,7 +1,7 @@
-"""Real PostgreSQL servers for the tests, started by the tests, shared by the workers of one run.
+"""Real PostgreSQL servers for the tests, shared by the processes of one run.
 
-A server lives as long as somebody holds the lock of its folder. The kernel releases the lock of whoever dies, so the
-last worker to leave removes the server, and the next run removes what a killed run left behind.
+A server lives while a process holds the lock of its folder. The kernel releases the locks of dead processes, so the
+last process removes the server, and the next run removes what a killed run left.
 """
 
 import hashlib
@@ -25,19 +25,19 @@ from cogo_dagster_tests.postgres15 import fetched_binaries, kept_binaries
 from cogo_dagster_tests.programs import missing
 
 Major = Literal[15, 18]
-"""The oldest and the newest PostgreSQL that is supported."""
+"""The oldest and the newest supported PostgreSQL."""
 
-LEAST_FREE_BYTES = 4 * 1024**3
+MIN_FREE_BYTES = 4 * 1024**3
 
 
 def _scratch() -> Path:
-    # A clone of a database is 300 small files: 9 ms in memory, 17 to 200 ms on a disk.
+    # A copy of a database has 300 small files: 9 ms in memory, 17 to 200 ms on a disk.
     memory = Path("/dev/shm")
-    roomy = memory.is_dir() and shutil.disk_usage(memory).free > LEAST_FREE_BYTES
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > MIN_FREE_BYTES
     return memory if roomy else Path(gettempdir())
 
 
-# Not pytest's own folder: that one is private, and root's servers run as somebody else.
+# Not pytest's own folder, which is private, while root's servers run as another account.
 HOMES = _scratch() / f"cogo-tests-{os.getuid()}"
 
 _TRUST = "host all all 127.0.0.1/32 trust\n"
@@ -46,12 +46,12 @@ DEBIAN_BINARIES = Path("/usr/lib/postgresql/15/bin")
 
 
 class TestServer:
-    """A running server whose databases are cheap: clones of templates that are built once a run.
+    """A running server whose databases are copies of templates that are built once per run.
 
     Args:
-        server: The server behind it.
+        server: The server.
         admin: An open connection in autocommit to the database `postgres`.
-        folder: Where to put the locks of templates; the same for all who share the server.
+        folder: For the locks of templates; the same for all processes that share the server.
     """
 
     __test__ = False
@@ -62,11 +62,11 @@ class TestServer:
         self._folder = folder
 
     def dsn(self, database: str) -> str:
-        """Return the URL of a database, with all rights."""
+        """Return the URL of a database, as its owner."""
         return self._server.dsn(database)
 
     def template(self, name: str, build: Callable[[str], object]) -> None:
-        """Make a template once a run: `build` is given the URL of an empty database and leaves no connection open."""
+        """Create a template once per run: `build` gets the URL of an empty database and must close its connections."""
         building = f"{name}_building"
         with locked(self._folder / f"template.{name}.lock"):
             if self._admin.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
@@ -78,9 +78,9 @@ class TestServer:
 
     @contextmanager
     def clone(self, template: str = "template1") -> Iterator[str]:
-        """Lend the URL of a new database like the template; it is dropped afterwards, whoever is connected."""
+        """Yield the URL of a new copy of the template, which is dropped at the end despite open connections."""
         name = f"{template}_{uuid4().hex[:12]}"
-        # Copying files beats logging pages (9 against 11 ms) where nothing is synced to disk.
+        # Copying files is faster than logging pages (9 against 11 ms) without fsync.
         self._run("create database {} template {} strategy file_copy", name, template)
         try:
             yield self.dsn(name)
@@ -97,7 +97,7 @@ def shared_server(major: Major, run: Path) -> Iterator[TestServer]:
 
     Args:
         major: The major version.
-        run: A path that the workers of this run have in common and no other run has, such as pytest's base folder.
+        run: A path shared by the processes of this run and by no other run, such as pytest's base folder.
     """
     mark = hashlib.sha256(os.fsencode(run)).hexdigest()[:12]
     with swept_home(f"{mark}-{major}") as home:
@@ -109,7 +109,7 @@ def shared_server(major: Major, run: Path) -> Iterator[TestServer]:
 
 
 def _trust(data: Path, admin: "psycopg.Connection[Any]") -> None:
-    """Ask for no password: half of what a connection costs goes into its proof, on either side."""
+    """Disable passwords: the password exchange takes half of the time of a connection, on both sides."""
     rules = data / "pg_hba.conf"
     if rules.read_text() != _TRUST:
         rules.write_text(_TRUST)
@@ -118,14 +118,14 @@ def _trust(data: Path, admin: "psycopg.Connection[Any]") -> None:
 
 @contextmanager
 def private_server(major: Major = 18) -> Iterator[EmbeddedServer]:
-    """Lend a server of one's own, not yet started, for tests that stop or kill it."""
+    """Yield a private server that is not started, for tests that stop or kill it."""
     with swept_home(uuid4().hex[:12]) as home:
         yield EmbeddedServer(home, binaries=binaries(major), durable=False)
 
 
 @contextmanager
 def swept_home(name: str) -> Iterator[Path]:
-    """Use a home folder; when its last user leaves, its server is stopped and the folder deleted."""
+    """Use a home folder; its last user stops the server and deletes the folder."""
     home = HOMES / name
     HOMES.mkdir(mode=0o711, exist_ok=True)
     sweeping = HOMES / "sweep.lock"
@@ -143,26 +143,26 @@ def swept_home(name: str) -> Iterator[Path]:
 
 
 def binaries(major: Major) -> Path | None:
-    """Return the folder of a version's programs, None for the embedded ones.
+    """Return the folder of a version's programs; None for the embedded ones.
 
-    Version 15 is taken from Debian's place or from `pg_config`; root on Debian installs it; else it is fetched.
+    Version 15 is taken from Debian's folder or from `pg_config`, or installed if this is root on Debian, or downloaded.
     Without it the test is skipped.
     """
     if major == 18:
         return None
     found = get_15()
     if found is None:
-        missing("PostgreSQL 15", "install it (Debian 12: postgresql-15) or put its pg_config on the PATH")
+        missing("PostgreSQL 15", "install it (Debian 12: postgresql-15) or add its pg_config to the PATH")
     return found
 
 
 def find_15() -> Path | None:
-    """Return the folder of the programs of version 15, if they are there."""
+    """Return the folder of the programs of version 15, if it exists."""
     return _installed_15() or kept_binaries()
 
 
 def get_15() -> Path | None:
-    """Return the folder of the programs of version 15, got if need be; None where that is not possible."""
+    """Return the folder of the programs of version 15, installed if necessary; None if that is not possible."""
     HOMES.mkdir(mode=0o711, exist_ok=True)
     with locked(HOMES / "install.lock"):
         found = _installed_15()

@@ -1,4 +1,4 @@
-"""The project's habits: style, types, layers, names of classes, and the lock of requirements."""
+"""Style, types, layers, class names and the lock file, checked by their tools."""
 
 import ast
 import re
@@ -24,8 +24,8 @@ LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     ["ruff check .", "ruff format --check .", "mypy", "lint-imports"],
     ids=["style", "format", "types", "layers"],
 )
-def test_the_project_keeps_its_habits(command: str) -> None:
-    """What the tool complains about is shown as it says it."""
+def test_the_project_passes_its_linters(command: str) -> None:
+    """The output of a failing tool is shown."""
     tool, *arguments = command.split()
     said = subprocess.run([TOOLS / tool, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert said.returncode == 0, f"{said.stdout}{said.stderr}"
@@ -41,22 +41,22 @@ def test_a_class_name_names_one_class() -> None:
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
-def test_the_lock_pins_what_the_project_resolves_to() -> None:
-    """Every package that runs here is in it, at the version that is installed, and nothing else that would be."""
+def test_the_lock_pins_the_resolved_packages() -> None:
+    """It has every required package at the installed version, and no others."""
     assert _pinned_here() == _installed("cogo-dagster")
 
 
 def test_uv_resolves_to_the_pins_of_the_lock() -> None:
-    """An index that learned of an upload later than ours must not give others another version."""
+    """Even if the index has newer releases, every installation gets the same versions."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     pins = project["tool"]["uv"]["constraint-dependencies"]
     locked = {line.strip() for line in re.findall(r"^[^\s#-][^\\\n]*", LOCK, flags=re.MULTILINE)}
-    # Where a group asks for more platforms than the package, its pin is without the package's condition.
+    # If a group supports more platforms than the package, its pin has no marker.
     assert {line.partition(" ;")[0] for line in locked} <= {line.partition(" ;")[0] for line in pins}
 
 
-def test_the_lock_proves_every_file_and_names_no_place() -> None:
-    """Hashes for each package, and no address of an index."""
+def test_the_lock_has_hashes_and_no_urls() -> None:
+    """Each package has hashes, and no URL of an index is in the lock."""
     entries = re.split(r"\n(?=\S)", LOCK.strip())
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
     assert "://" not in LOCK
@@ -72,7 +72,7 @@ def _pinned_here() -> dict[str, str]:
 
 
 def _installed(root: str) -> dict[str, str]:
-    """Return what a package needs on this machine, what that needs, and so on."""
+    """Return the requirements of a package on this machine, recursively."""
     found: dict[str, str] = {}
     waiting = [Requirement(root)]
     seen: set[str] = set()

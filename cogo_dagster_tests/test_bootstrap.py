@@ -1,4 +1,4 @@
-"""Which database the settings choose, and what of its address may be shown."""
+"""Which database the settings select, and which part of its URL is shown."""
 
 from pathlib import Path
 from typing import Any
@@ -26,21 +26,21 @@ SUPABASE = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_ROLE_KEY"
 NOTHING: dict[str, Any] = dict.fromkeys(("COGO_DATABASE_URL", *SUPABASE), "")
 
 
-def test_nothing_given_is_the_embedded_database() -> None:
-    """Without any address the database is the one below COGO_HOME."""
+def test_the_default_is_the_embedded_database() -> None:
+    """Without a URL the database is the one below COGO_HOME."""
     assert load_settings(**NOTHING).uses_embedded_database
 
 
 @pytest.mark.parametrize("supabase", [{}, SUPABASE], ids=["alone", "with supabase"])
-def test_a_database_of_ones_own_is_used(supabase: dict[str, str]) -> None:
-    """COGO_DATABASE_URL is the queue's database, also where the REST keys are given."""
+def test_a_configured_database_is_used(supabase: dict[str, str]) -> None:
+    """COGO_DATABASE_URL is the queue's database, even if the REST keys are set too."""
     settings = load_settings(**{**NOTHING, **supabase, "COGO_DATABASE_URL": OWN})
     assert not settings.uses_embedded_database
     assert own_dsn(settings) == OWN
 
 
 def test_rest_keys_alone_open_the_queue_over_rest(dsn: str, tmp_path: Path) -> None:
-    """With the two variables and nothing else, queue and artifacts are the project's, and there is no address."""
+    """With only the two variables, queue and artifacts are the project's, and there is no database URL."""
     with supabase(dsn) as stand_in:
         settings = load_settings(**{**NOTHING, **_keys(stand_in), "COGO_HOME": str(tmp_path)})
         with open_application(settings) as application:
@@ -55,8 +55,8 @@ def test_rest_keys_alone_open_the_queue_over_rest(dsn: str, tmp_path: Path) -> N
         assert list(tmp_path.iterdir()) == [tmp_path / "a.txt"], "No embedded server was started for it."
 
 
-def test_a_database_of_ones_own_with_the_keys_keeps_its_artifacts_in_storage(dsn: str, tmp_path: Path) -> None:
-    """The queue goes over the connection, the files into the bucket that the settings name."""
+def test_a_configured_database_with_the_keys_stores_artifacts_in_storage(dsn: str, tmp_path: Path) -> None:
+    """The queue uses the connection, and artifacts the bucket in the settings."""
     with supabase(dsn) as stand_in:
         given: dict[str, Any] = {**NOTHING, **_keys(stand_in), "COGO_DATABASE_URL": dsn}
         given |= {"COGO_ARTIFACT_BUCKET": "mine", "COGO_ARTIFACT_BUCKET_CREATE": "true"}
@@ -68,8 +68,8 @@ def test_a_database_of_ones_own_with_the_keys_keeps_its_artifacts_in_storage(dsn
         assert stand_in.faults.paths("/rest/v1") == []
 
 
-def test_a_project_that_is_not_migrated_says_how(empty_dsn: str) -> None:
-    """There is no connection to migrate over, so the sentence names the script."""
+def test_a_project_that_is_not_migrated_is_reported(empty_dsn: str) -> None:
+    """Since there is no connection to migrate over, the message names the script."""
     with (
         supabase(empty_dsn) as stand_in,
         pytest.raises(SchemaOutOfDate, match="`cogo db sql`"),
@@ -81,10 +81,10 @@ def test_a_project_that_is_not_migrated_says_how(empty_dsn: str) -> None:
 @pytest.mark.parametrize(
     ("release", "error", "remedy"), [(1, SchemaOutOfDate, "`cogo db sql`"), (999, SchemaTooNew, "update the code")]
 )
-def test_a_project_of_another_release_is_refused(
+def test_a_project_of_another_release_is_rejected(
     dsn: str, owner: Owner, release: int, error: type[Exception], remedy: str
 ) -> None:
-    """Older or newer than this code, as over a connection."""
+    """An older and a newer release are rejected, as over a connection."""
     owner.execute("update public.deployment set release = %s, oldest_client_release = %s", (release, release))
     with (
         supabase(dsn) as stand_in,
@@ -98,7 +98,7 @@ def _keys(stand_in: StandIn) -> dict[str, str]:
     return {"SUPABASE_URL": stand_in.url, "SUPABASE_SERVICE_ROLE_KEY": SECRET_KEY}
 
 
-def test_the_embedded_database_comes_migrated_and_goes_with_its_last_user() -> None:
+def test_the_embedded_database_is_migrated_and_stopped_by_its_last_user() -> None:
     """Opening the application starts and migrates it; closing stops it."""
     with swept_home("bootstrap") as home:
         settings = load_settings(**{**NOTHING, "COGO_HOME": str(home)})
@@ -109,15 +109,15 @@ def test_the_embedded_database_comes_migrated_and_goes_with_its_last_user() -> N
         assert not EmbeddedServer(home).status().running
 
 
-def test_a_database_of_ones_own_is_not_migrated_unasked(empty_dsn: str) -> None:
-    """Opening it says what to run instead of changing it."""
+def test_a_configured_database_is_not_migrated_automatically(empty_dsn: str) -> None:
+    """Opening it raises an error with the command to run, and changes nothing."""
     settings = load_settings(**{**NOTHING, "COGO_DATABASE_URL": empty_dsn})
     with pytest.raises(SchemaOutOfDate, match="cogo db migrate"), open_application(settings):
         pass
 
 
-def test_a_database_that_is_not_there_is_told_at_once() -> None:
-    """The sentence has host and port, not the password."""
+def test_an_unreachable_database_is_reported_at_once() -> None:
+    """The message has host and port, and no password."""
     settings = load_settings(**{**NOTHING, "COGO_DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/cogo"})
     with pytest.raises(DatabaseUnavailable) as refused, open_application(settings):
         pass
@@ -142,13 +142,13 @@ def test_a_database_that_is_not_there_is_told_at_once() -> None:
         ("host=db sslpassword=secret dbname=cogo", "host=db dbname=cogo"),
     ],
 )
-def test_an_address_is_shown_without_its_password(dsn: str, shown: str) -> None:
-    """In each form an address can be written, everything else stays readable."""
+def test_a_url_is_shown_without_its_password(dsn: str, shown: str) -> None:
+    """For every form of a connection string, everything else is shown."""
     assert sorted(without_password(dsn).split()) == sorted(shown.split())
 
 
-def test_the_worker_works_by_the_settings(tmp_path: Path) -> None:
-    """Concurrency, lease, grace and limit come from the environment; heartbeats are not slower than renewals."""
+def test_the_worker_uses_the_settings(tmp_path: Path) -> None:
+    """Concurrency, lease, grace period and limits are set; heartbeats are sent at least as often as renewals."""
     given: dict[str, Any] = {
         "COGO_CONCURRENCY": "7",
         "COGO_LEASE_SECONDS": "12",
@@ -160,8 +160,8 @@ def test_the_worker_works_by_the_settings(tmp_path: Path) -> None:
     assert options.heartbeat_seconds == 4
 
 
-def test_a_payload_limit_of_the_settings_holds_for_everybody(dsn: str, tmp_path: Path, owner: Owner) -> None:
-    """COGO_MAX_PAYLOAD_BYTES is kept in the database, so that SQL callers meet it too."""
+def test_a_payload_limit_in_the_settings_applies_to_all_callers(dsn: str, tmp_path: Path, owner: Owner) -> None:
+    """COGO_MAX_PAYLOAD_BYTES is stored in the database, so that it applies to plain SQL too."""
     settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path), COGO_MAX_PAYLOAD_BYTES="2000")
     with open_application(settings) as application:
         application.queue.enqueue([NewJob("browser", {"text": "x" * 1_900})])

@@ -1,4 +1,4 @@
-"""The documentation tells the code's story: generated pages are fresh, links lead somewhere, commands exist."""
+"""The documentation matches the code: generated pages are current, links resolve, commands exist."""
 
 import re
 import shlex
@@ -25,34 +25,34 @@ ADRS = sorted((PROJECT_ROOT / "docs" / "adr").glob("[0-9]*.md"))
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 
 
-def test_the_generated_pages_are_what_the_code_says() -> None:
-    """A stale page or module is rejected; `uv run python -m docs.generate` renews it."""
+def test_the_generated_pages_are_current() -> None:
+    """An outdated page or module fails; `uv run python -m docs.generate` updates it."""
     for path, text in (generate.pages() | generate.modules()).items():
         assert path.read_text(encoding="utf-8") == text, path.name
 
 
-def test_every_setting_is_documented_with_a_meaning() -> None:
-    """What the settings read, .env.example explains, and nothing else."""
+def test_every_setting_is_documented() -> None:
+    """.env.example describes exactly the settings that are read."""
     described = {setting.name for setting in generate.settings() if setting.meaning}
     assert described == {field.alias for field in Settings.model_fields.values()}
 
 
 def test_every_sql_function_is_documented() -> None:
-    """The page has a heading for each function of the catalogue, and says what it does."""
+    """The page has a heading and a description for each public function."""
     text = (generate.FOLDER / "sql-functions.md").read_text(encoding="utf-8")
     assert [name for name in FUNCTIONS if f"### {name}\n" not in text] == []
     assert [function.name for function in sql_functions.functions() if not function.header] == []
 
 
-def test_every_class_of_browser_error_is_explained() -> None:
-    """Whatever class a failed browser job shows, operations.md says what to do about it."""
+def test_every_class_of_browser_error_is_documented() -> None:
+    """operations.md has a remedy for every error class of a failed browser job."""
     text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     classes = {error_class for _, error_class, _, _ in browser_errors._RULES} | {"http_status", "browser_error"}
     assert [name for name in sorted(classes) if f"`{name}`" not in text] == []
 
 
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
-    """The index has a line for each decision, and a number is never used twice."""
+    """The index has a line for each decision, and numbers are unique."""
     index = (PROJECT_ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
     assert [int(adr.name[:4]) for adr in ADRS] == list(range(1, len(ADRS) + 1))
     assert [adr.name for adr in ADRS if f"({adr.name})" not in index] == []
@@ -60,31 +60,31 @@ def test_decisions_are_numbered_without_gaps_and_listed() -> None:
 
 @pytest.mark.parametrize("adr", ADRS, ids=lambda adr: adr.stem)
 def test_a_decision_is_short(adr: Path) -> None:
-    """At most 60 lines: context, decision, what follows from it."""
+    """A decision has at most 60 lines for context, decision and consequences."""
     assert len(adr.read_text(encoding="utf-8").splitlines()) <= 60
 
 
 @each_page
-def test_links_lead_somewhere(page: Path) -> None:
-    """Every link between our pages names a file, and a heading in it where it names one."""
+def test_links_resolve(page: Path) -> None:
+    """Every link between pages has an existing file and heading."""
     assert [link for link in _links(page) if not _leads_somewhere(page, link)] == []
 
 
 @each_page
-def test_commands_that_are_shown_exist(page: Path) -> None:
-    """Every `cogo` command in a block has the words and options that it is shown with."""
+def test_shown_commands_exist(page: Path) -> None:
+    """Every `cogo` command in a code block has existing subcommands and options."""
     assert [wrong for line in _shown_commands(page) if (wrong := _wrong_with(line))] == []
 
 
-def test_the_readme_begins_with_something_to_run() -> None:
-    """The first block is by line 25, and the whole fits two screens."""
+def test_the_readme_begins_with_a_command() -> None:
+    """The first code block is within the first 25 lines, and the whole fits on two screens."""
     lines = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert next(number for number, line in enumerate(lines, 1) if line.startswith("```")) <= 25
     assert 90 <= len(lines) <= 150
 
 
-def test_a_job_is_enqueued_from_python_as_the_readme_shows(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In three lines, which run as they are."""
+def test_the_readmes_python_example_enqueues_a_job(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three lines are executed unchanged."""
     text = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
     [example] = _blocks(text, "python")
     assert len([line for line in example.splitlines() if line]) == 3
@@ -96,7 +96,7 @@ def test_a_job_is_enqueued_from_python_as_the_readme_shows(dsn: str, monkeypatch
 
 
 def test_the_pages_are_found() -> None:
-    """The checks above look at the pages that there are."""
+    """The tests above cover existing pages."""
     names = {str(page.relative_to(PROJECT_ROOT)) for page in PAGES}
     assert {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/adr/README.md"} <= names
     assert sum(len(list(_shown_commands(page))) for page in PAGES) > 15
@@ -128,7 +128,7 @@ def _anchors(page: Path) -> set[str]:
 
 def _shown_commands(page: Path) -> Iterator[str]:
     for block in _blocks(page.read_text(encoding="utf-8"), "(?:bash|console)"):
-        # A quoted argument may go over several lines; what it holds is not looked at here.
+        # A quoted argument may span several lines; its content is not checked here.
         plain = re.sub(r"'[^']*'", "ARGUMENT", block.replace("\\\n", " "))
         yield from re.findall(r"(?:^|[ ;&])cogo ((?:[a-z]|--)[^|;&>#\n]*)", plain, re.MULTILINE)
 
@@ -147,7 +147,7 @@ def _wrong_with(line: str) -> str | None:
 
 
 def test_every_invariant_names_tests_that_exist() -> None:
-    """I1 to I14, each with a file or a function of it."""
+    """I1 to I14 each name an existing file or test function."""
     page = (PROJECT_ROOT / "docs" / "job-lifecycle.md").read_text()
     rows = re.findall(r"^\| (I\d+) \| [^|]+ \| (.+) \|$", page, re.MULTILINE)
     assert [number for number, _ in rows] == [f"I{number}" for number in range(1, 15)]

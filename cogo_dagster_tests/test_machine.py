@@ -12,7 +12,7 @@ from cogo_dagster_tests.processes import environment, lives, running, started_wi
 
 @pytest.fixture(params=[("", pytest.skip.Exception), ("true", pytest.fail.Exception)], ids=["person", "ci"])
 def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[BaseException]:
-    """A person's Mac, then one of continuous integration; return how a test ends there that it cannot run."""
+    """Simulate macOS without and with CI; return the exception that ends a test which cannot run there."""
     ci, end = request.param
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(os, "geteuid", lambda: 501)
@@ -23,18 +23,18 @@ def elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("name", "said"), [("linux", "Linux is missing: a cgroup"), ("root", "Root is missing: a cgroup")]
 )
-def test_a_test_of_another_machine_is_not_passed(
+def test_a_test_that_cannot_run_does_not_pass(
     request: pytest.FixtureRequest, elsewhere: type[BaseException], name: str, said: str
 ) -> None:
-    """It did not look."""
+    """It is skipped, or fails in continuous integration."""
     machine.require(request.node)
     request.node.add_marker(getattr(pytest.mark, name)("a cgroup"))
     with pytest.raises(elsewhere, match=said):
         machine.require(request.node)
 
 
-def test_processes_are_seen_by_what_they_were_started_with() -> None:
-    """While they live; a zombie is none of them."""
+def test_processes_are_found_by_their_initial_environment() -> None:
+    """Living processes are found, and zombies are not."""
     word = f"cogo-test-{os.getpid()}"
     with subprocess.Popen(["sleep", "300"], env=os.environ | {"COGO_TEST_MARK": word}) as here:
         try:

@@ -1,4 +1,4 @@
-"""Package indexes of companies: pages of links, without the times of the uploads."""
+"""Package indexes of companies: HTML pages of links, without upload times."""
 
 import os
 import re
@@ -17,16 +17,16 @@ import pytest
 from cogo_dagster.settings import PROJECT_ROOT
 
 UPSTREAM: Final = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple"
-"""The index that this machine is configured for."""
+"""The configured index of this machine."""
 
 
 class Mirror(BaseHTTPRequestHandler):
-    """Passes on the pages of the index as HTML, which has no place for a time."""
+    """Serves the pages of the index as HTML, which has no upload times."""
 
     asked: frozenset[str] = frozenset()
 
     def do_GET(self) -> None:
-        """Answer with a page of links."""
+        """Respond with a page of links."""
         name = self.path.removeprefix("/simple/").strip("/")
         page = f"{UPSTREAM.rstrip('/')}/{name}/"
         answer = httpx.get(page, headers={"Accept": "text/html"}, follow_redirects=True, timeout=60)
@@ -38,12 +38,12 @@ class Mirror(BaseHTTPRequestHandler):
         self.wfile.write(links.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
 def mirror() -> Iterator[str]:
-    """Serve an index; return its address."""
+    """Yield the URL of an index."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/simple"
@@ -51,15 +51,15 @@ def mirror() -> Iterator[str]:
 
 
 def chosen(project: Path, mirror: str, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Choose the versions of all packages, as `uv run` does at first."""
+    """Resolve the versions of all packages, as `uv run` does first."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
     command = ["uv", "lock", "--no-cache", "--default-index", mirror, *options]
     return subprocess.run(command, cwd=project, env=ours, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(400)  # for a busy machine: it asks for some 180 pages
+@pytest.mark.timeout(400)  # some 180 pages are downloaded
 def test_an_index_without_upload_times_serves_the_project(tmp_path: Path, mirror: str) -> None:
-    """Every package comes from it, of the dependency groups too, in the versions that are pinned."""
+    """All packages, including those of dependency groups, are resolved to the pinned versions."""
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(PROJECT_ROOT / name, tmp_path)
     done = chosen(tmp_path, mirror)
@@ -70,8 +70,8 @@ def test_an_index_without_upload_times_serves_the_project(tmp_path: Path, mirror
     assert 'name = "playwright"\nversion = "1.64.1"' in lock
 
 
-def test_such_an_index_cannot_be_asked_for_a_day(tmp_path: Path, mirror: str) -> None:
-    """This is what the pins are for."""
+def test_such_an_index_does_not_support_exclude_newer(tmp_path: Path, mirror: str) -> None:
+    """This is the reason for the pins."""
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\ndependencies = ["humanize"]\n')
     assert chosen(tmp_path, mirror).returncode == 0
     done = chosen(tmp_path, mirror, "--exclude-newer", "2026-11-14")

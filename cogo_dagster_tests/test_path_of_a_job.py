@@ -1,9 +1,9 @@
-"""How many modules a job passes from `cogo enqueue browser` to its artifact's row.
+"""The number of modules that a job passes from `cogo enqueue browser` to its artifact's row.
 
-A module counts once one of its functions is called with the job: its payload or the payload's address, its id, a record
-or document that holds one of them, or a file it left. Functions run by other threads count as well.
-Not counted: `text`, `redaction`, `decoded_views` and `net`, which are given any text and any address and know no job;
-and what only accompanies the path, such as settings, the start of the database and of the browser, and log lines.
+A module counts if one of its functions is called with the job: its payload or the payload's URL, its ID, a record or
+document that contains one of them, or its artifact. Functions run in other threads count too.
+Not counted: `text`, `redaction`, `decoded_views` and `net`, which handle any text and URL; and what is not on the path
+itself, such as settings, the start of the database and of the browser, and logging.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from cogo_dagster_tests.cli.terminal import terminal
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.executors.site import serving
 
-MOST_MODULES: Final = 24
+MAX_MODULES: Final = 24
 _PACKAGE: Final = f"{Path(cogo_dagster.__file__).parent}/"
 _KNOW_NO_JOB: Final = ("text.py", "redaction.py", "decoded_views.py", "net/")
 _DEPTH: Final = 5
@@ -37,10 +37,10 @@ _VARIADIC: Final = 0x04, 0x08
 
 
 def test_a_job_passes_few_modules_and_the_page_lists_them(tmp_path: Path, dsn: str, owner: Owner) -> None:
-    """At most 24, which docs/architecture.md names."""
+    """There are at most 24, which docs/architecture.md lists."""
     marks: set[str] = set()
     with serving() as site:
-        marks.add(address := site.url("/").replace("http:", "HTTP:"))  # as given; the browser's own spelling differs
+        marks.add(address := site.url("/").replace("http:", "HTTP:"))  # as given; the browser normalises it
         environment = {"NO_SANDBOX": str(is_root()).lower(), "BROWSER_ALLOWED_HOSTS": site.authority}
         cogo = terminal(tmp_path, dsn, environment)
         with traced(marks) as passed:
@@ -58,12 +58,12 @@ def test_a_job_passes_few_modules_and_the_page_lists_them(tmp_path: Path, dsn: s
     rows = owner.execute("select name from public.artifacts where job_id = %s and status = 'ready'", (job_id,))
     assert {name for (name,) in rows} == {"page.html", "screenshot.png"}
     found = sorted(passed | then_passed)
-    assert len(found) <= MOST_MODULES, "\n".join(found)
+    assert len(found) <= MAX_MODULES, "\n".join(found)
     assert found == listed(), "\n".join(found)
 
 
 def listed() -> list[str]:
-    """Return the modules that the page names."""
+    """Return the modules listed on the page."""
     text = (PROJECT_ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     block = text.split("<!-- the modules a job passes -->\n\n```text\n")[1].split("```")[0]
     return sorted(word for line in block.splitlines() for word in line.split() if word.endswith(".py"))
@@ -71,7 +71,7 @@ def listed() -> list[str]:
 
 @contextmanager
 def traced(marks: Collection[str]) -> Iterator[set[str]]:
-    """Collect the modules whose functions are called with something that holds one of the marks, in all threads."""
+    """Collect the modules whose functions are called with an object that contains a mark, in all threads."""
     passed: set[str] = set()
 
     def look(frame: FrameType, event: str, argument: object) -> None:

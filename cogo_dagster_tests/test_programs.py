@@ -1,4 +1,4 @@
-"""What is missing is told before it is installed; what cannot be skips tests on a person's machine, and fails in CI."""
+"""Missing requirements are reported before they are installed; otherwise tests are skipped, and fail in CI."""
 
 import os
 
@@ -11,7 +11,7 @@ from cogo_dagster_tests.order import missing_files
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that has nothing, on which nothing can be installed."""
+    """Simulate a machine without any requirement, on which nothing can be installed."""
     monkeypatch.setattr(programs, "find", lambda _: None)
     monkeypatch.setattr(needs, "find", lambda _: None)
     monkeypatch.setattr(programs, "apt_install", lambda *_: None)
@@ -19,8 +19,8 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("bare")
-def test_a_person_is_told_and_the_test_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With how to get it, in one table and in the reason."""
+def test_missing_requirements_are_reported_and_tests_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table and the reason of the skip have the remedy."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     said: list[str] = []
     needs.prepare(said.append, all_tests=False)
@@ -33,19 +33,19 @@ def test_a_person_is_told_and_the_test_is_skipped(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("bare")
 def test_continuous_integration_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is left out there."""
+    """No test is skipped there."""
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="jq is missing"):
         programs.required("jq", "curl")
 
 
-def test_a_whole_machine_says_nothing_before() -> None:
-    """The first table is for what is missing."""
+def test_a_complete_machine_reports_nothing_missing() -> None:
+    """The first table lists missing requirements only."""
     assert list(needs.before([], all_tests=True)) == []
 
 
-def test_what_is_installed_is_told_before_and_what_was_found_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the time that it takes; a run of a few tests installs nothing ahead."""
+def test_installations_are_reported_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first table has the expected time; a run of a few tests installs nothing in advance."""
     happened: list[str] = []
     there: list[str] = []
 
@@ -70,8 +70,8 @@ def test_what_is_installed_is_told_before_and_what_was_found_after(monkeypatch: 
     assert [line.split() for line in happened[6:]] == [["tool", "/usr/bin/tool"], ["lost", "nothing"]]
 
 
-def test_the_files_that_come_first_are_there() -> None:
-    """A file that was renamed is named anew, or it comes at the end again."""
+def test_the_first_files_exist() -> None:
+    """A renamed file must be renamed in the list too."""
     assert missing_files() == []
 
 

@@ -1,4 +1,4 @@
-"""What other packages may import."""
+"""The public API of the package."""
 
 import json
 import subprocess
@@ -15,13 +15,13 @@ print(json.dumps(sorted(name for name in sys.modules if name.partition(".")[0] i
 
 
 def test_importing_the_package_imports_nothing_else() -> None:
-    """Each name is imported when it is first asked for."""
+    """Each name is imported on first access."""
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == ["cogo_dagster"]
 
 
-def test_every_public_name_is_there() -> None:
-    """And no other; what is public is the same object as inside."""
+def test_every_public_name_exists() -> None:
+    """There are no others, and each is the same object as the internal one."""
     from cogo_dagster.queue.executor import Executor  # noqa: PLC0415
 
     found = {name: getattr(cogo_dagster, name) for name in cogo_dagster.__all__}

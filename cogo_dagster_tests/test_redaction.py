@@ -1,4 +1,4 @@
-"""What must not be kept or sent does not survive, and what people need to read does."""
+"""Redaction removes secrets and keeps everything else."""
 
 import base64
 import html
@@ -39,8 +39,8 @@ HOLDERS = (
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
-def test_a_secret_is_hidden_in_whatever_holds_it(holder: str) -> None:
-    """Tokens by their make, headers, addresses and words such as password."""
+def test_a_secret_is_redacted_in_each_context(holder: str) -> None:
+    """Tokens are recognised by their form, by headers, URLs and words such as password."""
     shown = redact(f"The call failed: {holder} was refused with 403.")
     assert SECRET not in shown
     assert HIDDEN in shown
@@ -48,20 +48,20 @@ def test_a_secret_is_hidden_in_whatever_holds_it(holder: str) -> None:
     assert shown.endswith(" was refused with 403.")
 
 
-def test_a_known_secret_is_hidden_wherever_it_stands() -> None:
-    """Also inside a word, and the longer of two that overlap whole."""
+def test_a_known_secret_is_redacted_everywhere() -> None:
+    """This holds inside a word, and for the longer of two overlapping secrets."""
     assert redact("xxhunter2hunteryy", ["hunter2", "hunter2hunter"]) == f"xx{HIDDEN}yy"
 
 
-def test_what_people_read_stays() -> None:
-    """Ids, plain addresses, times and the sentence itself."""
+def test_other_text_is_kept() -> None:
+    """IDs, plain URLs, times and the message are unchanged."""
     text = "Job 01a206d5-2887-7cd6-a207-e392d971f019 got 404 from https://example.com/a/b#top at 02:05 (attempt 3/5)."
     assert redact(text) == text
 
 
 @given(st.text())
-def test_hiding_twice_is_hiding_once(text: str) -> None:
-    """Text may pass through here more than once on its way."""
+def test_redaction_is_idempotent(text: str) -> None:
+    """Text may be redacted more than once on its way."""
     assert redact(redact(text)) == redact(text)
 
 
@@ -76,7 +76,7 @@ def _percent(text: str, *, lower: bool = False, every: int = 1) -> str:
 
 
 FORMS = {
-    "as it is": KNOWN,
+    "unchanged": KNOWN,
     "percent-encoded": quote(KNOWN, safe=""),
     "percent-encoded in lower case": re.sub("%..", lambda escape: escape[0].lower(), quote(KNOWN, safe="")),
     "every byte": _percent(KNOWN),
@@ -85,7 +85,7 @@ FORMS = {
     "of a form": quote_plus(KNOWN),
     "twice percent-encoded": quote(quote(KNOWN, safe=""), safe=""),
     "in JSON": json.dumps(KNOWN)[1:-1],
-    "in JSON as it is": json.dumps(KNOWN, ensure_ascii=False)[1:-1],
+    "in JSON without escapes": json.dumps(KNOWN, ensure_ascii=False)[1:-1],
     "in JSON in JSON": json.dumps(json.dumps(KNOWN)[1:-1])[1:-1],
     "in JSON, percent-encoded": quote(json.dumps(KNOWN)[1:-1], safe=""),
     "every letter in JSON": "".join(f"\\u{ord(letter):04x}" for letter in KNOWN),
@@ -96,16 +96,16 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_known_secret_is_hidden_in_every_encoding(form: str) -> None:
-    """Whole, and nothing beside it."""
+def test_a_known_secret_is_redacted_in_every_encoding(form: str) -> None:
+    """It is redacted completely, and nothing beside it."""
     assert redact(f"before {FORMS[form]} behind", [KNOWN]) == f"before {HIDDEN} behind"
 
 
 @pytest.mark.parametrize("altchars", [b"+/", b"-_"])
 @pytest.mark.parametrize("before", range(4))
 @pytest.mark.parametrize("behind", range(3))
-def test_a_known_secret_is_hidden_in_base64(altchars: bytes, before: int, behind: int) -> None:
-    """At each offset within what was encoded, with padding and without, in one line and in several."""
+def test_a_known_secret_is_redacted_in_base64(altchars: bytes, before: int, behind: int) -> None:
+    """Every offset within the encoded data is covered, with and without padding, on one line and on several."""
     encoded = base64.b64encode(b"x" * before + KNOWN.encode() + b"y" * behind, altchars).decode()
     certain = base64.b64encode(b"x" * 3 + KNOWN.encode()[:24], altchars).decode()[4:]
     for form in (encoded, encoded.rstrip("="), quote(encoded, safe=""), f"{encoded[:9]}\n{encoded[9:]}"):
@@ -115,8 +115,8 @@ def test_a_known_secret_is_hidden_in_base64(altchars: bytes, before: int, behind
         assert certain[8:16] not in shown
 
 
-def test_a_known_key_of_several_lines_is_hidden_line_by_line() -> None:
-    """Also where a log indents it."""
+def test_a_known_key_of_several_lines_is_redacted_line_by_line() -> None:
+    """This holds for indented lines too."""
     key = "-----BEGIN X-----\nMIIBVgIBADANBgkqhkiG9w0B\nAQEFAASCAUAwggE8AgEAAkEA\n-----END X-----\n"
     shown = redact("\n".join(f"  > {line}" for line in key.splitlines()), [key])
     assert "MIIB" not in shown
@@ -125,20 +125,20 @@ def test_a_known_key_of_several_lines_is_hidden_line_by_line() -> None:
 
 @pytest.mark.parametrize("holder", HOLDERS)
 @pytest.mark.parametrize("encode", [lambda text: quote(text, safe=""), lambda text: json.dumps(text)[1:-1]])
-def test_what_looks_like_a_secret_is_hidden_in_an_encoding_too(holder: str, encode: Callable[[str], str]) -> None:
-    """Percent-encoded and as a text in JSON."""
+def test_a_likely_secret_is_redacted_in_an_encoding_too(holder: str, encode: Callable[[str], str]) -> None:
+    """The encodings are percent-encoding and JSON strings."""
     assert SECRET not in redact(f"before {encode(holder)} behind")
 
 
-def test_a_secret_at_the_seam_of_two_slices_is_hidden() -> None:
-    """Wherever the seam falls in it, and however long what is hidden goes on."""
+def test_a_secret_across_two_slices_is_redacted() -> None:
+    """The boundary may be anywhere in it, and the redacted part may have any length."""
     for at in range(SLICE_CHARS - 4_200, SLICE_CHARS - 4_000, 7):
         shown = redact("x" * (at - 1) + " " + quote(KNOWN, safe="") + " token=" + "y" * 200_000 + " behind", [KNOWN])
         assert shown == "x" * (at - 1) + f" {HIDDEN} token={HIDDEN} behind"
 
 
-def test_slices_are_the_text_piece_by_piece() -> None:
-    """An event loop goes on between them."""
+def test_slices_are_the_redacted_text_in_pieces() -> None:
+    """An event loop can run between them."""
     text = ("some words, password=hunter22 and more\n" * 10_000)[:300_000]
     pieces = list(Redactor().slices(text))
     assert len(pieces) >= 5
@@ -147,10 +147,10 @@ def test_slices_are_the_text_piece_by_piece() -> None:
     assert "hunter" not in redact(text)
 
 
-def test_the_beginning_is_redacted_before_it_is_cut() -> None:
-    """The first half of a secret at the cut is none of what is kept."""
+def test_text_is_redacted_before_it_is_truncated() -> None:
+    """A truncated secret is not kept."""
     for most in range(1, 60):
-        shown = Redactor([KNOWN]).beginning(f"a sentence of words {KNOWN} and the rest", most)
+        shown = Redactor([KNOWN]).beginning(f"a message of words {KNOWN} and the rest", most)
         assert len(shown) <= most
         assert "Zq7" not in shown
 
@@ -163,8 +163,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-def test_the_time_grows_as_the_text_does(unit: str) -> None:
-    """Four times the text takes about four times as long; squared, it would be sixteen times."""
+def test_redaction_takes_linear_time(unit: str) -> None:
+    """Four times the text takes about four times as long; quadratic time would be sixteen times."""
     redactor = Redactor([KNOWN])
     text = unit * (32_000 // len(unit))
     short, long = _seconds(redactor, text[:8_000]), _seconds(redactor, text)
@@ -172,7 +172,7 @@ def test_the_time_grows_as_the_text_does(unit: str) -> None:
 
 
 def _seconds(redactor: Redactor, text: str) -> float:
-    """Return the least of three measurements of this thread's processor time."""
+    """Return the minimum of three measurements of this thread's CPU time."""
     took = []
     for _ in range(3):
         began = time.thread_time()
@@ -181,23 +181,23 @@ def _seconds(redactor: Redactor, text: str) -> float:
     return min(took)
 
 
-def test_a_document_is_redacted_in_all_its_texts() -> None:
-    """Values, names of members, and values that are secret by their name; what is clean is not copied."""
+def test_a_document_is_redacted_in_all_its_strings() -> None:
+    """Values, keys, and values with a secret key are redacted; a document without secrets is not copied."""
     clean = {"a": [1, None, {"b": "text"}]}
     assert Redactor([KNOWN]).json(clean) is clean
     shown = redact_json({KNOWN: [f"see {KNOWN}"], "db_password": "hunter2"}, [KNOWN])
     assert shown == {HIDDEN: [f"see {HIDDEN}"], "db_password": HIDDEN}
 
 
-def test_a_filter_hides_secrets_in_what_others_log() -> None:
-    """In the message, its arguments and a traceback; wrong arguments end nobody."""
+def test_a_filter_redacts_log_records() -> None:
+    """The message, its arguments and a traceback are redacted; invalid arguments raise no error."""
     seen: list[str] = []
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             seen.append(logging.Formatter().format(record))
 
-    foreign = logging.getLogger("somebody.else")
+    foreign = logging.getLogger("other.library")
     handler = Handler()
     handler.addFilter(RedactingFilter(Redactor([KNOWN])))
     foreign.addHandler(handler)
@@ -212,8 +212,8 @@ def test_a_filter_hides_secrets_in_what_others_log() -> None:
     assert "ValueError" in seen[2]
 
 
-def test_an_error_is_kept_in_its_lengths_and_without_secrets() -> None:
-    """Its class too, which an index holds."""
+def test_an_error_is_truncated_and_redacted() -> None:
+    """This includes its class, which is indexed."""
     error = JobError(f"Odd{KNOWN}" + "c" * 1_000, "m" * 1_990 + KNOWN, detail="d" * 19_990 + KNOWN + "d" * 5_000_000)
     kept = error.redacted([KNOWN])
     assert (len(kept.error_class), len(kept.message), len(kept.detail or "")) == (200, 1_998, 20_000)
@@ -221,8 +221,8 @@ def test_an_error_is_kept_in_its_lengths_and_without_secrets() -> None:
     assert JobError("\ud83d", "\0", detail="\ud83d").to_json()["class"] == "\ufffd"
 
 
-def test_a_deep_document_is_redacted_once_it_is_storable() -> None:
-    """Objects and lists of a hundred thousand levels, cut where nobody reads them any more."""
+def test_a_deep_document_is_redacted_after_it_became_storable() -> None:
+    """Objects and lists with a hundred thousand levels are cut."""
     document: object = KNOWN
     for level in range(100_000):
         document = {"a": document} if level % 2 else [document]

@@ -1,4 +1,4 @@
-"""The tests' own servers: shared while somebody uses them, gone afterwards, even when nobody could clean up."""
+"""The tests' own servers: shared while in use and removed afterwards, even after a kill."""
 
 import subprocess
 import sys
@@ -24,8 +24,8 @@ with swept_home(sys.argv[1]) as home:
 
 
 @pytest.mark.parametrize("major", [15, 18])
-def test_clones_of_a_template_are_apart(major: Major, tmp_path: Path) -> None:
-    """A template is built once; each clone begins like it, changes alone, and is dropped with its connections."""
+def test_copies_of_a_template_are_independent(major: Major, tmp_path: Path) -> None:
+    """A template is built once; each copy starts like it, changes alone, and is dropped despite open connections."""
     built: list[str] = []
 
     def build(dsn: str) -> None:
@@ -49,7 +49,7 @@ def test_clones_of_a_template_are_apart(major: Major, tmp_path: Path) -> None:
 
 
 def test_users_of_one_run_share_a_server_until_the_last_leaves(tmp_path: Path) -> None:
-    """Two users of a run meet on one server, and the last to leave removes it."""
+    """Two users of a run share one server, and the last one removes it."""
     with shared_server(18, tmp_path) as first, shared_server(18, tmp_path) as second:
         assert first.dsn("postgres") == second.dsn("postgres")
         address = first.dsn("postgres")
@@ -57,8 +57,8 @@ def test_users_of_one_run_share_a_server_until_the_last_leaves(tmp_path: Path) -
         psycopg.connect(address)
 
 
-def test_what_a_killed_run_leaves_is_swept_by_the_next() -> None:
-    """A run killed with -9 leaves its server to the next one, which stops it and deletes its files."""
+def test_the_server_of_a_killed_run_is_removed_by_the_next() -> None:
+    """The next run stops the server and deletes its files."""
     name = uuid4().hex[:12]
     command = [sys.executable, "-c", START_AND_WAIT, name]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
@@ -72,7 +72,7 @@ def test_what_a_killed_run_leaves_is_swept_by_the_next() -> None:
         psycopg.connect(address)
 
 
-def test_version_15_is_fetched_where_no_package_has_it() -> None:
+def test_version_15_is_downloaded_without_a_package() -> None:
     """Its programs work with all their libraries, for root's servers too."""
     with swept_home(uuid4().hex[:12]) as home:
         server = EmbeddedServer(home, binaries=fetched_binaries(), durable=False)

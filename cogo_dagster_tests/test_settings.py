@@ -1,4 +1,4 @@
-"""What the environment may say, and how a wrong word in it is told."""
+"""Settings from the environment, and the messages for invalid values."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ CANARY = "canary-7d1f"
 
 @pytest.fixture(autouse=True)
 def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take every variable of ours out of the environment."""
+    """Remove all settings from the environment."""
     for field in Settings.model_fields.values():
         monkeypatch.delenv(str(field.alias), raising=False)
 
@@ -44,7 +44,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_setting_is_read(
     monkeypatch: pytest.MonkeyPatch, name: str, text: str, *, attribute: str, value: object
 ) -> None:
-    """Each variable of the runbook arrives as the value it stands for."""
+    """Each variable is parsed into its value."""
     monkeypatch.setenv(name, text)
     assert getattr(load_settings(), attribute) == value
 
@@ -70,8 +70,8 @@ def test_a_setting_is_read(
         ("BROWSER_NAV_TIMEOUT_MS", "0"),
     ],
 )
-def test_a_wrong_value_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
-    """The message is one line that names the variable, what it is, and what to do."""
+def test_an_invalid_value_has_a_message(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    """The message is one line with the variable, its value, and what to do."""
     monkeypatch.setenv(name, text)
     with pytest.raises(SettingsError) as refused:
         load_settings()
@@ -80,11 +80,11 @@ def test_a_wrong_value_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: st
     assert repr(text) in message
     assert message.endswith(".")
     assert "\n" not in message
-    assert ". " not in message, "It is more than one sentence."
+    assert ". " not in message, "It is more than one message."
 
 
-def test_several_wrong_values_are_all_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has to correct them one after another."""
+def test_all_invalid_values_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They need not be corrected one after another."""
     monkeypatch.setenv("COGO_CONCURRENCY", "0")
     monkeypatch.setenv("MAX_JOBS", "no")
     with pytest.raises(SettingsError) as refused:
@@ -96,8 +96,8 @@ def test_several_wrong_values_are_all_told(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     "given", [{"SUPABASE_URL": "https://x.supabase.co"}, {"SUPABASE_SERVICE_ROLE_KEY": CANARY}], ids=["url", "key"]
 )
-def test_half_of_supabase_is_refused(given: dict[str, Any]) -> None:
-    """One of the two alone is an error that names both, never a silent fall to the embedded database."""
+def test_incomplete_supabase_settings_are_rejected(given: dict[str, Any]) -> None:
+    """One of the two alone is an error that names both, and not a silent fallback to the embedded database."""
     with pytest.raises(SettingsError) as refused:
         load_settings(**given)
     assert "SUPABASE_URL" in str(refused.value)
@@ -109,23 +109,23 @@ def test_half_of_supabase_is_refused(given: dict[str, Any]) -> None:
     "name", ["MAX_JOBS", "COGO_DATABASE_URL", "COGO_HOME", "WORKER_ID", "NO_SANDBOX", "SUPABASE_URL"]
 )
 @pytest.mark.parametrize("blank", ["", "  "], ids=["empty", "spaces"])
-def test_a_blank_is_not_given(monkeypatch: pytest.MonkeyPatch, name: str, blank: str) -> None:
-    """A variable that is there but blank, as workflows write it for a missing secret, counts as missing."""
+def test_a_blank_value_counts_as_missing(monkeypatch: pytest.MonkeyPatch, name: str, blank: str) -> None:
+    """Workflows set a variable to a blank value for a missing secret."""
     default = load_settings()
     monkeypatch.setenv(name, blank)
     assert load_settings() == default
 
 
-def test_an_override_can_take_a_setting_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Overrides win over the environment, and a blank one means that the setting is not given."""
+def test_an_override_can_unset_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overrides take precedence over the environment, and a blank one unsets the setting."""
     monkeypatch.setenv("COGO_DATABASE_URL", "postgresql://elsewhere/db")
     monkeypatch.setenv("COGO_CONCURRENCY", "7")
     settings = load_settings(COGO_DATABASE_URL="", COGO_CONCURRENCY="9")
     assert (settings.database_url, settings.concurrency) == (None, 9)
 
 
-def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A dotenv file is read where the environment says nothing; one that is not there is no error."""
+def test_the_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A dotenv file supplies missing variables; a missing file is not an error."""
     file = tmp_path / ".env"
     file.write_text("COGO_CONCURRENCY=7\nCOGO_LEASE_SECONDS=70\nSOMEBODY_ELSES=1\n")
     monkeypatch.setenv("COGO_CONCURRENCY", "9")
@@ -135,7 +135,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_secrets_are_never_shown() -> None:
-    """Neither the settings as text nor an error about another setting shows a secret's value."""
+    """Neither the settings as text nor an error of another setting contains a secret's value."""
     secrets: dict[str, Any] = {
         "SUPABASE_URL": "https://x.supabase.co",
         "SUPABASE_ANON_KEY": CANARY,
@@ -151,7 +151,7 @@ def test_secrets_are_never_shown() -> None:
     assert CANARY not in str(refused.value)
 
 
-def test_the_settings_cannot_be_changed() -> None:
+def test_the_settings_are_immutable() -> None:
     """They are read once and passed on."""
     with pytest.raises(ValueError, match="frozen"):
         load_settings().concurrency = 9  # type: ignore[misc]
@@ -174,8 +174,8 @@ def test_the_settings_cannot_be_changed() -> None:
         ),
     ],
 )
-def test_every_secret_is_known_to_those_who_hide_it(given: dict[str, str], hidden: str) -> None:
-    """Whole settings, and what lies within them."""
+def test_every_secret_is_redacted(given: dict[str, str], hidden: str) -> None:
+    """This covers whole settings and secrets inside them."""
     assert hidden in load_settings(None, **given).secret_values()
 
 
@@ -187,14 +187,14 @@ def test_every_secret_is_known_to_those_who_hide_it(given: dict[str, str], hidde
         {"COGO_GATE_COMMANDS": "no JSON"},
     ],
 )
-def test_plain_words_are_no_secrets(given: dict[str, str]) -> None:
-    """They would be hidden in every text."""
+def test_plain_words_are_not_secrets(given: dict[str, str]) -> None:
+    """Otherwise they would be redacted in every text."""
     found = load_settings(None, **given).secret_values()
     assert set(found) <= {"https://example.com/hooks/for/alerts"}
 
 
-def test_settings_can_be_told_apart_by_what_keeps_objects_for_them() -> None:
-    """The same values are the same settings, others are others."""
+def test_equal_settings_have_equal_hashes() -> None:
+    """Caches of objects by settings depend on it."""
     one, same, other = (load_settings(None, COGO_ENV=name) for name in ("dev", "dev", "prod"))
     assert hash(one) == hash(same)
     assert one == same != other

@@ -1,4 +1,4 @@
-"""How one starts is said in several places, and they say the same; `cogo_dagster_tests.fresh` types it."""
+"""The installation instructions are the same everywhere; `cogo_dagster_tests.fresh` executes them."""
 
 import os
 import re
@@ -21,12 +21,12 @@ from cogo_dagster_tests.fresh.rows import all_rows
 
 
 def text(name: str) -> str:
-    """Return a file of the project."""
+    """Return the content of a file of the project."""
     return (PROJECT_ROOT / name).read_text(encoding="utf-8")
 
 
-def test_the_commands_work_where_pip_may_not_install() -> None:
-    """Uv comes into the project's own environment, which `uv run` takes; the demo needs nothing for development."""
+def test_the_commands_work_without_a_system_pip() -> None:
+    """The tool uv is installed into the environment of `uv run`; the demo needs no development packages."""
     typed = start()
     assert typed.install == "python3 -m venv .venv && . .venv/bin/activate && pip install uv"
     assert typed.demo == "uv run --no-dev cogo demo"
@@ -35,21 +35,21 @@ def test_the_commands_work_where_pip_may_not_install() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/operations.md"])
 def test_pages_install_uv_in_the_same_way(page: str) -> None:
-    """Nowhere by a pip that current systems refuse."""
+    """None uses a pip command that current systems reject."""
     assert start().install in text(page)
     assert not re.findall(r"^pip install uv", text(page), re.MULTILINE)
 
 
-def test_continuous_integration_runs_the_command_of_the_readme() -> None:
-    """The same as a person, and so does CONTRIBUTING."""
+def test_continuous_integration_runs_the_readmes_command() -> None:
+    """CONTRIBUTING has the same command too."""
     assert text(".ci/run").strip().splitlines()[-1] == start().test
     assert f"\n{start().test} " in text("CONTRIBUTING.md")
     workflow = yaml.safe_load(text(".github/workflows/ci.yml"))
     assert workflow["jobs"]["test"]["steps"][-1]["run"] == "bash .ci/run"
 
 
-def test_fonts_are_installed_by_the_commands_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a worker advises, the page explains."""
+def test_fonts_are_installed_by_the_documented_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's advice is explained on the page."""
     monkeypatch.setattr(advice, "as_root", lambda command: f"sudo {command}")
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     advised = re.findall(r"`([^`]+)`", advice.fonts_advice())
@@ -57,8 +57,8 @@ def test_fonts_are_installed_by_the_commands_of_the_page(monkeypatch: pytest.Mon
     assert [command for command in advised if command.removeprefix("sudo ") not in text("docs/operations.md")] == []
 
 
-def test_every_supported_python_is_tested_and_named() -> None:
-    """The range of pyproject.toml, in its classifiers, in the README and in the matrix."""
+def test_every_supported_python_is_tested_and_documented() -> None:
+    """The range in pyproject.toml equals its classifiers, the README and the CI matrix."""
     project = tomllib.loads(text("pyproject.toml"))["project"]
     least, most = re.findall(r"3\.(\d+)", project["requires-python"])
     supported = [f"3.{minor}" for minor in range(int(least), int(most))]
@@ -69,17 +69,17 @@ def test_every_supported_python_is_tested_and_named() -> None:
         assert f"Python {supported[0]} to {supported[-1]}" in text(page)
 
 
-def test_the_demo_is_tried_for_every_account_and_kind_of_machine() -> None:
-    """Eight times, and the tests once on each Debian."""
+def test_the_demo_is_tested_for_every_account_and_kind_of_machine() -> None:
+    """There are eight rows, and the tests run once on each Debian."""
     rows = all_rows()
     assert len({row.name for row in rows}) == len(rows)
     assert [row.what for row in rows].count("demo") == 8
     assert [row.suite for row in rows if row.what == "tests"] == ["bookworm", "trixie"]
 
 
-@pytest.mark.root("only root starts a bare machine")
-def test_the_first_process_of_a_bare_machine_waits_for_orphans(tmp_path: Path) -> None:
-    """As an init does: tests look for zombies."""
+@pytest.mark.root("only root can start a minimal machine")
+def test_the_first_process_of_a_minimal_machine_reaps_orphans(tmp_path: Path) -> None:
+    """It acts as an init, since tests look for zombies."""
     last = run._script(all_rows()[0], tmp_path, tmp_path, tmp_path).splitlines()[-1]
     orphan = "(setsid sh -c 'sleep 0.1; exit' &); sleep 0.5; ps -A -o stat= | grep -c Z || true"
     script = f"su root -c {shlex.quote(orphan)}\n{last}"
@@ -88,19 +88,19 @@ def test_the_first_process_of_a_bare_machine_waits_for_orphans(tmp_path: Path) -
 
 
 def test_no_folder_is_shared_twice() -> None:
-    """A bare machine gets what names package indexes here, each file once."""
-    shared = shared_paths("/home/somebody")
+    """A minimal machine gets the configuration of package indexes, each file once."""
+    shared = shared_paths("/home/user")
     assert Path("/etc/resolv.conf") in shared
     assert [path for path in shared if shared.keys() & set(path.parents)] == []
 
 
 @pytest.mark.skipif(
     os.geteuid() != 0 or subprocess.run(["unshare", "--user", "true"], check=False).returncode != 0,
-    reason="Only root outside of a container may change the root directory and filter its calls.",
+    reason="Only root outside a container can change the root directory and filter its system calls.",
 )
-@pytest.mark.parametrize(("namespaces", "made"), [("allowed", True), ("refused", False)])
-def test_user_namespaces_are_refused_and_nothing_else(namespaces: str, made: bool) -> None:
-    """As by Docker's default profile: other processes and threads start as before."""
+@pytest.mark.parametrize(("namespaces", "made"), [("allowed", True), ("denied", False)])
+def test_only_user_namespaces_are_denied(namespaces: str, made: bool) -> None:
+    """As under Docker's default profile, other processes and threads start normally."""
     enter = [sys.executable, "-m", "cogo_dagster_tests.fresh.enter", "/", namespaces]
     done = subprocess.run([*enter, "unshare", "--user", "true"], cwd=PROJECT_ROOT, capture_output=True, check=False)
     assert (done.returncode == 0) is made

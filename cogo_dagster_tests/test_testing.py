@@ -1,4 +1,4 @@
-"""`cogo_dagster.testing`: attempts end there as they end in a worker."""
+"""`cogo_dagster.testing`: attempts have the same outcomes as in a worker."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ from cogo_dagster_tests.queue.steps import running_job
 
 
 class Order(BaseModel):
-    """Which ending."""
+    """The payload: which ending."""
 
     end: str
     count: int = 1
@@ -39,15 +39,15 @@ class Endings(Executor, family="endings"):
         self.calls: list[str] = []
 
     async def start(self) -> None:
-        """Count."""
+        """Count the start."""
         self.calls.append("start")
 
     async def stop(self) -> None:
-        """Count."""
+        """Count the stop."""
         self.calls.append("stop")
 
     async def execute(self, job: Job[Order], workspace: Workspace) -> ExecutionResult:
-        """Look the ending up."""
+        """Return or raise the ending."""
         self.calls.append(f"{job.type} {job.attempts}")
         ending: ExecutionResult = ENDINGS[job.payload.end](workspace)
         return ending
@@ -90,30 +90,30 @@ ENDINGS: Mapping[str, Callable[[Workspace], Any]] = {
         ("outside", "failed", "artifact_rejected", False),
     ],
 )
-def test_an_ending_is_judged_as_by_the_worker(
+def test_an_ending_has_the_workers_outcome(
     end: str, outcome: str, error_class: str | None, retryable: bool | None
 ) -> None:
-    """Successes, failures, snoozes, exceptions and results that are none."""
+    """Successes, failures, snoozes, exceptions and invalid results are covered."""
     done = run_job(Endings, {"end": end})
     assert done.outcome == outcome
     assert (done.error and done.error.error_class, done.error and done.error.retryable) == (error_class, retryable)
 
 
-def test_what_an_attempt_leaves_is_whole() -> None:
-    """Delays and files of a failure are there, although its workspace is gone."""
+def test_the_result_of_an_attempt_is_complete() -> None:
+    """Delay and artifacts of a failure are available, although its workspace is removed."""
     done: RunOutcome = run_job(Endings, {"end": "fail"})
     assert (done.delay_seconds, dict(done.artifacts)) == (3, {"trace.txt": b"why"})
 
 
 def test_the_executor_is_started_and_stopped() -> None:
-    """Around the attempt that was asked for."""
+    """They are called around the requested attempt."""
     executor = Endings()
     run_job(executor, {"end": "raise"}, type="endings.odd", attempt=2)
     assert executor.calls == ["start", "endings.odd 2", "stop"]
 
 
 @pytest.mark.parametrize(
-    ("payload", "sentence"),
+    ("payload", "message"),
     [
         ({}, r"The payload has no end\."),
         ({"end": "fail", "count": "x"}, r"The payload's count: Input should be a valid integer.*\."),
@@ -121,20 +121,20 @@ def test_the_executor_is_started_and_stopped() -> None:
         (None, r"The payload must be a JSON object, but it is null\."),
     ],
 )
-def test_a_wrong_payload_is_answered_with_a_sentence(payload: Any, sentence: str) -> None:
-    """As at enqueue, by the model alone."""
-    with pytest.raises(InvalidPayload, match=f"^{sentence}$"):
+def test_an_invalid_payload_has_a_message(payload: Any, message: str) -> None:
+    """The model validates it, as at enqueue."""
+    with pytest.raises(InvalidPayload, match=f"^{message}$"):
         run_job(Endings, payload)
 
 
 def test_a_family_is_the_part_before_the_dot() -> None:
-    """Another name is a mistake of the class, and says so."""
+    """Another name is a TypeError with a message."""
     with pytest.raises(TypeError, match=r"'a\.b' is not a family"):
         type("Odd", (Executor,), {}, family="a.b")
 
 
-def test_the_store_in_memory_takes_uploads(queue: Queue, tmp_path: Path) -> None:
-    """It keeps bytes under the engine's keys, sweeps and deletes as others do."""
+def test_the_store_in_memory_supports_uploads(queue: Queue, tmp_path: Path) -> None:
+    """It stores bytes under generated keys, sweeps and deletes like other stores."""
     (tmp_path / "note.txt").write_text("hello")
     store, job = InMemoryStore(), running_job(queue)
     [row] = upload_artifacts(queue, store, job, [ArtifactFile("note.txt", "text/plain", tmp_path / "note.txt")])

@@ -1,4 +1,4 @@
-"""Text from outside can be stored, and what is clean stays the very object."""
+"""External text becomes storable, and valid text is returned unchanged."""
 
 import json
 
@@ -17,13 +17,13 @@ ANY = st.text(st.characters())  # surrogates and U+0000 too
     [("주문 \ud83d…", "주문 \ufffd…"), ("a\0b", "a\ufffdb"), ("\udfff\0", "\ufffd\ufffd"), ("🎉 fine", "🎉 fine")],
 )
 def test_text_becomes_storable(given_text: str, kept: str) -> None:
-    """Half a pair and U+0000 are replaced; a whole pair stays."""
+    """Lone surrogates and U+0000 are replaced; a surrogate pair is kept."""
     assert storable(given_text) == kept
 
 
 @given(ANY)
 def test_storable_text_can_be_encoded_and_is_not_copied_when_clean(text: str) -> None:
-    """Twice is once, the length stays, and clean text is the same object."""
+    """The function is idempotent, keeps the length, and returns valid text itself."""
     kept = storable(text)
     kept.encode()
     assert "\0" not in kept
@@ -31,8 +31,8 @@ def test_storable_text_can_be_encoded_and_is_not_copied_when_clean(text: str) ->
     assert storable(kept) is kept
 
 
-def test_a_clean_document_is_not_copied() -> None:
-    """It comes back itself, and says that nothing changed."""
+def test_a_valid_document_is_not_copied() -> None:
+    """The same object is returned, with the result that nothing changed."""
     document = {"a": [1, 2.5, None, True, {"b": "🎉"}]}
     kept, changed = storable_json(document)
     assert kept is document
@@ -40,7 +40,7 @@ def test_a_clean_document_is_not_copied() -> None:
 
 
 def test_a_document_becomes_storable(owner: Owner) -> None:
-    """Names of members, numbers that JSON lacks, huge integers, depth: PostgreSQL takes what comes out."""
+    """Keys, numbers that JSON lacks, huge integers and depth are changed so that PostgreSQL accepts the document."""
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
@@ -55,6 +55,6 @@ def test_a_document_becomes_storable(owner: Owner) -> None:
     assert row is not None
 
 
-def test_what_steers_a_terminal_is_shown_escaped() -> None:
-    """ESC, C1, DEL, direction overrides and halves of pairs; line feeds and letters stay."""
+def test_control_characters_of_terminals_are_escaped() -> None:
+    """ESC, C1, DEL, direction overrides and lone surrogates are escaped; line feeds and letters are kept."""
     assert printable("a\x1b[2J\x9b\x7f\u202e\ud83d\tb\n한글 🎉") == "a\\x1b[2J\\x9b\\x7f\\u202e\\ud83d b\n한글 🎉"

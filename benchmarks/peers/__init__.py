@@ -1,4 +1,4 @@
-"""The queues that are compared, each with the settings its own documentation calls fast."""
+"""The compared queues, each with the fast settings of its documentation."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 SOURCES: Final = Path(__file__).parent
 NODE_FOLDER: Final = SOURCES.parent / ".peers"
-INSTALL_SECONDS: Final = 600
+INSTALL_TIMEOUT_SECONDS: Final = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class Peer:
     """One queue.
 
     Attributes:
-        name: As the tables show it.
-        program: A module of this package, or a script for Node.
-        packages: Whose versions matter.
-        unfinished: A query for whether any job is not finished.
-        jobs: Fewer jobs than the others', for one that is slow.
-        settings: As the report shows them.
-        environment: Variables that its program reads.
-        keeps_up: Whether it takes part in everything, or in the plain drains only.
+        name: The name in the tables.
+        program: A module of this package, or a script for Node.js.
+        packages: The packages whose versions are reported.
+        unfinished: A query that returns whether any job is unfinished.
+        jobs: The maximum number of jobs, for a slow queue.
+        settings: The settings for the report.
+        environment: Environment variables of its program.
+        keeps_up: Whether it takes part in all measurements, or only in plain drains.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Peer:
 
     @property
     def needs_node(self) -> bool:
-        """Whether it runs in Node."""
+        """Whether it runs in Node.js."""
         return self.program.endswith(".mjs")
 
     def command(self) -> tuple[Sequence[str], str | None]:
-        """Return its program and the folder to run it in."""
+        """Return the command and its working folder."""
         if self.needs_node:
             node = NODE_FOLDER / "node_modules" / ".bin" / "node"
             return [str(node), str(SOURCES / self.program)], str(NODE_FOLDER)
@@ -56,7 +56,7 @@ class Peer:
         """Return the versions of its packages.
 
         Raises:
-            PeerMissing: It is not installed and cannot be; the message says why.
+            PeerMissing: The peer is not installed and cannot be installed; the message says why.
         """
         if self.needs_node:
             _install_node_peers()
@@ -68,7 +68,7 @@ class Peer:
 
 
 class PeerMissing(Exception):
-    """A peer cannot be measured here."""
+    """A peer is not installed."""
 
 
 _OURS: Final = (
@@ -136,7 +136,7 @@ PEERS: Final = (
 
 @cache
 def _install_node_peers() -> None:
-    """Install the Node peers beside this package, once; their folder is ignored by git."""
+    """Install the Node.js peers once, in a folder that Git ignores."""
     NODE_FOLDER.mkdir(exist_ok=True)
     wanted, installed = SOURCES / "package.json", NODE_FOLDER / "package.json"
     if installed.exists() and installed.read_bytes() == wanted.read_bytes() and (NODE_FOLDER / "node_modules").exists():
@@ -147,7 +147,9 @@ def _install_node_peers() -> None:
     shutil.copy(wanted, installed)
     command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
     try:
-        subprocess.run(command, cwd=NODE_FOLDER, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+        subprocess.run(
+            command, cwd=NODE_FOLDER, check=True, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_SECONDS
+        )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         installed.unlink()
         raise PeerMissing(f"npm install failed: {(error.stderr or '')[-500:]!s}") from error

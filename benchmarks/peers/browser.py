@@ -1,7 +1,7 @@
-"""Browser jobs: the real worker with the browser executor, and the loop one would write by hand.
+"""Browser jobs: the real worker with the browser executor, and a hand-written loop.
 
-`BENCHMARK_BROWSER` chooses: `worker`; `loop` opens the page and keeps the same files; `traced` is the loop that also
-records a trace, as the executor does so that a failure has one. All open `BENCHMARK_BROWSER_URL`, four at once.
+`BENCHMARK_BROWSER` is `worker`, `loop` (opens the page and keeps the same files) or `traced` (the loop, also recording
+traces as the executor does). All open `BENCHMARK_BROWSER_URL`, with a concurrency of four.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from cogo_dagster.queue.worker.wakeup import ListenWakeup
 from cogo_dagster.settings import is_root
 
 URL: Final = os.environ.get("BENCHMARK_BROWSER_URL", "http://127.0.0.1/")
-AT_ONCE: Final = 4
+CONCURRENCY: Final = 4
 OPTIONS: Final = BrowserOptions(
-    no_sandbox=is_root(), allowed_hosts=(urlsplit(URL).netloc,), concurrency=AT_ONCE, install=False
+    no_sandbox=is_root(), allowed_hosts=(urlsplit(URL).netloc,), concurrency=CONCURRENCY, install=False
 )
 
 
 class CountingExecutor(BrowserExecutor):
-    """The executor, and the harness's count."""
+    """The browser executor; also counts jobs for the harness."""
 
     def __init__(self, handler: program.Handler, go: program.Go) -> None:
         super().__init__(OPTIONS)
@@ -43,48 +43,48 @@ class CountingExecutor(BrowserExecutor):
         self._go = go
 
     async def start(self) -> None:
-        """Start the browser, then wait for the harness."""
+        """Start the browser and wait for the harness."""
         await super().start()
         await self._go()
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
-        """Run, then count."""
+        """Execute and count the job."""
         result = await super().execute(job, workspace)
         await self._handler(0)
         return result
 
 
 class BrowserWorker(cogo.Cogo):
-    """The worker."""
+    """The worker with the browser executor."""
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
-        """All jobs open one page."""
+        """Enqueue jobs that open the page."""
         self._queue.enqueue([NewJob("browser", {"url": URL}) for _ in numbers])
 
     async def work(self, handler: program.Handler, go: program.Go) -> None:
-        """Run the worker, which keeps the files in a folder."""
+        """Run the worker with an artifact store in a folder."""
         with tempfile.TemporaryDirectory(prefix="cogo-benchmark-") as folder:
             await Worker(
                 self._queue,
                 FolderStore(Path(folder)),
                 [CountingExecutor(handler, go)],
                 WorkerIdentity("benchmark", uuid4()),
-                WorkerOptions(concurrency=AT_ONCE),
+                WorkerOptions(concurrency=CONCURRENCY),
                 wakeup=ListenWakeup(self._dsn),
             ).run()
 
 
 class BrowserLoop(cogo.Cogo):
-    """One browser, a context per page, nothing around it: no queue, no proxy, no recycling."""
+    """One browser with a context per page; no queue, proxy or replacement of the browser."""
 
     def __init__(self, *, traced: bool) -> None:
         self._traced = traced
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
-        """Nothing is queued."""
+        """Do nothing: the loop has no queue."""
 
     async def work(self, handler: program.Handler, go: program.Go) -> None:
-        """Open pages until told to stop."""
+        """Open pages until the process is ended."""
         choice = find_browser(OPTIONS, install=False)
         async with async_playwright() as driver:
             browser = await driver.chromium.launch(
@@ -92,7 +92,7 @@ class BrowserLoop(cogo.Cogo):
             )
             with tempfile.TemporaryDirectory(prefix="cogo-benchmark-") as folder:
                 await go()
-                await asyncio.gather(*(self._loop(browser, Path(folder), handler) for _ in range(AT_ONCE)))
+                await asyncio.gather(*(self._loop(browser, Path(folder), handler) for _ in range(CONCURRENCY)))
 
     async def _loop(self, browser: Browser, folder: Path, handler: program.Handler) -> None:
         while True:

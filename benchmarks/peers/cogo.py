@@ -1,4 +1,4 @@
-"""Our own queue: the real worker over the Postgres transport, with an executor that does nothing."""
+"""cogo: the real worker with the Postgres transport and an executor that does nothing."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ PREFETCH: Final = int(os.environ.get("COGO_BENCHMARK_PREFETCH", "0"))
 
 
 class NoOp(Executor, family="noop"):
-    """Runs the family `noop` through the harness's handler."""
+    """Runs jobs of the family `noop` with the harness's handler."""
 
     prefetch = PREFETCH
 
@@ -33,17 +33,17 @@ class NoOp(Executor, family="noop"):
         self._go = go
 
     async def start(self) -> None:
-        """Wait for the harness: the worker claims nothing before this returns."""
+        """Wait for the harness; the worker claims no jobs before this returns."""
         await self._go()
 
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:  # noqa: ARG002 - the protocol
-        """Count."""
+        """Call the handler."""
         await self._handler(job.payload["n"])
         return ExecutionResult()
 
 
 class Cogo(program.Peer):
-    """The queue through its own client."""
+    """The queue with its client."""
 
     async def connect(self, dsn: str) -> None:
         """Open the pool."""
@@ -57,11 +57,11 @@ class Cogo(program.Peer):
         migrate(self._dsn)
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
-        """One call of the client, which makes calls of 1,000 of it."""
+        """Enqueue with one call of the client, which uses batches of 1,000."""
         self._queue.enqueue([NewJob("noop", {"n": number}) for number in numbers])
 
     async def enqueue_one(self, number: int) -> None:
-        """One call."""
+        """Enqueue with one call."""
         self._queue.enqueue([NewJob("noop", {"n": number})])
 
     async def work(self, handler: program.Handler, go: program.Go) -> None:

@@ -1,4 +1,4 @@
-"""Our queue worked by one run of `process_jobs`, on a persistent Dagster instance; the executor is that of cogo.py."""
+"""cogo in one run of `process_jobs` on a persistent Dagster instance, with the executor of cogo.py."""
 
 import asyncio
 import json
@@ -14,10 +14,10 @@ from cogo_dagster.executors.registry import Loaded
 
 
 class DagsterRun(cogo.Cogo):
-    """The worker as `cogo demo` starts it: in this process, seen in the UI like any other run."""
+    """The worker in an in-process Dagster run, as in `cogo demo`."""
 
     async def work(self, handler: program.Handler, go: program.Go) -> None:
-        """Run until the queue is empty; say what became of the run."""
+        """Run until the queue is empty; print the result of the run."""
         executor = cogo.NoOp(handler, go)
         application.load_executors = lambda _: Loaded([executor])
         settings = {"COGO_DATABASE_URL": self._dsn, "COGO_CONCURRENCY": str(cogo.CONCURRENCY)}

@@ -1,4 +1,4 @@
-// graphile-worker with the settings its documentation calls fast: batches of 500, completions in batches.
+// graphile-worker with the fast settings of its documentation: batches of 500, completions in batches.
 
 import { main, requirePeer } from "./program.mjs";
 

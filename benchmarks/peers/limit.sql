@@ -1,5 +1,5 @@
--- The least a durable, fenced queue that keeps its history can do: a sketch of a table, two statements on it.
--- No validation, no retries, no cancel; what it costs is the price of rows, indexes and commits alone.
+-- A minimal durable queue with fencing and history: one table and two statements. Without validation, retries and
+-- cancellation, it measures only the cost of rows, indexes and commits.
 
 create table job (
     id bigint generated always as identity primary key,
@@ -21,7 +21,7 @@ create table job (
 create index job_claim on job (priority, next_run_at, id) where status = 'queued';
 create unique index job_idempotency on job (type, idempotency_key) where idempotency_key is not null;
 
-create function claim(most integer) returns jsonb language plpgsql as $$
+create function claim(max_jobs integer) returns jsonb language plpgsql as $$
 declare
     token uuid := gen_random_uuid();
     at timestamptz := clock_timestamp();
@@ -29,7 +29,7 @@ declare
 begin
     with due as materialized (
         select id from job where status = 'queued' and next_run_at <= at
-        order by priority, next_run_at, id limit most for update skip locked
+        order by priority, next_run_at, id limit max_jobs for update skip locked
     ), updated as (
         update job j set status = 'running', attempts = attempts + 1, worker_id = 'limit', lease_token = token,
                          lease_expires_at = at + interval '60 s', started_at = at

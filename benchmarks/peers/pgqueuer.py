@@ -17,7 +17,7 @@ BATCH: Final = 100
 
 
 class PgQueuerPeer(program.Peer):
-    """Its queries for enqueueing, its manager for working."""
+    """Enqueues with its queries and works with its manager."""
 
     async def connect(self, dsn: str) -> None:
         """Open the pool."""
@@ -30,12 +30,12 @@ class PgQueuerPeer(program.Peer):
         await self._queries.install()
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
-        """Lists make one insert."""
+        """Enqueue with one insert."""
         payloads: list[bytes | None] = [_payload(number) for number in numbers]
         await self._queries.enqueue(["noop"] * len(payloads), payloads, [0] * len(payloads))
 
     async def enqueue_one(self, number: int) -> None:
-        """One insert."""
+        """Enqueue one job."""
         await self._queries.enqueue("noop", _payload(number))
 
     async def work(self, handler: program.Handler, go: program.Go) -> None:

@@ -1,4 +1,4 @@
-"""procrastinate: ten jobs at once, LISTEN on."""
+"""procrastinate: a concurrency of ten, with LISTEN."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -32,12 +32,12 @@ class Procrastinate(program.Peer):
         await self._app.schema_manager.apply_schema_async()
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
-        """One batch."""
+        """Enqueue one batch."""
         arguments: list[JSONDict] = [{"n": number} for number in numbers]
         await self._task.batch_defer_async(*arguments)
 
     async def enqueue_one(self, number: int) -> None:
-        """One deferral."""
+        """Enqueue one job."""
         await self._task.defer_async(n=number)
 
     async def work(self, handler: program.Handler, go: program.Go) -> None:

@@ -1,4 +1,4 @@
-// What the programs of the Node peers have in common; program.py says how they talk with the harness.
+// The common part of the Node.js peers; see program.py for the protocol with the harness.
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -6,10 +6,10 @@ import { createInterface } from "node:readline";
 const TICK_MS = 10;
 const WARM_UP_CALLS = 20;
 
-/** Loads a peer's package from the folder the program is started in. */
+/** Loads a peer's package from the working folder. */
 export const requirePeer = createRequire(`${process.cwd()}/`);
 
-const say = (...words) => process.stdout.write(words.join(" ") + "\n");
+const printLine = (...parts) => process.stdout.write(parts.join(" ") + "\n");
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const monotonic = () => Number(process.hrtime.bigint());
 
@@ -21,20 +21,20 @@ async function work(peer, options) {
     if (started && !(number in started)) started[number] = monotonic();
     if (options.sleep_seconds) await sleep(options.sleep_seconds * 1000);
     count += 1;
-    if (count === options.expected) say("RAN", count);
+    if (count === options.expected) printLine("RAN", count);
   };
 
   const go = async () => {
-    say("READY");
+    printLine("READY");
     const lines = createInterface({ input: process.stdin });
     await new Promise((done) => lines.once("line", done));
     lines.on("close", () => {
-      if (started) say("STARTED", JSON.stringify(started));
+      if (started) printLine("STARTED", JSON.stringify(started));
       process.exit(0);
     });
-    let said = 0;
+    let reported = 0;
     setInterval(() => {
-      if (count !== said) say("RAN", (said = count));
+      if (count !== reported) printLine("RAN", (reported = count));
     }, TICK_MS);
   };
 
@@ -70,14 +70,14 @@ const measures = {
   },
 };
 
-/** Runs one mode, as the command line says. */
+/** Runs the mode given on the command line. */
 export async function main(peer) {
   const [mode, options] = [process.argv[2], JSON.parse(process.argv[3])];
   await peer.connect(process.env.BENCHMARK_DSN, mode);
   if (mode === "worker") {
     await work(peer, options);
   } else {
-    say("RESULT", JSON.stringify(await measures[mode](peer, options)));
+    printLine("RESULT", JSON.stringify(await measures[mode](peer, options)));
     process.exit(0);
   }
 }

@@ -1,16 +1,16 @@
-"""What the programs of all Python peers have in common: their modes, and how they talk with the harness.
+"""The common part of the Python peers: their modes, and the protocol with the harness.
 
-`python -m benchmarks.peers.NAME MODE OPTIONS`, with the database's address in BENCHMARK_DSN and OPTIONS as JSON:
+`python -m benchmarks.peers.NAME MODE OPTIONS`, with the database URL in BENCHMARK_DSN and OPTIONS as JSON:
 
 setup    install the schema into an empty database
 bulk     enqueue `jobs` jobs in one call
 single   enqueue `jobs` jobs, one call after another
-pickup   enqueue `jobs` jobs, one every `pause_seconds`; the worker of the same run notes when each began
-worker   say READY, wait for GO, run jobs until told to stop; a job sleeps `sleep_seconds`
+pickup   enqueue `jobs` jobs, one every `pause_seconds`; the worker of the same run records when each starts
+worker   print READY, wait for GO, run jobs until standard input is closed; a job sleeps `sleep_seconds`
 
-A worker says RAN and how many jobs it has run, at most every 10 ms and at the `expected`-th job at once.
-It ends when its standard input does, after STARTED and the nanoseconds at which each job began. The others print
-RESULT and a JSON object. peers/program.mjs is the same for Node.
+A worker prints RAN with the number of jobs it has run, at most every 10 ms, and immediately at the `expected`-th job.
+When its standard input is closed, it prints STARTED with the start of each job in nanoseconds, and exits. The other
+modes print RESULT with a JSON object. peers/program.mjs is the same for Node.js.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from typing import Any, Final
 TICK_SECONDS: Final = 0.01
 WARM_UP_CALLS: Final = 20
 
-_SAYING: Final = threading.Lock()
+_OUTPUT_LOCK: Final = threading.Lock()
 
 Go = Callable[[], Awaitable[None]]
-"""Says READY, and returns at GO."""
+"""Prints READY, and returns at GO."""
 
 Handler = Callable[[int], Awaitable[None]]
-"""What a job does, given its number."""
+"""Runs a job, given its number."""
 
 
 class Peer(ABC):
-    """One queue, as its documentation says to use it."""
+    """One queue, used as its documentation recommends."""
 
     @abstractmethod
     async def connect(self, dsn: str) -> None:
-        """Open what enqueueing needs."""
+        """Open the connections for enqueueing."""
 
     @abstractmethod
     async def setup(self) -> None:
@@ -48,19 +48,19 @@ class Peer(ABC):
 
     @abstractmethod
     async def enqueue(self, numbers: Sequence[int]) -> None:
-        """Add many jobs the fast way."""
+        """Enqueue many jobs in the fastest way."""
 
     @abstractmethod
     async def enqueue_one(self, number: int) -> None:
-        """Add one job."""
+        """Enqueue one job."""
 
     @abstractmethod
     async def work(self, handler: Handler, go: Go) -> None:
-        """Connect, await `go`, run jobs for ever."""
+        """Connect, await `go`, and run jobs until the process ends."""
 
 
-class _Tally:
-    """Counts the jobs that ran, and tells the harness."""
+class _Counter:
+    """Counts jobs and reports to the harness."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._expected: int | None = options.get("expected")
@@ -75,24 +75,24 @@ class _Tally:
             await asyncio.sleep(self._sleep_seconds)
         self._count += 1
         if self._count == self._expected:
-            _say("RAN", self._count)
+            _print_line("RAN", self._count)
 
     def tick(self) -> None:
-        said = 0
+        reported = 0
         while True:
             time.sleep(TICK_SECONDS)
-            if (count := self._count) != said:
-                _say("RAN", said := count)
+            if (count := self._count) != reported:
+                _print_line("RAN", reported := count)
 
-    def end_with_the_harness(self) -> None:
+    def exit_with_harness(self) -> None:
         sys.stdin.read()
         if self._started is not None:
-            _say("STARTED", json.dumps(self._started))
+            _print_line("STARTED", json.dumps(self._started))
         os._exit(0)
 
 
 def main(peer: Peer) -> None:
-    """Run one mode, as the command line says."""
+    """Run the mode given on the command line."""
     mode, options = sys.argv[1], json.loads(sys.argv[2])
     asyncio.run(_run(peer, mode, options))
 
@@ -103,23 +103,23 @@ async def _run(peer: Peer, mode: str, options: dict[str, Any]) -> None:
         await _work(peer, options)
     elif mode == "setup":
         await peer.setup()
-        _say("RESULT", "{}")
+        _print_line("RESULT", "{}")
     else:
         measure = {"bulk": _bulk, "single": _single, "pickup": _pickup}[mode]
-        _say("RESULT", json.dumps(await measure(peer, options)))
-    os._exit(0)  # pools and their threads need no farewell
+        _print_line("RESULT", json.dumps(await measure(peer, options)))
+    os._exit(0)  # without closing pools and threads
 
 
 async def _work(peer: Peer, options: dict[str, Any]) -> None:
-    tally = _Tally(options)
+    counter = _Counter(options)
 
     async def go() -> None:
-        _say("READY")
+        _print_line("READY")
         await asyncio.to_thread(sys.stdin.readline)
-        for loop in (tally.tick, tally.end_with_the_harness):
+        for loop in (counter.tick, counter.exit_with_harness):
             threading.Thread(target=loop, daemon=True).start()
 
-    await peer.work(tally.handle, go)
+    await peer.work(counter.handle, go)
 
 
 async def _bulk(peer: Peer, options: dict[str, Any]) -> dict[str, Any]:
@@ -148,6 +148,6 @@ async def _pickup(peer: Peer, options: dict[str, Any]) -> dict[str, Any]:
     return {"called": called, "committed": committed}
 
 
-def _say(*words: object) -> None:
-    with _SAYING:  # two threads would write into each other's lines
-        print(*words, flush=True)
+def _print_line(*parts: object) -> None:
+    with _OUTPUT_LOCK:  # two threads would write into each other's lines
+        print(*parts, flush=True)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
@@ -15,6 +15,8 @@ from cogo_dagster.alerts.target import Target
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.webhooks import ALLOW_VARIABLE
 from cogo_dagster.settings import Settings, SettingsError
+
+T = TypeVar("T")
 
 GOOGLE_CHAT_REFERENCE: Final = "googlechat:notify:webhook_url"
 FindSecret = Callable[[str], str | None]
@@ -70,12 +72,16 @@ def _google_chat(settings: Settings, find_secret: FindSecret) -> Target:
 
 
 def _github(settings: Settings) -> Target:
-    owner, repo, token = settings.github_owner, settings.github_repo, settings.github_token
-    for value, variable in ((owner, "GITHUB_OWNER"), (repo, "GITHUB_REPO"), (token, "GITHUB_TOKEN")):
-        if value is None:
-            raise SettingsError(_missing("github", variable))
-    assert owner and repo and token  # noqa: S101, PT018 - checked above
+    owner = _required(settings.github_owner, "github", "GITHUB_OWNER")
+    repo = _required(settings.github_repo, "github", "GITHUB_REPO")
+    token = _required(settings.github_token, "github", "GITHUB_TOKEN")
     return GitHubTarget(owner, repo, token.get_secret_value(), settings.github_delivery, settings)
+
+
+def _required(value: T | None, target: str, variable: str) -> T:
+    if value is None:
+        raise SettingsError(_missing(target, variable))
+    return value
 
 
 def _signing(settings: Settings) -> str | None:

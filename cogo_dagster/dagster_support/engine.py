@@ -35,7 +35,7 @@ class EngineThread:
     def start(self, worker: Worker) -> None:
         """Begin to work."""
         self._worker = worker
-        self._thread = threading.Thread(target=self._run, name="cogo-worker", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(worker,), name="cogo-worker", daemon=True)
         self._thread.start()
 
     def follow(self, stage: Stage) -> Iterator[WorkerEvent]:
@@ -81,10 +81,9 @@ class EngineThread:
         self._error = WorkerStuck(reason)
         self._ended.set()
 
-    def _run(self) -> None:
-        assert self._worker is not None  # noqa: S101 - start() sets it
+    def _run(self, worker: Worker) -> None:
         try:
-            self._report = run_worker(self._worker)
+            self._report = run_worker(worker)
         except BaseException as error:  # noqa: BLE001 - carried over to the op that follows
             self._error = self._error or error
         finally:

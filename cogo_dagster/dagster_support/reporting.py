@@ -1,14 +1,14 @@
 """What a run of `process_jobs` shows of its jobs: a line for what takes seconds or fails, sums for floods."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import dagster as dg
 
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.metadata import number
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Job, Json
 from cogo_dagster.queue.worker import EventKind, Stage, WorkerEvent, WorkerReport
 
 _ALWAYS: Final = {EventKind.LEASE_LOST, EventKind.RECOVERED, EventKind.WARNING, EventKind.STAGE_FINISHED}
@@ -57,7 +57,7 @@ class RunReport:
         trouble = event.kind in (EventKind.WARNING, EventKind.LEASE_LOST) or event.data.get("outcome") == "failed"
         (context.log.warning if trouble else context.log.info)(event.message)
         if event.kind is EventKind.UPLOADED and event.job is not None:
-            metadata = _artifact_metadata(event, self._job_page(event.job.id))
+            metadata = _artifact_metadata(event.job, event.data["artifacts"], self._job_page(event.job.id))
             context.log_event(dg.AssetObservation(asset_keys.ARTIFACTS, metadata=metadata))
 
     def stage_metadata(self, stage: Stage) -> dict[str, dg.MetadataValue]:
@@ -114,14 +114,11 @@ class RunReport:
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
 
-def _artifact_metadata(event: WorkerEvent, page: str | None) -> dict[str, dg.MetadataValue]:
-    assert event.job is not None  # noqa: S101 - checked by the caller
-    links: dict[str, dg.MetadataValue] = {
-        row["name"]: dg.MetadataValue.path(row["address"]) for row in event.data["artifacts"]
-    }
+def _artifact_metadata(job: Job, files: Sequence[Json], page: str | None) -> dict[str, dg.MetadataValue]:
+    links: dict[str, dg.MetadataValue] = {row["name"]: dg.MetadataValue.path(row["address"]) for row in files}
     return {
-        "job_id": dg.MetadataValue.text(str(event.job.id)),
-        "type": dg.MetadataValue.text(event.job.type),
-        "look": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(f"cogo job show {event.job.id}"),
+        "job_id": dg.MetadataValue.text(str(job.id)),
+        "type": dg.MetadataValue.text(job.type),
+        "look": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(f"cogo job show {job.id}"),
         **links,
     }

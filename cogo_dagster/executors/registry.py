@@ -64,7 +64,7 @@ def left_to_others(settings: Settings) -> dict[str, str]:
     """Return the families whose jobs this machine leaves to other workers, each with the reason."""
     loaded = installed_executors(settings)
     unset = {
-        family: f"Jobs of family {family} need {setting}, which is not set."
+        family: f"Jobs of the family {family} need {setting}, which is not set."
         for family, setting in loaded.lacking.items()
     }
     return unset | loaded.broken

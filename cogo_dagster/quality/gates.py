@@ -249,9 +249,7 @@ class GateService:
         )
 
     def _run(self, row: GateRunRow) -> GateRun:
-        ids = {"eslint": row.eslint_artifact_id, "coverage": row.coverage_artifact_id, "junit": row.junit_artifact_id}
-        urls = {f"{name}_url": self._address(str(id)) if id else None for name, id in ids.items()}
-        return GateRun.model_validate({**row.document, **urls})
+        return GateRun.model_validate(row.document).with_urls(self._address)
 
 
 def _text(time: datetime | None) -> str | None:

@@ -7,8 +7,9 @@
 Stored numbers are read by later releases: a new field needs a default.
 """
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -64,6 +65,15 @@ class GateRun(_Model):
     def notes(self) -> dict[str, str]:
         """The reasons why reports have no numbers, by kind."""
         return self.report_notes if isinstance(self.report_notes, dict) else {}
+
+    def with_urls(self, url_of: Callable[[str], str | None]) -> Self:
+        """Return the run with the URLs of the reports that are kept, by their artifacts' ids."""
+        ids = {
+            "eslint": self.eslint_artifact_id,
+            "coverage": self.coverage_artifact_id,
+            "junit": self.junit_artifact_id,
+        }
+        return self.model_copy(update={f"{kind}_url": url_of(one) if one else None for kind, one in ids.items()})
 
 
 class Window(_Model):
@@ -149,7 +159,7 @@ class JobCounts(_Model):
     by_type: list[TypeCounts] = Field(default_factory=list)
 
 
-class Failure(_Model):
+class FailureGroup(_Model):
     """Failed attempts with the same cause in one family."""
 
     fingerprint: str
@@ -211,7 +221,7 @@ class GateSummary(_Model):
     lint: Lint
     coverage_percent: Measure
     jobs: JobCounts
-    top_failures: list[Failure]
+    top_failures: list[FailureGroup]
     days: list[Day]
     providers: list[ProviderHealth] = Field(default_factory=list)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from cogo_dagster.quality.records import Failure, GateSummary, Window
+from cogo_dagster.quality.records import FailureGroup, GateSummary, Window
 
 _MEASURES: Final[dict[str, Callable[[GateSummary], float | None]]] = {
     "pass_rate": lambda week: week.gate.pass_rate,
@@ -87,7 +87,7 @@ def window_title(window: Window) -> str:
 _VERDICTS: Final = {"pass": "Q1 passes.", "fail": "Q1 fails.", "not_computed": "Q1 is not computed."}
 
 
-def _failures(this: Sequence[Failure], last: Sequence[Failure]) -> list[str]:
+def _failures(this: Sequence[FailureGroup], last: Sequence[FailureGroup]) -> list[str]:
     if not this:
         return ["", "No attempt failed."]
     known = {failure.fingerprint for failure in last}

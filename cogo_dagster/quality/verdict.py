@@ -61,8 +61,8 @@ def _decide(numbers: GateNumbers | GateSummary, threshold: Threshold) -> tuple[V
         return "not_computed", _not_computed_reason(numbers, threshold)
     # Without rounding: 69.999 % must not pass as 70.
     passes = gate.passed * 100 >= threshold.min_pass_rate * gate.runs
-    counts = f"{gate.passed} of {gate.runs} gate runs on {numbers.branch} passed ({_per_cent(gate.pass_rate)})"
-    return "pass" if passes else "fail", f"{counts}; the minimum is {_per_cent(threshold.min_pass_rate)}."
+    counts = f"{gate.passed} of {gate.runs} gate runs on {numbers.branch} passed ({_percent(gate.pass_rate)})"
+    return "pass" if passes else "fail", f"{counts}; the minimum is {_percent(threshold.min_pass_rate)}."
 
 
 def _not_computed_reason(numbers: GateNumbers | GateSummary, threshold: Threshold) -> str:
@@ -75,5 +75,5 @@ def _not_computed_reason(numbers: GateNumbers | GateSummary, threshold: Threshol
     return f"{counted} on {branch} in the window; Q1 needs at least {threshold.min_runs}."
 
 
-def _per_cent(rate: float) -> str:
+def _percent(rate: float) -> str:
     return f"{rate:.2f}".rstrip("0").rstrip(".") + " %"

@@ -123,8 +123,8 @@ def migrate(dsn: str) -> SchemaStatus:
                 "space on the database's disk; the embedded database is below COGO_HOME."
             ) from error
         except psycopg.Error as error:
-            said = " ".join(filter(None, (error.diag.message_primary, error.diag.message_hint))) or first_line(error)
-            raise QueueError(f"The migration failed and nothing was changed: {said}") from error
+            message = " ".join(filter(None, (error.diag.message_primary, error.diag.message_hint))) or first_line(error)
+            raise QueueError(f"The migration failed and nothing was changed: {message}") from error
         with suppress(psycopg.Error):  # the next call retries
             connection.execute(_DROP_REPLACED.encode())
     return before

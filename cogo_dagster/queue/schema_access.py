@@ -116,9 +116,9 @@ def created(statement: str) -> Created:
         found = Created(by_itself=bool(creations))
         creations = min(creations, "revoke all on" in code)  # a DO block may create objects and revoke by itself
         if found.by_itself and not creations:
-            raise UncoveredObject(f"The privileges of the object are not revoked: {_beginning(code)}")
+            raise UncoveredObject(f"The privileges of the object are not revoked: {_excerpt(code)}")
     if creations > 1:
-        raise UncoveredObject(f"The statement creates more than one object: {_beginning(code)}")
+        raise UncoveredObject(f"The statement creates more than one object: {_excerpt(code)}")
     return found
 
 
@@ -161,7 +161,7 @@ def _types(declared: str) -> Iterator[str]:
             argument += character
 
 
-def _beginning(code: str) -> str:
+def _excerpt(code: str) -> str:
     return " ".join(code.split())[:100]
 
 

@@ -1,6 +1,6 @@
-"""Waiting for work that cannot be interrupted, in threads that the end of the process does not wait for.
+"""Daemon threads for blocking work, which do not delay the end of the process.
 
-The threads of `concurrent.futures` are joined at exit, however long they are stuck.
+The threads of `concurrent.futures` are joined at exit, however long they block.
 """
 
 import asyncio
@@ -14,38 +14,38 @@ T = TypeVar("T")
 
 
 class DaemonThreads:
-    """A few daemon threads.
+    """A pool of daemon threads.
 
     Args:
-        name: Of the threads, before their number.
-        most: Threads at once; each is started when it is first needed.
+        name: Prefix of the threads' names.
+        max_threads: Maximum number of threads; each is started when first needed.
     """
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, max_threads: int) -> None:
         self._name = name
-        self._most = most
+        self._max_threads = max_threads
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = Lock()
         self._started = 0
         self._idle = 0
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Run the work, which must not raise, in a thread as soon as one is free.
+        """Run the work, which must not raise, in a thread once one is free.
 
         Raises:
-            RuntimeError: The system gives the process no thread; the work will not run.
+            RuntimeError: No thread can be started; the work will not run.
         """
         with self._lock:
             if self._idle:
                 self._idle -= 1
-            elif self._started < self._most:
+            elif self._started < self._max_threads:
                 Thread(target=self._run, name=f"{self._name}-{self._started + 1}", daemon=True).start()
                 self._started += 1
             self._work.put(work)
 
     def close(self) -> None:
-        """Let the threads end after the work submitted so far; none is waited for."""
-        for _ in range(self._most):
+        """Let the threads end after the submitted work, without waiting for them."""
+        for _ in range(self._max_threads):
             self._work.put(None)
 
     def _run(self) -> None:
@@ -57,14 +57,14 @@ class DaemonThreads:
 
 
 def started(work: Callable[[], T]) -> "Future[T]":
-    """Start the work in a daemon thread of its own."""
+    """Start the work in a new daemon thread."""
     future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # from here on nobody can cancel it: the thread will set its result
+    future.set_running_or_notify_cancel()  # it cannot be cancelled any more: the thread will set its result
 
     def run() -> None:
         try:
             result = work()
-        except BaseException as error:  # noqa: BLE001 - it is raised again where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller that waits
             future.set_exception(error)
         else:
             future.set_result(result)
@@ -76,15 +76,15 @@ def started(work: Callable[[], T]) -> "Future[T]":
 
 
 def within(seconds: float, work: Callable[[], T], discard: Callable[[T], object]) -> T:
-    """Do the work in a daemon thread and return its result.
+    """Run the work in a daemon thread and return its result.
 
     Args:
-        seconds: Longest wait.
+        seconds: Timeout.
         work: Called once.
-        discard: Given a result that comes too late.
+        discard: Called with a result that arrives after the timeout.
 
     Raises:
-        TimeoutError: There is no result yet.
+        TimeoutError: There is no result in time.
     """
     future = started(work)
     try:
@@ -95,7 +95,7 @@ def within(seconds: float, work: Callable[[], T], discard: Callable[[T], object]
 
 
 async def in_daemon_thread(work: Callable[[], T], discard: Callable[[T], object] = lambda _: None) -> T:
-    """Await the work done in a daemon thread; cancelling gives it up, and a result that comes later is discarded."""
+    """Run the work in a daemon thread; on cancellation it is abandoned and a later result discarded."""
     future = started(work)
     try:
         return await asyncio.wrap_future(future)

@@ -285,5 +285,3 @@ AppPart = Annotated[Application, Depends(application_of)]
 WebPart = Annotated[Web, Depends(web_of)]
 Actor = Annotated[str, Depends(require_operator)]
 Admin = Annotated[str, Depends(require_admin)]
-
-__all__ = ["Actor", "Admin", "AppPart", "RequestDenied", "Web", "WebPart", "require_reader", "session_of"]

@@ -26,10 +26,7 @@ def reason(application: Application, job_id: UUID) -> str | None:
 def with_addresses(request: Request, run: GateRun) -> GateRun:
     """Return a gate run whose addresses lead back to where it was asked for, also while METRICS_BASE is unset."""
     base = (web_of(request).settings.metrics_base or str(request.base_url)).rstrip("/")
-    ids = {name: getattr(run, f"{name}_artifact_id") for name in ("eslint", "coverage", "junit")}
-    return run.model_copy(
-        update={f"{name}_url": f"{base}/api/artifacts/{id}/content" if id else None for name, id in ids.items()}
-    )
+    return run.with_urls(lambda artifact_id: f"{base}/api/artifacts/{artifact_id}/content")
 
 
 def providers(application: Application) -> list[ProviderHealth]:

@@ -72,7 +72,7 @@ class Faults:
         return None if lasting is ENDED else lasting
 
     def restore(self) -> None:
-        """End all faults that have no end of their own."""
+        """End all faults that do not end by themselves."""
         self._operators.close()
         self._world.trouble.restore()
         self._world.proxy.restore()

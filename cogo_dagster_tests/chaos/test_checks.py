@@ -130,7 +130,7 @@ def test_data_outside_the_database_is_read(audited: Owner, tmp_path: Path) -> No
     stray.write_bytes(b"?")
     found = {message.partition(": ")[0] for message in violations(audited, store, log, [missing])}
     assert found >= {
-        "An execution succeeded and its attempt did not",
-        "A job that was enqueued was never in the table",
+        "A successful execution did not succeed as an attempt",
+        "An enqueued job was never in the table",
         "An object has no row",
     }

@@ -53,7 +53,7 @@ class Slot:
     is_run: bool = False
     process: "subprocess.Popen[bytes] | None" = None
     log: Path = Path("/dev/null")
-    stop_asked_at: float | None = None
+    stop_requested_at: float | None = None
     frozen: bool = False
     start_at: float = 0.0
 
@@ -93,11 +93,13 @@ class Workers:
                     self._start(slot)
             elif (code := slot.process.poll()) is not None:
                 self._ended(slot, code)
-            elif slot.stop_asked_at and not slot.frozen and time.monotonic() - slot.stop_asked_at > _STOP_SECONDS:
+            elif (
+                slot.stop_requested_at and not slot.frozen and time.monotonic() - slot.stop_requested_at > _STOP_SECONDS
+            ):
                 if not slot.is_run:  # the time that Dagster takes to end its process is not limited
                     self.violations.append(f"A worker has not ended {_STOP_SECONDS} s after its signal: {slot.log}.")
                 slot.process.kill()
-                slot.stop_asked_at = None
+                slot.stop_requested_at = None
 
     def signal(self, slot: Slot, number: signal.Signals, *, group: bool = False) -> bool:
         """Send a signal; return whether there was a process."""
@@ -109,7 +111,7 @@ class Workers:
             else:
                 slot.process.send_signal(number)
         if number in (signal.SIGTERM, signal.SIGINT):
-            slot.stop_asked_at = slot.stop_asked_at or time.monotonic()
+            slot.stop_requested_at = slot.stop_requested_at or time.monotonic()
         return True
 
     def freeze(self, slot: Slot) -> bool:
@@ -121,8 +123,8 @@ class Workers:
         """Continue the process; the time limit after a signal starts again."""
         slot.frozen = False
         self.signal(slot, signal.SIGCONT)
-        if slot.stop_asked_at is not None:
-            slot.stop_asked_at = time.monotonic()
+        if slot.stop_requested_at is not None:
+            slot.stop_requested_at = time.monotonic()
 
     def end(self) -> None:
         """Send a stop signal to all processes, and wait for their end."""
@@ -148,7 +150,9 @@ class Workers:
 
     def alive_pids(self) -> list[int]:
         """Return the process IDs of workers without a stop signal that do not end by themselves."""
-        return [slot.process.pid for slot in self.slots if slot.process and not slot.stop_asked_at and not slot.is_run]
+        return [
+            slot.process.pid for slot in self.slots if slot.process and not slot.stop_requested_at and not slot.is_run
+        ]
 
     def left(self) -> list[int]:
         """Return the living processes with this run's environment."""
@@ -168,7 +172,7 @@ class Workers:
                 stderr=log,
                 start_new_session=True,
             )
-        slot.stop_asked_at, slot.frozen = None, False
+        slot.stop_requested_at, slot.frozen = None, False
 
     def _ended(self, slot: Slot, code: int) -> None:
         self.exits[code] += 1
@@ -182,7 +186,7 @@ class Workers:
             self.ended_themselves.append("\n".join([f"{slot.log}:", *lines[-_LOG_LINES:]]))
         elif code not in (KILLED_BY_JOB, -signal.SIGKILL):
             slot.log.unlink()
-        slot.process, slot.stop_asked_at, slot.frozen = None, None, False
+        slot.process, slot.stop_requested_at, slot.frozen = None, None, False
         slot.start_at = time.monotonic() + (_RUN_PAUSE_SECONDS if slot.is_run else 0.5)
 
 

@@ -55,7 +55,7 @@ def test_variables_set_the_same_options(cogo: Terminal) -> None:
     ("words", "sentence"),
     [
         ([], "There is no file to export: give --file-key, --payload, or set FIGMA_FILE_KEY."),
-        (["--file-key", "a b"], "file_key must be a file's key"),
+        (["--file-key", "a b"], "file_key must be a file key"),
         (["--file-key", "AbC", "--node-id", "x"], "'x' is not a node id"),
         (["--file-key", "AbC", "--format", "gif"], "'gif' is not one of"),
         (["--file-key", "AbC", "--scale", "nan", "--node-id", "1:2"], "scale"),

@@ -38,7 +38,7 @@ def test_a_report_that_cannot_be_read_is_told_and_the_run_recorded(cogo: Termina
     least = ("gate", "record", "--status", status, "--branch", "main", "--commit", COMMIT)
     answer = cogo.run(*least, "--junit", "cut.xml", "--eslint", "none.json")
     assert answer.code == 0
-    assert "report unread: The report cut.xml is not whole XML" in answer.err
+    assert "report unread: The report cut.xml is not valid XML" in answer.err
     assert "report unread: The report none.json cannot be read (No such file or directory)" in answer.err
     [kept] = cogo.ok("gate", "runs")
     assert (kept["status"], sorted(kept["report_notes"])) == (status, ["eslint", "junit"])

@@ -12,7 +12,7 @@ import pytest
 
 from cogo_dagster.queue.workspace import sweep_workspaces
 from cogo_dagster_tests.cli.terminal import Terminal, eventually
-from cogo_dagster_tests.executors.test_guard import DETACHED, noted
+from cogo_dagster_tests.executors.test_guard import DETACHED, pids_in
 from cogo_dagster_tests.processes import command_line, descendants, lives
 
 pytestmark = pytest.mark.linux("elsewhere the guard ends the process group alone")
@@ -49,9 +49,9 @@ def test_a_killed_worker_leaves_no_build_and_its_folder_is_removed(
 ) -> None:
     """Kill -9: guard, build and daemon end within seconds, and a later sweep finds the dead worker's workspace."""
     with cogo.start("worker") as worker:
-        worker.until(lambda: noted(note))
+        worker.until(lambda: pids_in(note))
         everything = descendants(worker.popen.pid)
-        assert set(noted(note)) < everything
+        assert set(pids_in(note)) < everything
         monkeypatch.setattr(tempfile, "tempdir", cogo.environment["TMPDIR"])
         assert sweep_workspaces() == 0
         worker.send(signal.SIGKILL)
@@ -65,7 +65,7 @@ def test_a_killed_worker_leaves_no_build_and_its_folder_is_removed(
 def test_a_signal_to_the_workers_group_reaches_no_build(cogo: Terminal, note: Path) -> None:
     """It runs on for the grace, and ends with the worker."""
     with cogo.start("worker", COGO_GRACE_SECONDS="1") as worker:
-        worker.until(lambda: noted(note))
+        worker.until(lambda: pids_in(note))
         everything = descendants(worker.popen.pid)
         groups = {os.getpgid(pid) for pid in everything if lives(pid)}
         worker.send_to_group(signal.SIGTERM)

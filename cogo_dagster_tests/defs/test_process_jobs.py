@@ -96,7 +96,9 @@ def test_the_run_succeeds_also_when_jobs_fail(runs: Runs, queue: Queue, install:
 def test_each_op_shows_its_stage(runs: Runs, queue: Queue, install: Installed) -> None:
     """Counts, timings and sizes stand with the output of the op they belong to."""
     install(FakeExecutor(odd_ones_fail))
-    add(queue), add(queue), add(queue, payload={"odd": True})
+    add(queue)
+    add(queue)
+    add(queue, payload={"odd": True})
 
     result = runs.run()
 
@@ -179,7 +181,7 @@ def test_the_run_config_is_honoured(runs: Runs, queue: Queue, install: Installed
     [materialized] = result.asset_materializations_for_node("upload_artifacts")
     assert materialized.metadata["ended_because"].value == "max_jobs"
     assert len(executor.ran) == 5
-    assert executor.most <= 2
+    assert executor.max_running <= 2
     assert queue.stats().document["ready"] == 4
 
 

@@ -302,7 +302,7 @@ GATE = {"COGO_GATE_COMMANDS": '{"shop": {"checkout": "/srv/shop", "test": "true"
 @pytest.mark.parametrize(
     ("ways", "settings", "state", "words"),
     [
-        (Isolation(root=True, landlock=7, namespaces=True), GATE, "ok", "an account of their own, namespaces and Land"),
+        (Isolation(root=True, landlock=7, namespaces=True), GATE, "ok", "a separate account, namespaces and Land"),
         (Isolation(root=False, landlock=2, namespaces=False), GATE, "warning", "can send signals"),
         (Isolation(root=False, landlock=0, namespaces=False), GATE, "failed", "left to other workers"),
         (Isolation(root=False, landlock=7, namespaces=True), {}, "unused", "no commit's code is run"),

@@ -55,10 +55,10 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 )
 def test_messages_have_classes(message: str, error_class: str, retryable: bool) -> None:
     """Each message has an error class and is retryable or not; the stored message contains no call log."""
-    verdict = classify(message)
-    assert (verdict.error_class, verdict.retryable) == (error_class, retryable)
-    assert "\n" not in verdict.message
-    assert verdict.message
+    failure = classify(message)
+    assert (failure.error_class, failure.retryable) == (error_class, retryable)
+    assert "\n" not in failure.message
+    assert failure.message
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ SENDS = {
 }
 
 
-@pytest.mark.parametrize("way", SENDS)
-def test_the_status_of_the_last_document_counts(shared: Bench, way: str) -> None:
+@pytest.mark.parametrize("navigation", SENDS)
+def test_the_status_of_the_last_document_counts(shared: Bench, navigation: str) -> None:
     """The status of the last document fails the job, whatever led to it, and the artifacts are kept."""
-    page, actions = SENDS[way]
+    page, actions = SENDS[navigation]
     shared.site.pages["/away"] = f"<title>First</title><p>x</p>{page}"
     error = shared.fail({"url": shared.site.url("/away"), "actions": actions})
     assert (error.error_class, error.retryable) == ("http_status", False), (error.message, error.detail)
@@ -221,13 +221,13 @@ def test_screenshots_are_taken_if_a_font_does_not_load(shared: Bench) -> None:
 def test_final_steps_run_even_if_one_fails(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """If one final step fails, the others still run and their artifacts are kept."""
 
-    async def refuse(self: PageSession, name: str, *, full_page: bool, timeout_ms: int) -> None:
+    async def reject_full_page(self: PageSession, name: str, *, full_page: bool, timeout_ms: int) -> None:
         if full_page:
             raise ExecutionFailed("no", error_class="artifact_limit", retryable=False)
-        await draw(self, name, full_page=full_page, timeout_ms=timeout_ms)
+        await take_screenshot(self, name, full_page=full_page, timeout_ms=timeout_ms)
 
-    draw = PageSession.screenshot
-    monkeypatch.setattr(PageSession, "screenshot", refuse)
+    take_screenshot = PageSession.screenshot
+    monkeypatch.setattr(PageSession, "screenshot", reject_full_page)
     actions = [{"do": "extract", "name": "h", "selector": "h1"}]
     payload: dict[str, Any] = {"url": shared.site.url("/"), "full_page": True, "pdf": True, "actions": actions}
     error = shared.fail(payload)

@@ -78,7 +78,7 @@ def test_a_program_that_does_not_run_is_skipped(bare: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("channel", "sentence"),
+    ("channel", "message"),
     [
         (None, "No Chrome or Chromium was found: install one (`"),
         ("chrome", "BROWSER_CHANNEL is chrome, which is not installed: install it"),
@@ -86,11 +86,11 @@ def test_a_program_that_does_not_run_is_skipped(bare: Path) -> None:
         ("/bin/false", "BROWSER_CHANNEL is /bin/false, but `/bin/false --version` does not run: "),
     ],
 )
-def test_the_error_without_a_browser_says_what_to_do(bare: Path, channel: str | None, sentence: str) -> None:
+def test_the_error_without_a_browser_says_what_to_do(bare: Path, channel: str | None, message: str) -> None:
     """Without a browser, the error says what to do."""
-    with pytest.raises(ExecutorUnavailable) as refused:
+    with pytest.raises(ExecutorUnavailable) as error:
         find_browser(BrowserOptions(channel=channel), install=False)
-    assert sentence in str(refused.value)
+    assert message in str(error.value)
 
 
 def test_installing_tries_playwright_then_the_distribution(
@@ -144,7 +144,7 @@ def test_concurrent_installations_install_once(bare: Path, tmp_path: Path, monke
 
     seen: set[threading.Thread] = set()
     found: list[str] = []
-    monkeypatch.setattr(find.Search, "present", look)
+    monkeypatch.setattr(find.Search, "first_working", look)
     monkeypatch.setattr(Installer, "run", install)
     workers = [
         threading.Thread(target=lambda: found.append(find_browser(BrowserOptions(home=tmp_path), install=True).source))
@@ -170,10 +170,10 @@ def test_a_failed_step_is_logged_with_its_reason(tmp_path: Path, caplog: pytest.
 LOADER = "error while loading shared libraries: libglib-2.0.so.0: cannot open shared object file: No such file"
 
 
-def broken(path: Path, said: str) -> Path:
+def broken(path: Path, output: str) -> Path:
     """Write a program that fails with a message on standard error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\necho '{path.name}: {said}' >&2; exit 127\n")
+    path.write_text(f"#!/bin/sh\necho '{path.name}: {output}' >&2; exit 127\n")
     path.chmod(0o755)
     return path
 
@@ -181,10 +181,10 @@ def broken(path: Path, said: str) -> Path:
 def test_a_missing_library_is_reported_with_its_command(bare: Path, tmp_path: Path) -> None:
     """The error names the missing library and the command that installs it."""
     shell = broken(tmp_path / ".cache/ms-playwright/chromium_headless_shell-9/linux/chrome-headless-shell", LOADER)
-    with pytest.raises(ExecutorUnavailable) as refused:
+    with pytest.raises(ExecutorUnavailable) as error:
         find_browser(BrowserOptions(), install=False)
-    assert f"{shell} does not start: the library libglib-2.0.so.0 is missing. Run `" in str(refused.value)
-    assert "install-deps chromium-headless-shell`" in str(refused.value)
+    assert f"{shell} does not start: the library libglib-2.0.so.0 is missing. Run `" in str(error.value)
+    assert "install-deps chromium-headless-shell`" in str(error.value)
 
 
 def test_the_error_contains_the_reason_of_a_failed_download(
@@ -193,9 +193,9 @@ def test_the_error_contains_the_reason_of_a_failed_download(
     """The error contains the reason of the failed download."""
     monkeypatch.setattr(find, "is_root", lambda: False)
     monkeypatch.setattr(sys, "executable", str(broken(tmp_path / "python", "Error: getaddrinfo ENOTFOUND cdn")))
-    with pytest.raises(ExecutorUnavailable) as refused:
+    with pytest.raises(ExecutorUnavailable) as error:
         find_browser(BrowserOptions(home=tmp_path), install=True)
-    assert "Downloading Chromium with Playwright failed: python: Error: getaddrinfo ENOTFOUND cdn" in str(refused.value)
+    assert "Downloading Chromium with Playwright failed: python: Error: getaddrinfo ENOTFOUND cdn" in str(error.value)
 
 
 def test_suggested_commands_fit_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

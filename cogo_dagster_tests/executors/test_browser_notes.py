@@ -14,11 +14,11 @@ from cogo_dagster_tests.executors.bench import Bench
 URL = "https://example.com/"
 CLICK = [{"do": "click", "selector": "#a"}, {"do": "wait", "ms": 300}]
 NOTED = {
-    "download": ("<a id='a' href='/download'>x</a>", "The download x.bin of "),
-    "download attribute": ("<a id='a' href='/list' download='l.html'>x</a>", "The download l.html of "),
+    "download": ("<a id='a' href='/download'>x</a>", "The download x.bin from "),
+    "download attribute": ("<a id='a' href='/list' download='l.html'>x</a>", "The download l.html from "),
     "download of a blob": (
         "<a id='a' download='b.txt'>x</a><script>a.href = URL.createObjectURL(new Blob(['x']))</script>",
-        "The download b.txt of blob:",
+        "The download b.txt from blob:",
     ),
     "tab": ("<a id='a' target='_blank' href='/list'>x</a>", "The page opened a new tab, which was ignored: "),
     "popup": (

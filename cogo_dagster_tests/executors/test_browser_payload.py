@@ -37,7 +37,7 @@ def test_a_valid_payload_is_stored_as_given(executor: BrowserExecutor, payload: 
 
 
 @pytest.mark.parametrize(
-    ("payload", "sentence"),
+    ("payload", "message"),
     [
         ([], 'The payload must be an object such as {"url": "https://example.com"}.'),
         ({}, "The payload has no url."),

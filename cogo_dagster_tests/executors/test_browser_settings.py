@@ -75,7 +75,7 @@ def test_no_sandbox_is_required_as_root(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("no_sandbox", [True, False])
 def test_no_sandbox_sets_the_flag(site: Site, folder: Path, no_sandbox: bool, tmp_path: Path) -> None:
     """Chromium is started with --no-sandbox only if NO_SANDBOX is true."""
-    output = tmp_path / "said"
+    output = tmp_path / "arguments"
     fake = _program(
         tmp_path / "chromium", f'echo "$@" >> {output}; [ "$1" = --version ] && echo "Chromium 1.0" && exit; exit 7'
     )

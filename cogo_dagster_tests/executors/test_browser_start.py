@@ -32,7 +32,7 @@ def script(path: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         (
             "echo 'node: error while loading shared libraries: libatomic.so.1: cannot open it' >&2; exit 127",

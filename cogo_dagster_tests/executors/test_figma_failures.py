@@ -27,7 +27,7 @@ from cogo_dagster_tests.executors.site import Site
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "error_class", "words"),
+    ("answer", "status", "error_class", "expected"),
     [
         ((403, {"status": 403, "err": "Invalid token"}, {}), "failed", "figma_token", "set FIGMA_API_TOKEN to a valid"),
         (
@@ -234,18 +234,18 @@ def test_the_token_is_in_no_row_no_artifact_and_no_event(figma: FigmaBench, dsn:
 class Broken:
     """A transport that raises an error with a secret in its message."""
 
-    def __init__(self, transport: Any, expected: str) -> None:
+    def __init__(self, transport: Any, message: str) -> None:
         self._transport = transport
-        self._words = expected
+        self._message = message
 
     def call(self, function: str, arguments: Any) -> Any:
         """Fail for `acquire_rate`."""
         if function == "acquire_rate":
-            raise LookupError(self._words)
+            raise LookupError(self._message)
         return self._transport.call(function, arguments)
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing."""
 
 
 def test_a_machine_without_a_token_leaves_figma_to_others() -> None:

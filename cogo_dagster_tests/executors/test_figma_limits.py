@@ -166,7 +166,7 @@ def test_the_job_is_snoozed_even_if_the_circuit_cannot_be_opened(figma: FigmaBen
 
 
 @pytest.mark.parametrize(
-    ("headers", "sentence"),
+    ("headers", "message"),
     [
         ({}, "Figma allows no calls of tier1 for 1.5 h."),
         (

@@ -39,7 +39,7 @@ def test_a_payload_is_stored_in_the_form_of_the_api(
 
 
 @pytest.mark.parametrize(
-    ("type", "payload", "sentence"),
+    ("type", "payload", "message"),
     [
         ("figma", [], 'The payload must be an object such as {"file_key": "AbC", "node_ids": ["1:2"]}.'),
         ("figma", {}, "The payload has no file_key."),

@@ -64,19 +64,19 @@ asyncio.run(run("build", sys.argv[2:], Path(sys.argv[1]), {"PATH": "/usr/bin:/bi
 """
 
 
-def program(code: str, *words: str) -> list[str]:
+def program(code: str, *arguments: str) -> list[str]:
     """Return the command line of a Python program."""
-    return [PYTHON, "-c", code, *words]
+    return [PYTHON, "-c", code, *arguments]
 
 
-def go(command: list[str], folder: Path, timeout_seconds: float = 60) -> StepResult:
+def run_step(command: list[str], folder: Path, timeout_seconds: float = 60) -> StepResult:
     """Run a command like a step of a gate job."""
     return asyncio.run(run("step", command, folder, ENV, timeout_seconds))
 
 
-def noted(note: Path) -> list[int]:
+def pids_in(pid_file: Path) -> list[int]:
     """Return the pids in a file."""
-    return [int(line) for line in note.read_text().splitlines()] if note.exists() else []
+    return [int(line) for line in pid_file.read_text().splitlines()] if pid_file.exists() else []
 
 
 @contextlib.contextmanager
@@ -91,28 +91,28 @@ def worker(folder: Path, command: list[str]) -> "Iterator[subprocess.Popen[bytes
 
 def test_a_daemonized_process_ends_with_its_step(tmp_path: Path) -> None:
     """A daemonized process is killed with its step, and its open output pipe does not delay the result."""
-    note = tmp_path / "pids"
-    ended = go(program(DETACHED, str(note), "print('built')"), tmp_path)
+    pid_file = tmp_path / "pids"
+    ended = run_step(program(DETACHED, str(pid_file), "print('built')"), tmp_path)
     assert (ended.exit_code, ended.output) == (0, "built\n")
     assert ended.seconds < 5
-    assert [lives(pid) for pid in noted(note)] == [False]
+    assert [lives(pid) for pid in pids_in(pid_file)] == [False]
 
 
 def test_a_step_that_times_out_leaves_nothing(tmp_path: Path) -> None:
     """On a timeout, the command and its daemonized process are killed."""
-    note = tmp_path / "pids"
+    pid_file = tmp_path / "pids"
     with pytest.raises(ExecutionFailed, match=r"longer than 1\.5 s"):
-        go(program(DETACHED, str(note), "time.sleep(300)"), tmp_path, 1.5)
-    assert [lives(pid) for pid in noted(note)] == [False]
+        run_step(program(DETACHED, str(pid_file), "time.sleep(300)"), tmp_path, 1.5)
+    assert [lives(pid) for pid in pids_in(pid_file)] == [False]
 
 
 def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
     """After kill -9 of the worker, its guard, the command and the command's daemon end within seconds."""
-    note = tmp_path / "pids"
-    with worker(tmp_path, program(DETACHED, str(note), "time.sleep(300)")) as killed:
-        assert eventually(lambda: bool(noted(note)))
+    pid_file = tmp_path / "pids"
+    with worker(tmp_path, program(DETACHED, str(pid_file), "time.sleep(300)")) as killed:
+        assert eventually(lambda: bool(pids_in(pid_file)))
         everything = descendants(killed.pid)
-        assert set(noted(note)) < everything
+        assert set(pids_in(pid_file)) < everything
         killed.kill()
         killed.wait()
     assert eventually(lambda: not any(map(lives, everything)), 5), [pid for pid in everything if lives(pid)]
@@ -120,12 +120,12 @@ def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
 
 def test_killed_and_started_again_three_times_one_build_runs(tmp_path: Path) -> None:
     """If the worker is killed three times, the build of each has ended before the next one starts."""
-    note = tmp_path / "pids"
+    pid_file = tmp_path / "pids"
     for _ in range(3):
-        note.unlink(missing_ok=True)
-        with worker(tmp_path, program(DETACHED, str(note), "time.sleep(300)")) as killed:
-            assert eventually(lambda: bool(noted(note)))
-            built = noted(note)
+        pid_file.unlink(missing_ok=True)
+        with worker(tmp_path, program(DETACHED, str(pid_file), "time.sleep(300)")) as killed:
+            assert eventually(lambda: bool(pids_in(pid_file)))
+            built = pids_in(pid_file)
             assert len(built) == 1
             killed.kill()
             killed.wait()
@@ -134,27 +134,27 @@ def test_killed_and_started_again_three_times_one_build_runs(tmp_path: Path) -> 
 
 def test_a_process_that_forks_continuously_is_killed(tmp_path: Path) -> None:
     """A process that ignores SIGTERM and forks every millisecond is killed."""
-    note = tmp_path / "pids"
-    ended = go(program(RESTARTING, str(note)), tmp_path)
-    size = note.stat().st_size
+    pid_file = tmp_path / "pids"
+    ended = run_step(program(RESTARTING, str(pid_file)), tmp_path)
+    size = pid_file.stat().st_size
     time.sleep(0.05)
-    grown = note.stat().st_size - size
-    living = [pid for pid in noted(note) if lives(pid)]
-    note.rename(tmp_path / "old")
-    note.mkdir()  # a process that survived cannot write, and ends
+    grown = pid_file.stat().st_size - size
+    living = [pid for pid in pids_in(pid_file) if lives(pid)]
+    pid_file.rename(tmp_path / "old")
+    pid_file.mkdir()  # a process that survived cannot write, and ends
     assert (ended.exit_code, grown, living) == (0, 0, [])
 
 
 def test_signals_to_the_workers_group_reach_no_command(tmp_path: Path) -> None:
     """Signals to the worker's process group do not reach the command."""
-    note, go_on = tmp_path / "pids", tmp_path / "go"
+    pid_file, go_file = tmp_path / "pids", tmp_path / "go"
     waits = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nopen('done', 'w').close()"
-    with worker(tmp_path, program(DETACHED, str(note), waits)) as stopped:
-        assert eventually(lambda: bool(noted(note)))
+    with worker(tmp_path, program(DETACHED, str(pid_file), waits)) as stopped:
+        assert eventually(lambda: bool(pids_in(pid_file)))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.killpg(stopped.pid, number)
         assert eventually(lambda: len(list(tmp_path.glob("signal-*"))) == 3)
-        go_on.touch()
+        go_file.touch()
         assert stopped.wait(10) == 0
     assert (tmp_path / "done").exists()
 
@@ -163,7 +163,7 @@ def test_a_command_has_its_signals_at_their_default(tmp_path: Path) -> None:
     """A command has default signal handlers even if the worker ignores a signal, as under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        ended = go(["grep", "SigIgn", "/proc/self/status"], tmp_path)
+        ended = run_step(["grep", "SigIgn", "/proc/self/status"], tmp_path)
     finally:
         signal.signal(signal.SIGHUP, before)
     assert ended.output.split() == ["SigIgn:", "0" * 16]
@@ -194,12 +194,12 @@ def is_sleep(pid: int) -> bool:
 
 def test_a_killed_guard_makes_the_attempt_retryable(tmp_path: Path) -> None:
     """If the guard is killed, the attempt is retryable, and the command ends too."""
-    note = tmp_path / "pids"
+    pid_file = tmp_path / "pids"
     code = "import os, time; open('pids', 'w').write(str(os.getpid())); os.kill(os.getppid(), 9); time.sleep(300)"
     with pytest.raises(ExecutionFailed) as failed:
-        go(program(code), tmp_path)
+        run_step(program(code), tmp_path)
     assert (failed.value.error_class, failed.value.retryable) == ("guard_gone", True)
-    assert eventually(lambda: not any(map(lives, noted(note))))
+    assert eventually(lambda: not any(map(lives, pids_in(pid_file))))
 
 
 def test_output_is_bounded_and_never_blocks_the_loop(tmp_path: Path) -> None:
@@ -225,12 +225,12 @@ def test_output_is_bounded_and_never_blocks_the_loop(tmp_path: Path) -> None:
 
 def test_commands_leave_no_open_file_and_no_zombie(tmp_path: Path) -> None:
     """Twenty commands, half of which fail, leave no open file descriptor and no zombie."""
-    go(["true"], tmp_path)
+    run_step(["true"], tmp_path)
     before, others = open_files(), set(descendants(os.getpid()))
     for _ in range(10):
-        go(["true"], tmp_path)
+        run_step(["true"], tmp_path)
         with pytest.raises(ExecutionFailed, match="cannot be started"):
-            go(["no-such-program"], tmp_path)
+            run_step(["no-such-program"], tmp_path)
     assert open_files() == before
     left = set(descendants(os.getpid())) - others
     assert [pid for pid in left if "program.py" in command_line(pid) or not command_line(pid)] == []

@@ -1,4 +1,4 @@
-"""Execute a command inside a root directory: `enter ROOT allowed|refused COMMAND…`."""
+"""Execute a command inside a root directory: `enter ROOT allowed|denied COMMAND…`."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ def main() -> None:
     root, namespaces, *command = sys.argv[1:]
     os.chroot(root)
     os.chdir("/")
-    if namespaces == "refused":
+    if namespaces == "denied":
         deny_user_namespaces()
     os.execvpe(command[0], command, {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
 

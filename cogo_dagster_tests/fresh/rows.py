@@ -31,7 +31,7 @@ class Row:
     @property
     def name(self) -> str:
         """The row's name for the report."""
-        return f"{self.suite} {self.account} {'allowed' if self.namespaces else 'refused'} {self.what}"
+        return f"{self.suite} {self.account} {'allowed' if self.namespaces else 'denied'} {self.what}"
 
     @property
     def before(self) -> tuple[str, ...]:

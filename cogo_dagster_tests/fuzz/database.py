@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 from hypothesis import strategies as st
 
-from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
+from cogo_dagster.queue.client import ClaimRequest, Queue, WorkerIdentity
 from cogo_dagster.queue.errors import InvalidArgument, QueueError
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.model import NewJob, Outcome, Settlement
@@ -105,12 +105,12 @@ def rows(trial: Trial) -> None:
             worker = WorkerIdentity("worker", uuid4())
             families = sorted({"browser", *(str(row.get("type", "")).partition(".")[0] for _, row in several)} - {""})
             owner.execute("delete from public.paused")
-            claimed = queue.claim(uuid4(), [Ask(family, 100) for family in families], worker, lease_seconds=60)
+            claimed = queue.claim(uuid4(), [ClaimRequest(family, 100) for family in families], worker, lease_seconds=60)
             assert sound in {job.id for job in claimed}
             for job in claimed:
                 with contextlib.suppress(InvalidArgument):
                     queue.settle([Settlement(job, Outcome.SUCCEEDED)])
-            looked = queue.look_at(sound)
+            looked = queue.get_truncated_job(sound)
             assert looked is not None
             assert looked.status == "succeeded"
             for function in ("retry_failed", "replay_dlq", "cleanup_artifacts", "purge_jobs", "recover_leases"):
@@ -164,7 +164,7 @@ def _insert(owner: Owner, table: str, row: dict[str, Any]) -> None:
 def _some_rows(queue: Queue) -> None:
     queue.enqueue([NewJob("browser", {"url": f"https://example.com/{n}"}) for n in range(20)])
     worker = WorkerIdentity("worker", uuid4())
-    for job in queue.claim(uuid4(), [Ask("browser", 10)], worker, lease_seconds=60):
+    for job in queue.claim(uuid4(), [ClaimRequest("browser", 10)], worker, lease_seconds=60):
         queue.settle([Settlement(job, Outcome.SUCCEEDED, {"at": json.dumps(str(datetime.now()))})])  # noqa: DTZ005
 
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from psycopg.rows import dict_row
 
-from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
+from cogo_dagster.queue.client import ClaimRequest, Queue, WorkerIdentity
 from cogo_dagster.queue.errors import DuplicateJob, InvalidTransition
 from cogo_dagster.queue.model import Job, Json, NewJob, Outcome, Settlement
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.proofs.model import ENDED, MAX_SNOOZES, ModelJob, ModelWorker, claimable
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, register
+from cogo_dagster_tests.queue.steps import BROKEN, PERMANENT, register
 
 FAMILIES: Final = ("browser", "figma")
 ADDRESSES: Final = (None, "mac", None)
@@ -124,8 +124,8 @@ class QueueMachine(RuleBasedStateMachine):
         identity, worker = self.workers[pick % len(self.workers)]
         stopped = {("type", family), ("executor", worker.executor_id)} & self.paused
         expected = [] if stopped else claimable(self.jobs, family, worker, self._next_runs())[:max_jobs]
-        token, asks = uuid4(), [Ask(family, max_jobs, prefetch)]
-        claimed = self.queue.claim(token, asks, identity, lease_seconds=FAR_AWAY)
+        token, requests = uuid4(), [ClaimRequest(family, max_jobs, prefetch)]
+        claimed = self.queue.claim(token, requests, identity, lease_seconds=FAR_AWAY)
         assert {job.id for job in claimed} == {job.id for job in expected}
         assert {job.lease_token for job in claimed} <= {token}
         for job in expected:
@@ -134,7 +134,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert given.attempts == job.attempts
             self.attempts.append((job, given))
         if claimed:
-            assert self.queue.claim(token, asks, identity, lease_seconds=FAR_AWAY) == claimed
+            assert self.queue.claim(token, requests, identity, lease_seconds=FAR_AWAY) == claimed
 
     @precondition(lambda self: self.attempts)
     @rule(pick=PICK, who=WHO, outcome=st.sampled_from(Outcome), retryable=st.booleans(), twice=st.booleans())
@@ -276,7 +276,7 @@ class QueueMachine(RuleBasedStateMachine):
         type(self).steps += 1
         rows = {row["id"]: row for row in self._rows("select *, lease_expires_at < now() as expired from public.jobs")}
         attempts = self._rows("select job_id, lease_token, outcome from public.job_attempts")
-        letters = self._rows(
+        dlq_rows = self._rows(
             "select job_id, reason from public.jobs_dlq"
             " where not superseded and closed_at is null and replayed_at is null"
         )
@@ -291,7 +291,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert len(ended) + (row["lease_token"] is not None) == job.claims  # I4: each attempt is recorded once
             if row["status"] in ENDED:
                 assert self.ends.setdefault(job.id, row) == row  # I3
-        assert {row["job_id"]: row["reason"] for row in letters} == {
+        assert {row["job_id"]: row["reason"] for row in dlq_rows} == {
             j.id: j.reason for j in (*self.jobs, *self.purged) if j.replayable
         }  # I1
 
@@ -310,7 +310,9 @@ class QueueMachine(RuleBasedStateMachine):
             if job.status == "queued":
                 self._make_due(job)
         identity, worker = self.workers[1]
-        while jobs := self.queue.claim(uuid4(), [Ask(f, 9) for f in FAMILIES], identity, lease_seconds=FAR_AWAY):
+        while jobs := self.queue.claim(
+            uuid4(), [ClaimRequest(f, 9) for f in FAMILIES], identity, lease_seconds=FAR_AWAY
+        ):
             for given in jobs:
                 [job] = [one for one in self.jobs if one.id == given.id]
                 job.claim(worker, given.lease_token, prefetch=False)
@@ -321,7 +323,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _settle(self, job: ModelJob, given: Job, outcome: Outcome, retryable: bool, times: int) -> None:
         held = job.status == "running" and job.token == given.lease_token
-        error = BROKEN if retryable else HOPELESS
+        error = BROKEN if retryable else PERMANENT
         settlement = Settlement(given, outcome, error=error, delay_seconds=FAR_AWAY, run_seconds=1)
         for _ in range(times):
             allowed = job.settle(given.lease_token, outcome.value, retryable=retryable)

@@ -101,8 +101,8 @@ class Explainer:
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self._connection = connection
-        self._report: list[str] = []
-        connection.add_notice_handler(lambda notice: self._report.append(notice.message_primary or ""))
+        self._notices: list[str] = []
+        connection.add_notice_handler(lambda notice: self._notices.append(notice.message_primary or ""))
 
     def call(self, function: str, **arguments: Json) -> list[Explained]:
         """Call a function in each plan cache mode, and roll back."""
@@ -115,10 +115,10 @@ class Explainer:
         self._connection.execute(f"set plan_cache_mode = {mode}".encode())
         for _ in range(2):  # the first call of a session reads the system catalogs too
             with self._connection.transaction(force_rollback=True):
-                self._report.clear()
+                self._notices.clear()
                 row = self._connection.execute(f"select public.{function}({passed})".encode(), values).fetchone()
         assert row is not None
-        plans = [json.loads(notice.partition("plan:\n")[2])["Plan"] for notice in self._report if "plan:\n" in notice]
+        plans = [json.loads(notice.partition("plan:\n")[2])["Plan"] for notice in self._notices if "plan:\n" in notice]
         return Explained(mode, row[0], tuple(Step.from_json(plan) for plan in plans))
 
 

@@ -101,9 +101,9 @@ def test_a_broken_law_is_noticed(database: Database, breakage: str) -> None:
     ).fetchall()
     assert sound in source
     database.owner.execute(source.replace(sound, broken).encode())
-    hasty = settings(PROOF, max_examples=1_000, derandomize=True, phases=[Phase.generate])
+    search = settings(PROOF, max_examples=1_000, derandomize=True, phases=[Phase.generate])
     with pytest.raises(AssertionError):
-        run(database, hasty)
+        run(database, search)
 
 
 def run(database: Database, how: settings) -> None:

@@ -91,9 +91,9 @@ def test_a_function_without_a_rule_is_detected(database: Database, name: str) ->
     ).fetchall()
     assert sound in source
     database.owner.execute(source.replace(sound, broken).encode())
-    hasty = settings(PROOF, max_examples=400, derandomize=True, phases=[Phase.generate])
+    search = settings(PROOF, max_examples=400, derandomize=True, phases=[Phase.generate])
     with pytest.raises(AssertionError):
-        _run(database, hasty)
+        _run(database, search)
 
 
 def _run(database: Database, how: settings) -> None:

@@ -46,9 +46,14 @@ class Backlog:
 
     def claim(self, *families: str, executor_id: str | None = None) -> list[Explained]:
         """Explain a claim."""
-        asks = [{"family": family, "max_jobs": BATCH} for family in families]
+        requests = [{"family": family, "max_jobs": BATCH} for family in families]
         return self.explainer.call(
-            "claim_jobs", claim_id=str(uuid4()), families=asks, worker_id="w", executor_id=executor_id, max_jobs=BATCH
+            "claim_jobs",
+            claim_id=str(uuid4()),
+            families=requests,
+            worker_id="w",
+            executor_id=executor_id,
+            max_jobs=BATCH,
         )
 
 

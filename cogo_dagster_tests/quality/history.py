@@ -120,7 +120,7 @@ def _flat(numbers: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def quantiles(values: Iterable[float | None]) -> dict[str, float | None]:
-    """Return the median and 95th percentile, linearly interpolated, in milliseconds precision."""
+    """Return the median and 95th percentile, linearly interpolated and rounded to milliseconds."""
     ordered = sorted(value for value in values if value is not None)
     return {name: _quantile(ordered, share) for name, share in (("p50", 0.5), ("p95", 0.95))}
 

@@ -85,7 +85,7 @@ def test_secrets_in_the_output_are_hidden(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "commands", "words"),
+    ("payload", "commands", "expected"),
     [
         ({"branch": "none"}, {"test": TEST}, "has no branch none"),
         ({"branch": "main", "commit": "0" * 40}, {"test": TEST}, "has no commit 0000"),
@@ -129,7 +129,7 @@ def test_several_reports_of_a_kind_are_read(run: Run, gates: GateService, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("payload", "words"),
+    ("payload", "expected"),
     [
         ({"branch": "main", "test": "rm -rf /"}, "Extra inputs"),
         ({"branch": "--upload-pack=x"}, "is not a branch name"),

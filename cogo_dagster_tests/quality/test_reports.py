@@ -120,7 +120,7 @@ def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[s
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "words"),
+    ("kind", "text", "expected"),
     [
         ("junit", BOMB, "declares XML entities"),
         ("junit", OUTSIDE, "declares XML entities"),
@@ -135,7 +135,7 @@ def test_each_format_is_read(tmp_path: Path, kind: str, text: str, facts: dict[s
         ("coverage", '{"total": {"lines": {"pct": "Unknown"}}}', "no measured lines"),
         ("coverage", '{"a": NaN}', "not valid JSON"),
         ("coverage", "SF:a.js\nLF:10\nLH:5\n", "is truncated"),
-        ("coverage", "SF:a.js\nLF:1\nLH:2\nend_of_record", "as the coverage"),
+        ("coverage", "SF:a.js\nLF:1\nLH:2\nend_of_record", "invalid counts"),
         ("coverage", "hello", "is not a coverage report"),
         ("eslint", "[" * 100_000, "JSON|nested"),
         ("eslint", '[{"messages": [], "errorCount": -1}]', "as the number of errors"),
@@ -204,7 +204,7 @@ def test_reports_become_artifacts_of_the_run(gates: GateService, queue: Queue, s
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "expected"),
     [
         (b"<testsuites><testsuite>", "not valid XML"),
         (b"", "is empty"),

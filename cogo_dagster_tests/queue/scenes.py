@@ -3,12 +3,12 @@
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json, Outcome
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.queue.steps import HOPELESS, add, running_job, settle, take
+from cogo_dagster_tests.queue.steps import PERMANENT, add, running_job, settle, take
 
 
 def one_of_each(queue: Queue, owner: Owner) -> None:
     """Create failed, succeeded, cancelled and queued jobs, an artifact, and a job with an expired lease."""
-    settle(queue, running_job(queue), Outcome.FAILED, error=HOPELESS)
+    settle(queue, running_job(queue), Outcome.FAILED, error=PERMANENT)
     done = running_job(queue)
     file: Json = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
     [row] = queue.create_artifacts(done, [file])

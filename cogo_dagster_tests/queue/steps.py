@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from cogo_dagster.queue.client import Ask, Queue, Settled, WorkerIdentity
+from cogo_dagster.queue.client import ClaimRequest, Queue, Settled, WorkerIdentity
 from cogo_dagster.queue.model import Job, JobError, Json, NewJob, Outcome, Settlement
 from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.rows.jobs import WholeJob
 
 BROKEN = JobError("timeout", "The page did not load.")
-HOPELESS = JobError("not_found", "There is no such page.", retryable=False)
+PERMANENT = JobError("not_found", "There is no such page.", retryable=False)
 
 
 def a_worker(worker_id: str = "worker", executor_id: str | None = None) -> WorkerIdentity:
@@ -49,8 +49,10 @@ def take(
     prefetch: bool = False,
 ) -> list[Job]:
     """Claim due jobs."""
-    asks = [Ask(family, max_jobs, prefetch) for family in families]
-    return queue.claim(claim_id or uuid4(), asks, worker or a_worker(), lease_seconds=lease_seconds, max_jobs=max_jobs)
+    requests = [ClaimRequest(family, max_jobs, prefetch) for family in families]
+    return queue.claim(
+        claim_id or uuid4(), requests, worker or a_worker(), lease_seconds=lease_seconds, max_jobs=max_jobs
+    )
 
 
 def take_one(queue: Queue, *, worker: WorkerIdentity | None = None, prefetch: bool = False) -> Job:

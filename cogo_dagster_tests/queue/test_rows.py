@@ -130,7 +130,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (jobs.JobRow, calls("list_jobs")),
     (jobs.FoundJobs, calls("search_jobs")),
     (jobs.WholeJob, lambda transport, seeded: transport.call("get_jobs", {"job_ids": [str(seeded.retried)]})),
-    (jobs.LookedAtJob, lambda transport, seeded: transport.call("look_at_job", {"job_id": str(seeded.retried)})),
+    (jobs.TruncatedJob, lambda transport, seeded: transport.call("look_at_job", {"job_id": str(seeded.retried)})),
     (jobs.Cancelled, lambda transport, seeded: transport.call("cancel_job", {"job_id": str(seeded.running.id)})),
     (artifacts.ArtifactRow, calls("list_artifacts")),
     (
@@ -138,7 +138,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
         lambda transport, seeded: transport.call("get_artifacts", {"artifact_ids": [str(seeded.artifact)]}),
     ),
     (artifacts.AbandonedArtifact, calls("list_abandoned_artifacts", grace_seconds=0)),
-    (artifacts.AnnouncedReport, calls("create_report", **REPORT)),
+    (artifacts.CreatedReport, calls("create_report", **REPORT)),
     (dead_letters.DeadLetter, calls("list_dlq")),
     (dead_letters.Incident, calls("list_incidents")),
     (workers.WorkerRow, calls("list_workers")),

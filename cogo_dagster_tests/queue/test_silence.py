@@ -37,7 +37,7 @@ CONNECTED = "select count(*) from pg_stat_activity where datname = current_datab
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use short timeouts, and retry without pauses."""
     monkeypatch.setattr(postgres, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.001)

@@ -114,7 +114,7 @@ def test_an_upload_without_an_object_is_repeated(store: SupabaseStore, stand_in:
 def test_a_second_upload_without_an_object_is_an_error(store: SupabaseStore, stand_in: StandIn, large: Path) -> None:
     """The upload is repeated once, and not forever."""
     stand_in.storage.lost_ends = 9
-    with pytest.raises(ArtifactStoreError, match="not there"):
+    with pytest.raises(ArtifactStoreError, match="does not exist"):
         store.put(a_key("zip"), large, "application/zip")
 
 
@@ -166,7 +166,7 @@ def test_a_missing_object_is_an_error(store: SupabaseStore, hello: Path) -> None
     """This holds for opening and for signing."""
     store.put(a_key(), hello, "text/plain")
     for ask in (store.open, lambda name: store.signed_url(name, 60)):
-        with pytest.raises(ArtifactStoreError, match="is not there"):
+        with pytest.raises(ArtifactStoreError, match="does not exist"):
             ask(a_key())
 
 
@@ -273,7 +273,7 @@ def test_html_instead_of_a_listing_is_an_error(store: SupabaseStore, stand_in: S
     """HTML with status 200 ends the listing with a message and not with an exception of the parser."""
     store.put(a_key(), hello, "text/plain")
     stand_in.faults.order("answer", "/object/list", status=200, times=9)
-    with pytest.raises(ArtifactStoreUnavailable, match="in its place"):
+    with pytest.raises(ArtifactStoreUnavailable, match="comes from a proxy"):
         list(store.keys(0))
 
 

@@ -11,14 +11,14 @@ _SECONDS = 30.0
 
 
 def test_a_thread_that_could_not_be_started_is_started_for_the_next_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller is told, and the place of the thread is not lost."""
+    """The caller gets the error, and the pool keeps its size."""
     threads = DaemonThreads("test", 1)
 
-    def refuse(thread: threading.Thread) -> None:
+    def fail(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
+        patch.setattr(threading.Thread, "start", fail)
         with pytest.raises(RuntimeError, match="start new thread"):
             threads.submit(lambda: None)
     done: Future[str] = Future()
@@ -27,8 +27,8 @@ def test_a_thread_that_could_not_be_started_is_started_for_the_next_work(monkeyp
     assert done.result(_SECONDS) == "done"
 
 
-def test_the_threads_end_after_the_work_that_was_submitted() -> None:
-    """Also the thread of a single piece of work."""
+def test_the_threads_end_after_the_submitted_work() -> None:
+    """This holds for the thread of a single call too."""
     thread = started(threading.current_thread).result(_SECONDS)
     thread.join(_SECONDS)
     assert not thread.is_alive()

@@ -25,7 +25,7 @@ WAITING = (
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without pauses."""
     monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.001)
 

@@ -222,7 +222,7 @@ def test_a_redirect_is_not_followed_with_the_key(rest: SupabaseTransport, stand_
     """The message has the URL to set instead."""
     location = b"https://elsewhere.example/rest/v1/rpc/queue_stats?apikey=x"
     stand_in.faults.order("answer", "queue_stats", status=301, headers=((b"location", location),))
-    with pytest.raises(DatabaseUnavailable, match=r"redirected to https://elsewhere.example/rest/v1/rpc/queue_stats:"):
+    with pytest.raises(DatabaseUnavailable, match=r"redirects to https://elsewhere.example/rest/v1/rpc/queue_stats:"):
         rest.call("queue_stats", {})
 
 

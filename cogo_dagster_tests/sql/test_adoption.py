@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from cogo_dagster.queue.client import Ask, Queue
+from cogo_dagster.queue.client import ClaimRequest, Queue
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.migrate import editor_script, migrate, require_current, status
 from cogo_dagster.queue.model import Job, NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, a_worker, documents, register, settle
+from cogo_dagster_tests.queue.steps import BROKEN, PERMANENT, a_worker, documents, register, settle
 from cogo_dagster_tests.servers import TestServer
 from cogo_dagster_tests.sql.schema import fingerprint
 
@@ -93,7 +93,7 @@ def test_old_statuses_are_mapped(queue: Queue, older: str) -> None:
 def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None:
     """They keep their payload, and addressed jobs are claimed by the worker with the executor id."""
     worker = a_worker(executor_id=EXECUTOR[older])
-    jobs = queue.claim(uuid4(), [Ask("browser", 10), Ask("figma", 10)], worker, lease_seconds=60)
+    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10), ClaimRequest("figma", 10)], worker, lease_seconds=60)
     assert {(job.type, job.payload.get("url"), job.executor_id) for job in jobs} == {
         ("browser", "one", None),
         ("figma", None, EXECUTOR[older]),
@@ -105,7 +105,7 @@ def test_running_jobs_of_the_old_workers_are_recovered(queue: Queue, older: str)
     """Old workers hold no valid lease after the migration, so their jobs are requeued."""
     running = JOBS_AFTER[older]["running"]
     assert queue.recover().requeued == running
-    jobs = queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60)
+    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60)
     assert len(jobs) == running + 1
 
 
@@ -125,14 +125,14 @@ def test_old_and_new_dead_lettered_jobs_are_listed(queue: Queue) -> None:
     assert len(old) == 1
     assert old[0].document["failed_at"] is not None
     job = _claimed_new_job(queue, NewJob("gate", executor_id="mac"))
-    settle(queue, job, Outcome.FAILED, error=HOPELESS)
+    settle(queue, job, Outcome.FAILED, error=PERMANENT)
     assert [row.document["job_id"] for row in queue.list_dlq()] == [str(job.id), old[0].document["job_id"]]
 
 
 def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) -> None:
     """The count of attempts continues."""
     queue.recover()
-    for job in queue.claim(uuid4(), [Ask("browser", 10)], a_worker(), lease_seconds=60):
+    for job in queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60):
         assert settle(queue, job, Outcome.FAILED, error=BROKEN).status == "ok"
     assert all(row.document["attempts"] >= 1 for row in queue.list_jobs(statuses=["failed"]))
 
@@ -239,7 +239,7 @@ def transport(dsn: str) -> Iterator[Transport]:
 
 def _claimed_new_job(queue: Queue, job: NewJob) -> Job:
     [added] = queue.enqueue([job])
-    [claimed] = queue.claim(uuid4(), [Ask("gate", 1)], a_worker(executor_id="mac"), lease_seconds=60)
+    [claimed] = queue.claim(uuid4(), [ClaimRequest("gate", 1)], a_worker(executor_id="mac"), lease_seconds=60)
     assert claimed.id == added.job_id
     return claimed
 

@@ -157,7 +157,7 @@ def test_a_full_disk_gives_one_message(empty_dsn: str, monkeypatch: pytest.Monke
         raise psycopg.errors.DiskFull('could not write to file "pg_wal/x": No space left on device')
 
     monkeypatch.setattr(migrate_module, "_migrate_with_retries", full)
-    with pytest.raises(DatabaseUnavailable, match=r"nothing was changed: the disk is full .* free some space"):
+    with pytest.raises(DatabaseUnavailable, match=r"nothing was changed: the disk is full .* Free some space"):
         migrate(empty_dsn)
 
 

@@ -103,7 +103,7 @@ def test_a_missing_bucket_is_not_created_by_default(
         store.put(a_key(), hello, "text/plain")
     stand_in.storage.buckets.clear()
     for attempt in (lambda: store.put(a_key(), hello, "text/plain"), store.check):
-        with pytest.raises(ArtifactStoreUnavailable, match=r"artifacts is not there.*COGO_ARTIFACT_BUCKET_CREATE"):
+        with pytest.raises(ArtifactStoreUnavailable, match=r"artifacts does not exist.*COGO_ARTIFACT_BUCKET_CREATE"):
             attempt()
     assert stand_in.storage.buckets == {}
 

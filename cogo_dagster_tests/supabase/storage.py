@@ -55,7 +55,7 @@ class Storage:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         # A new project has a private bucket.
-        self.buckets: dict[str, Bucket] = {"artisettings": Bucket("artisettings")}
+        self.buckets: dict[str, Bucket] = {"artifacts": Bucket("artifacts")}
         self.uploads: dict[str, Upload] = {}
         self.whole_etags = True
         self.has_list_v2 = True

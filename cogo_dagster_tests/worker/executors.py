@@ -23,7 +23,7 @@ class FakeExecutor(Executor):
 
     Attributes:
         ran: IDs of the jobs whose execution began, with the attempt number, in order.
-        most: Maximum number of concurrent executions.
+        max_running: Maximum number of concurrent executions.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class FakeExecutor(Executor):
         self.slots = slots
         self.prefetch = prefetch
         self.ran: list[Job] = []
-        self.now = 0
-        self.most = 0
+        self.running = 0
+        self.max_running = 0
         self.makes_artifacts = True
         self.starts = 0
         self.stops = 0
@@ -51,12 +51,12 @@ class FakeExecutor(Executor):
     async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
         """Run the function."""
         self.ran.append(job)
-        self.now += 1
-        self.most = max(self.most, self.now)
+        self.running += 1
+        self.max_running = max(self.max_running, self.running)
         try:
             return await self.body(job, workspace)
         finally:
-            self.now -= 1
+            self.running -= 1
 
 
 class Gate:

@@ -1,4 +1,4 @@
-"""Named places before and after everything that a worker commits or stores, where a test can make something happen."""
+"""Named points before and after each commit or upload of a worker, at which tests inject faults."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,23 +26,23 @@ CALLS: Final = (
     "requeue_instance",
     "stop_worker",
 )
-"""The calls that a worker commits something with whatever its jobs are."""
+"""The calls by which every worker commits."""
 
 RARE_CALLS: Final = ("delete_artifacts",)
-"""Those that it makes where somebody left files."""
+"""The calls that a worker makes only if there are files to delete."""
 
 UPLOAD: Final = "upload"
 
 POINTS: Final = tuple(f"{when} {what}" for what in (*CALLS, UPLOAD, *RARE_CALLS) for when in ("before", "after"))
-"""All names: `before settle_jobs` is reached when nothing has been sent, `after settle_jobs` when it is committed."""
+"""All names: `before settle_jobs` is reached before the call is sent, `after settle_jobs` after the commit."""
 
 
 @contextmanager
 def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
-    """Call the handler whenever the place is reached, in the thread that reaches it; what it raises is raised there.
+    """Call the handler whenever the point is reached, in the thread that reaches it; its exceptions are raised there.
 
     Raises:
-        KeyError: There is no such place.
+        KeyError: There is no such point.
     """
     if point not in POINTS:
         raise KeyError(point)
@@ -73,4 +73,4 @@ def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
 
 
 def _nothing() -> None:
-    """Let the call go on."""
+    """Do nothing."""

@@ -275,7 +275,8 @@ def test_the_workspace_is_removed(bench: Bench, queue: Queue) -> None:
             raise RuntimeError
         return await leave_a_file(job, workspace)
 
-    add(queue), add(queue, payload={"fail": True})
+    add(queue)
+    add(queue, payload={"fail": True})
     bench.drain(FakeExecutor(leave))
     assert len(folders) == 2
     assert not any(folder.exists() for folder in folders)

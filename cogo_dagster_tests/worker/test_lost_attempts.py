@@ -30,9 +30,9 @@ def test_a_job_lost_twice_in_a_row_runs_alone(bench: Bench, queue: Queue, lose: 
     beside: dict[UUID, int] = {}
 
     async def count(job: Job, workspace: Workspace) -> ExecutionResult:
-        beside[job.id] = executor.now
+        beside[job.id] = executor.running
         await asyncio.sleep(0)
-        beside[job.id] = max(beside[job.id], executor.now)
+        beside[job.id] = max(beside[job.id], executor.running)
         return ExecutionResult()
 
     executor = FakeExecutor(count, prefetch=prefetch)

@@ -23,7 +23,7 @@ def test_all_prefetched_jobs_run_once(bench: Bench, queue: Queue) -> None:
     report = bench.drain(executor, concurrency=3)
     assert report.counters["succeeded"] == 200
     assert sorted(job.id for job in executor.ran) == sorted(jobs)
-    assert executor.most <= 3
+    assert executor.max_running <= 3
     assert {job.document["attempts"] for job in queue.get_jobs(jobs)} == {1}
 
 

@@ -72,7 +72,7 @@ def test_no_more_than_concurrency_run_at_once(bench: Bench, queue: Queue) -> Non
         assert len(executor.ran) == 3
         gate.open()
         running.report()
-    assert executor.most == 3
+    assert executor.max_running == 3
     assert len(executor.ran) == 10
 
 
@@ -90,8 +90,8 @@ def test_a_family_uses_no_more_than_its_slots(bench: Bench, queue: Queue) -> Non
         for gate in gates:
             gate.open()
         running.report()
-    assert heavy.most == 1
-    assert light.most <= 4
+    assert heavy.max_running == 1
+    assert light.max_running <= 4
     assert (len(heavy.ran), len(light.ran)) == (4, 4)
 
 

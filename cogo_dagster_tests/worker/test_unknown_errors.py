@@ -126,7 +126,7 @@ def test_a_worker_ends_after_persistent_denial_of_access(
 
 def test_a_worker_whose_claims_always_fail_ends_as_stuck(bench: Bench, queue: Queue, transport: Transport) -> None:
     """Every claim fails while the database answers other calls: the worker reports this and ends."""
-    unsteady = failing(transport, lambda called, _: called == "claim_jobs", ValueError("a fault of ours"))
+    unsteady = failing(transport, lambda called, _: called == "claim_jobs", ValueError("a bug"))
     running = bench.worker(FakeExecutor(), queue=unsteady, stuck_seconds=2)
     running.start()
     with pytest.raises(WorkerStuck, match="No claim succeeded"):

@@ -10,7 +10,7 @@ from cogo_dagster.doctor.findings import Finding, failed, ok, warning
 Bad = Callable[[str, str, str], Finding]
 
 _GIB: Final = 1024**3
-_LEAST_BYTES: Final = 1 * _GIB
+_LEAST_BYTES: Final = _GIB
 _SCARCE_BYTES: Final = 5 * _GIB
 
 

@@ -30,8 +30,8 @@ const picture = (text, font) => {
 const renders = (text, font) => picture(text, font) !== picture('\\u{2FE0}', font)
 """
 
-_WITHOUT: Final = f"""letters => {{ {_RENDERS}
-  return Object.keys(letters).filter(script => !renders(letters[script], '32px sans-serif'))
+_WITHOUT: Final = f"""characters => {{ {_RENDERS}
+  return Object.keys(characters).filter(script => !renders(characters[script], '32px sans-serif'))
 }}"""
 
 _ON_PAGE: Final = f"""scripts => {{ {_RENDERS}

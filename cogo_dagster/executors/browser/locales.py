@@ -10,11 +10,11 @@ _ABSENT_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
 """Names in zone databases that browsers do not know."""
 
 
-def _words(text: str) -> frozenset[str]:
+def _codes(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_LANGUAGES: Final = _words(
+_LANGUAGES: Final = _codes(
     # ISO 639-1 and replaced codes
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en "
     "eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik in io is it iu iw "
@@ -33,7 +33,7 @@ _LANGUAGES: Final = _words(
     "mon mri msa mya nep nld nno nob nor ori pan pol por pus ron rus san sin slk slv sna som sot spa sqi srp swa swe "
     "tam tat tel tgk tgl tha tir ton tsn tuk tur uig ukr urd uzb vie xho yid yor zho zul"
 )
-_REGIONS: Final = _words(
+_REGIONS: Final = _codes(
     "ac ad ae af ag ai al am an ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo bq br bs bt bv bw by "
     "bz ca cc cd cf cg ch ci ck cl cm cn co cp cq cr cu cv cw cx cy cz de dg dj dk dm do dz ea ec ee eg eh er es et eu "
     "ez fi fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu ic id ie il im in "
@@ -44,7 +44,7 @@ _REGIONS: Final = _words(
     "001 002 003 005 009 011 013 014 015 017 018 019 021 029 030 034 035 039 053 054 057 061 142 143 145 150 151 154 "
     "155 202 419"
 )
-_SCRIPTS: Final = _words(
+_SCRIPTS: Final = _codes(
     "adlm arab aran armn beng bopo brai cans cher cyrl deva dsrt ethi geor goth grek gujr guru hang hani hans hant "
     "hebr hira jamo jpan kana khmr knda kore laoo latn mlym mong mtei mymr nkoo olck orya rohg sinh sund syrc taml "
     "telu tfng thaa thai tibt vaii yiii"

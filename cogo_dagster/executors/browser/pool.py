@@ -17,7 +17,7 @@ FONTS_TIMEOUT_SECONDS = 20
 
 
 class BrowserPool:
-    """Provides the current browser, and replaces it when it is worn out or dead.
+    """Provides the current browser, and replaces it when it has reached a limit or died.
 
     A replaced browser gets no new jobs and is closed when its last job has ended.
 

@@ -27,7 +27,7 @@ class FigmaError(Exception):
 
     Attributes:
         status: The HTTP status.
-        words: Figma's error message, without secrets.
+        message: Figma's error message, without secrets.
         by_figma: False if the response has none of Figma's formats: something in between sent it.
     """
 
@@ -54,7 +54,7 @@ class FigmaError(Exception):
 
     @property
     def summary(self) -> str:
-        """What happened, for messages."""
+        """A short description for messages."""
         return f"Figma responded with {self.status} ({self.message})"
 
     def failure(self, operation: str) -> ExecutionFailed:
@@ -75,7 +75,7 @@ class FigmaTimeout(FigmaError):
 
     @property
     def summary(self) -> str:
-        """What happened, for messages."""
+        """A short description for messages."""
         return f"Figma {self.message}"
 
     def failure(self, operation: str) -> ExecutionFailed:

@@ -38,7 +38,7 @@ def enter(*, as_root: bool, network: bool) -> None:
         network: Whether to create a network namespace with only a loopback interface.
 
     Raises:
-            OSError: This machine does not allow it.
+        OSError: This machine does not allow it.
     """
     uid, gid = os.getuid(), os.getgid()
     flags = calls.CLONE_NEWNS | calls.CLONE_NEWPID | calls.CLONE_NEWIPC

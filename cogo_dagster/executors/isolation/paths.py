@@ -107,7 +107,7 @@ def readable(
 def _toolchains(commands: Iterable[Sequence[str]], env: Mapping[str, str]) -> Iterator[Path]:
     search = env.get("PATH", os.defpath)
     folders = {Path(folder) for folder in search.split(os.pathsep) if folder.startswith("/")}
-    programs = {Path(found) for words in commands if (found := shutil.which(words[0], path=search))}
+    programs = {Path(found) for command in commands if (found := shutil.which(command[0], path=search))}
     used = {*folders, *(one.parent for one in programs), *(one.resolve().parent for one in programs)}
     prefixes = {Path(sys.prefix), Path(sys.base_prefix), *(folder.parent for folder in used if folder.name == "bin")}
     prefixes |= {base for prefix in prefixes for base in _base_prefix(prefix)}

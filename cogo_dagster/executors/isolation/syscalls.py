@@ -55,9 +55,9 @@ def unshare(flags: int) -> None:
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
     """Mount a file system, or change a mount (mount(2))."""
-    words = [os.fsencode(source), os.fsencode(target), kind.encode() if kind else None]
+    arguments = [os.fsencode(source), os.fsencode(target), kind.encode() if kind else None]
     try:
-        _checked(_libc().mount(*words, ctypes.c_ulong(flags), options.encode() or None))
+        _checked(_libc().mount(*arguments, ctypes.c_ulong(flags), options.encode() or None))
     except OSError as error:
         raise OSError(error.errno, error.strerror, target) from None
 

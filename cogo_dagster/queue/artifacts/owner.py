@@ -220,7 +220,7 @@ class Ownership:
     def _register(self, prefix: str, *, replace_marker: bool = False) -> Marker | None:
         """Write a new marker to the database, then to the store; return None if the store has one already."""
         marker = Marker(self.deployment_id, str(uuid4()), str(uuid4()))
-        self._ask(marker.store_id, None, marker.marker)
+        self._rotate_marker(marker.store_id, None, marker.marker)
         return marker if self._write(prefix, marker, replace_marker=replace_marker) else None
 
     def _rotate(self, prefix: str, marker: Marker) -> None:
@@ -230,7 +230,7 @@ class Ownership:
             if marker.store_id is None:
                 self._register(prefix, replace_marker=True)
                 return
-            answer = self._ask(marker.store_id, marker.marker, str(uuid4()))
+            answer = self._rotate_marker(marker.store_id, marker.marker, str(uuid4()))
             if answer["status"] in ("rotated", "unfinished"):
                 self._write(prefix, replace(marker, marker=answer["marker"]), replace_marker=True)
                 return
@@ -246,7 +246,7 @@ class Ownership:
             "then run `cogo cleanup artifacts --adopt-store` on the database that keeps these files."
         )
 
-    def _ask(self, store_id: str | None, seen: str | None, following: str | None) -> Json:
+    def _rotate_marker(self, store_id: str | None, seen: str | None, following: str | None) -> Json:
         return self.transport.call("rotate_store_marker", {"store_id": store_id, "seen": seen, "next": following})
 
     def _read(self, prefix: str) -> Marker | None:

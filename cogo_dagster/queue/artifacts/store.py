@@ -19,7 +19,7 @@ from cogo_dagster.queue.artifacts.store_errors import (
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.transports.base import Transport
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,9 @@ class ArtifactStore:
         Raises:
             ArtifactNotFound: The object does not exist.
         """
-        return self._found(storage_key, lambda name: self._objects.signed_url(name, expires_seconds, download_name))
+        return self._try_prefixes(
+            storage_key, lambda name: self._objects.signed_url(name, expires_seconds, download_name)
+        )
 
     def open(self, storage_key: str) -> BinaryIO:
         """Open an object for reading.
@@ -169,7 +171,7 @@ class ArtifactStore:
             ArtifactNotFound: The object does not exist.
             ArtifactStoreUnavailable: The store cannot be read.
         """
-        return self._found(storage_key, self._objects.open)
+        return self._try_prefixes(storage_key, self._objects.open)
 
     def keys(self, older_than_seconds: float) -> Iterator[str]:
         """Yield the generated keys of this database's objects that were stored at least this long ago."""
@@ -220,13 +222,13 @@ class ArtifactStore:
             raise StoreNotOwned(f"{self.where} was opened without a database: nothing is deleted from it.")
         return self._ownership
 
-    def _found(self, storage_key: str, ask: Callable[[str], _Found]) -> _Found:
+    def _try_prefixes(self, storage_key: str, call: Callable[[str], _Result]) -> _Result:
         """Try each name that the object may have: in a shared store, files of earlier releases have other prefixes."""
         missing: list[ArtifactNotFound] = []
         with _unknown_is_unavailable():
             for prefix in self._ownership.prefixes_to_read() if self._ownership else ("",):
                 try:
-                    return ask(prefix + storage_key)
+                    return call(prefix + storage_key)
                 except ArtifactNotFound as error:
                     missing.append(error)
         raise missing[0]

@@ -16,7 +16,7 @@ from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreError
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import LeaseLost, QueueError
 from cogo_dagster.queue.model import ArtifactFile, Job, Json
-from cogo_dagster.queue.rows.artifacts import AnnouncedReport
+from cogo_dagster.queue.rows.artifacts import CreatedReport
 from cogo_dagster.queue.transports.base import Transport
 
 
@@ -64,8 +64,8 @@ def upload_report(transport: Transport, store: ArtifactStore, file: ArtifactFile
     checked = checked_artifact(file)
     store.bind(transport)
     draft = checked.announcement
-    announced = ("name", "content_type", "size_bytes", "sha256", "extension")
-    row = AnnouncedReport.model_validate(transport.call("create_report", {name: draft[name] for name in announced}))
+    created = ("name", "content_type", "size_bytes", "sha256", "extension")
+    row = CreatedReport.model_validate(transport.call("create_report", {name: draft[name] for name in created}))
     if row.status != "ready":
         _put(store, row.storage_key, checked)
         transport.call("finish_report", {"artifact_id": str(row.artifact_id)})

@@ -1,9 +1,8 @@
-"""The queue as Python sees it: one method per operation, each one call of the engine."""
+"""The Python client of the queue: one method per operation, each one call of an SQL function."""
 
 from cogo_dagster.queue.client.artifacts import ArtifactCalls
 from cogo_dagster.queue.client.jobs import JobCalls, content_key
 from cogo_dagster.queue.client.leases import (
-    Ask,
     ClaimCursor,
     ClaimedJobs,
     LeaseCalls,
@@ -15,11 +14,20 @@ from cogo_dagster.queue.client.operations import OperatorCalls
 from cogo_dagster.queue.client.workers import WorkerCalls
 from cogo_dagster.queue.transports.base import Transport
 
-__all__ = ["Ask", "ClaimCursor", "ClaimedJobs", "Queue", "Recovered", "Settled", "WorkerIdentity", "content_key"]
+__all__ = [
+    "ClaimCursor",
+    "ClaimRequest",
+    "ClaimedJobs",
+    "Queue",
+    "Recovered",
+    "Settled",
+    "WorkerIdentity",
+    "content_key",
+]
 
 
 class Queue(JobCalls, LeaseCalls, ArtifactCalls, WorkerCalls, OperatorCalls):
-    """The engine's client. Thread-safe; owns no connection of its own.
+    """The queue's client. Thread-safe; has no connection of its own.
 
     Every method raises `QueueError` (see `queue.errors`).
     """
@@ -29,7 +37,7 @@ class Queue(JobCalls, LeaseCalls, ArtifactCalls, WorkerCalls, OperatorCalls):
 
     @property
     def transport(self) -> Transport:
-        """What calls the SQL functions."""
+        """The transport that calls the SQL functions."""
         return self._transport
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Artifacts: read, sweep."""
+"""Reading and deleting artifacts."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,12 +9,12 @@ from cogo_dagster.queue.transports.base import Transport, without_none
 
 
 class ArtifactCalls:
-    """What is done with the rows of files."""
+    """Calls for artifact rows."""
 
     _transport: Transport
 
     def get_artifacts(self, artifact_ids: Sequence[UUID]) -> list[ArtifactRow]:
-        """Return artifacts by id, in the order asked."""
+        """Return artifacts by ID, in the given order."""
         ids = [str(artifact_id) for artifact_id in artifact_ids]
         return read_list(ArtifactRow, self._transport.call("get_artifacts", {"artifact_ids": ids}))
 
@@ -32,9 +32,9 @@ class ArtifactCalls:
         """Return artifacts, newest first.
 
         Args:
-            type_prefix: Of the job.
-            executor_id: Of the job.
-            before: `created_at` and `id` of the last row of the page before.
+            type_prefix: Prefix of the job's type.
+            executor_id: Executor ID of the job.
+            before: `created_at` and `id` of the last row of the previous page.
         """
         rows = self._transport.call(
             "list_artifacts",
@@ -53,7 +53,7 @@ class ArtifactCalls:
     def list_abandoned_artifacts(
         self, grace_seconds: int = 300, max_artifacts: int = 100, after_id: UUID | None = None
     ) -> list[AbandonedArtifact]:
-        """Return files whose attempt is gone; no key: delete only the row."""
+        """Return artifacts whose attempt is lost; without a key, only the row needs to be deleted."""
         rows = self._transport.call(
             "list_abandoned_artifacts",
             {
@@ -65,12 +65,12 @@ class ArtifactCalls:
         return read_list(AbandonedArtifact, rows)
 
     def delete_artifacts(self, artifact_ids: Sequence[UUID | str]) -> int:
-        """Forget abandoned artifacts whose objects are gone; return how many."""
+        """Delete the rows of abandoned artifacts whose objects are deleted; return how many."""
         ids = [str(artifact_id) for artifact_id in artifact_ids]
         changed: int = self._transport.call("delete_artifacts", {"artifact_ids": ids})["changed"]
         return changed
 
     def list_unknown_objects(self, storage_keys: Sequence[str]) -> list[str]:
-        """Return the keys among these that no artifact row names."""
+        """Return the keys that have no artifact row."""
         keys: list[str] = self._transport.call("list_unknown_objects", {"storage_keys": list(storage_keys)})
         return keys

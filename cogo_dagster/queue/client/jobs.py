@@ -1,4 +1,4 @@
-"""Jobs and dead letters: enqueue, read, cancel."""
+"""Enqueuing, reading and cancelling jobs, and the dead-letter queue."""
 
 import hashlib
 import itertools
@@ -12,19 +12,19 @@ from cogo_dagster.queue.ids import new_request_id, uuid_of
 from cogo_dagster.queue.model import Enqueued, JsonValue, NewJob
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
-from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, LookedAtJob, WholeJob
+from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, TruncatedJob, WholeJob
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
 
 
 class JobCalls:
-    """What everybody does with jobs."""
+    """Calls for jobs."""
 
     _transport: Transport
 
     def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        """Add jobs in order, in batches of 1,000, each batch whole or not at all."""
+        """Enqueue jobs in order, in batches of 1,000, each of them atomically."""
         enqueued: list[Enqueued] = []
         for first in range(0, len(jobs), _ENQUEUE_BATCH):
             arguments = _columns(jobs[first : first + _ENQUEUE_BATCH])
@@ -34,16 +34,16 @@ class JobCalls:
         return enqueued
 
     def get_jobs(self, job_ids: Sequence[UUID]) -> list[WholeJob]:
-        """Return whole jobs with payload, result, superseded attempts and artifacts, in the order asked."""
+        """Return jobs with payload, result, superseded attempts and artifacts, in the given order."""
         return read_list(WholeJob, self._transport.call("get_jobs", {"job_ids": [str(job_id) for job_id in job_ids]}))
 
-    def look_at(self, job_id: UUID, most_chars: int = 65_536) -> LookedAtJob | None:
-        """Return a whole job without a payload or result that is longer; None where there is none.
+    def get_truncated_job(self, job_id: UUID, most_chars: int = 65_536) -> TruncatedJob | None:
+        """Return a job with an overlong payload or result truncated; None if it does not exist.
 
         See the SQL function `look_at_job`.
         """
         row = self._transport.call("look_at_job", {"job_id": str(job_id), "most_chars": most_chars})
-        return None if row is None else LookedAtJob.model_validate(row)
+        return None if row is None else TruncatedJob.model_validate(row)
 
     def list_jobs(
         self,
@@ -59,8 +59,8 @@ class JobCalls:
 
         Args:
             type_prefix: `browser` matches browser and browser.pdf.
-            since_seconds: Created within the last so many seconds.
-            before_id: The last id of the page before.
+            since_seconds: Maximum age of the job.
+            before_id: The last ID of the previous page.
         """
         rows = self._transport.call(
             "list_jobs",
@@ -89,14 +89,14 @@ class JobCalls:
         before_id: UUID | None = None,
         max_jobs: int = 50,
     ) -> FoundJobs:
-        """Return a page of jobs, newest first; one call looks at 20,000 jobs at most.
+        """Return a page of jobs, newest first; one call scans at most 20,000 jobs.
 
         Args:
-            worker_id: Claimed by it, last.
-            device: Claimed by a worker on the host of this name, last.
+            worker_id: The worker that claimed the job last.
+            device: Host name of the worker that claimed the job last.
             error_class: The class of the last error.
-            words: Within the id, the idempotency key, the error's message or the payload.
-            before_id: `before_id` of the page before.
+            words: Text to find in the ID, the idempotency key, the error's message or the payload.
+            before_id: `before_id` of the previous page.
         """
         page = self._transport.call(
             "search_jobs",
@@ -116,16 +116,16 @@ class JobCalls:
         return FoundJobs.model_validate(page)
 
     def explain(self, job_ids: Sequence[UUID]) -> list[JobReason]:
-        """Return why jobs are where they are, at most 1,000; see the SQL function `explain_jobs`."""
+        """Return the reasons for the statuses of at most 1,000 jobs; see the SQL function `explain_jobs`."""
         return read_list(
             JobReason, self._transport.call("explain_jobs", {"job_ids": [str(job_id) for job_id in job_ids]})
         )
 
     def cancel(self, job_id: UUID, *, actor: str | None = None) -> Cancelled:
-        """Cancel a queued job, or ask a running one to stop.
+        """Cancel a queued job, or request the cancellation of a running one.
 
         Args:
-            actor: Who does this, as `operations_log` keeps it; None names the database's user.
+            actor: Who performs the operation, for `operations_log`; None for the database's user.
         """
         return Cancelled.model_validate(self._transport.call("cancel_job", {"job_id": str(job_id), "actor": actor}))
 
@@ -143,9 +143,9 @@ class JobCalls:
         """Return the dead-letter queue, newest failure first.
 
         Args:
-            since_seconds: Failed within the last so many seconds.
-            open_only: Neither replayed nor retried since.
-            before: `failed_at` and `job_id` of the last row of the page before.
+            since_seconds: Maximum time since the failure.
+            open_only: Whether to leave out jobs that were replayed or retried.
+            before: `failed_at` and `job_id` of the last row of the previous page.
         """
         rows = self._transport.call(
             "list_dlq",
@@ -164,7 +164,7 @@ class JobCalls:
     def list_incidents(
         self, *, type_prefix: str | None = None, since_seconds: float | None = None, max_incidents: int = 50
     ) -> list[Incident]:
-        """Return open dead letters by the cause of their error, the most frequent first."""
+        """Return open dead-lettered jobs grouped by the fingerprint of their error, the most frequent first."""
         rows = self._transport.call(
             "list_incidents",
             without_none(type_prefix=type_prefix, since_seconds=since_seconds, max_incidents=max_incidents),
@@ -172,7 +172,7 @@ class JobCalls:
         return read_list(Incident, rows)
 
     def set_payload_limit(self, max_bytes: int) -> None:
-        """Let payloads and results have so many bytes as JSON text, whoever enqueues them."""
+        """Set the maximum number of bytes of payloads and results as JSON text, for all callers."""
         self._transport.call("set_payload_limit", {"max_bytes": max_bytes})
 
 
@@ -203,6 +203,6 @@ _OPTIONAL_COLUMNS: Final = tuple(
 
 
 def content_key(type: str, executor_id: str | None, payload: Mapping[str, JsonValue]) -> str:
-    """Return the idempotency key of a job's content: SHA-256 of its canonical JSON, in hexadecimal."""
+    """Return the idempotency key for a job's content: the SHA-256 of its canonical JSON, in hexadecimal."""
     canonical = json.dumps([type, executor_id, payload], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()

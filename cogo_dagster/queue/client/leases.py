@@ -1,4 +1,4 @@
-"""What a worker calls for the jobs it has leased: claim, renew, announce files, settle, recover."""
+"""Calls of a worker for leased jobs: claim, renew, create artifacts, settle, recover."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from cogo_dagster.queue.transports.base import Transport
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """How many jobs of one family a claim may return; `prefetch` marks jobs that will wait in the worker."""
+class ClaimRequest:
+    """The number of jobs of one family that a claim may return; `prefetch` marks jobs that will wait in the worker."""
 
     family: str
     max_jobs: int
@@ -19,11 +19,11 @@ class Ask:
 
 
 ClaimCursor = Sequence[Json]
-"""The priority and the time up to which a claim went: see the SQL function `claim_jobs`."""
+"""A priority and a time, as the SQL function `claim_jobs` returns them."""
 
 
 class ClaimedJobs(NamedTuple):
-    """The jobs of a claim, and where the next one may go on; None where it has to begin again."""
+    """The jobs of a claim and the cursor for the next one; None if it must start from the beginning."""
 
     jobs: list[Job]
     cursor: ClaimCursor | None
@@ -31,11 +31,11 @@ class ClaimedJobs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The engine's answer to one settlement.
+    """The result of one settlement.
 
     Attributes:
         status: `ok`, `lease_lost` or `job_not_found`.
-        job_status: The job's status now (`queued` when it will be retried); None when there is no such job.
+        job_status: The job's status afterwards (`queued` if it will be retried); None if there is no such job.
     """
 
     status: str
@@ -45,19 +45,19 @@ class Settled:
 _SUCCEEDED: Final = Settled("ok", "succeeded")
 
 _MIN_PLAIN_SUCCESSES: Final = 20
-"""From here on a second call for them costs less than their documents do."""
+"""With fewer, a second call costs more than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
-class AnnouncedArtifact:
-    """A file that is about to be uploaded, and the key to upload it to."""
+class CreatedArtifact:
+    """An artifact to be uploaded, with its storage key."""
 
     artifact_id: UUID
     storage_key: str
 
     @classmethod
     def from_json(cls, row: Mapping[str, Json]) -> Self:
-        """Read an artifact as `create_artifacts` returns it."""
+        """Parse an artifact as `create_artifacts` returns it."""
         return cls(UUID(row["artifact_id"]), row["storage_key"])
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -67,7 +67,7 @@ class AnnouncedArtifact:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a recovery did to jobs whose lease had expired."""
+    """The result of a recovery of expired leases."""
 
     requeued: int
     failed: int
@@ -75,13 +75,13 @@ class Recovered:
 
     @property
     def changed(self) -> int:
-        """All of them."""
+        """The total number of jobs."""
         return self.requeued + self.failed + self.cancelled
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerIdentity:
-    """Who claims: a stable label, and one id per process start, which the leases belong to."""
+    """The identity of a worker: a stable label, and an ID per process start, which owns the leases."""
 
     worker_id: str
     instance_id: UUID
@@ -90,27 +90,29 @@ class WorkerIdentity:
 
 
 class LeaseCalls:
-    """What a worker does with jobs."""
+    """Calls of a worker."""
 
     _transport: Transport
 
     def claim(
         self,
         claim_id: UUID,
-        asks: Sequence[Ask],
+        requests: Sequence[ClaimRequest],
         worker: WorkerIdentity,
         *,
         lease_seconds: int,
         max_jobs: int = 1_000,
         idle: bool | None = None,
     ) -> list[Job]:
-        """Lease due jobs as `claim_batch` does, from the beginning of the queue."""
-        return self.claim_batch(claim_id, asks, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle).jobs
+        """Lease due jobs like `claim_batch`, from the beginning of the queue."""
+        return self.claim_batch(
+            claim_id, requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle
+        ).jobs
 
     def claim_batch(
         self,
         claim_id: UUID,
-        asks: Sequence[Ask],
+        requests: Sequence[ClaimRequest],
         worker: WorkerIdentity,
         *,
         lease_seconds: int,
@@ -118,24 +120,24 @@ class LeaseCalls:
         idle: bool | None = None,
         after: ClaimCursor | None = None,
     ) -> ClaimedJobs:
-        """Lease due jobs, by family. The same `claim_id` again returns the same jobs.
+        """Lease due jobs, by family. The same `claim_id` returns the same jobs again.
 
-        A claim whose leases were recovered returns nothing more: then this claims again under a new id.
+        If the leases of a claim were recovered, it returns nothing more; the client then claims under a new ID.
 
         Args:
-            claim_id: A new uuid for each claim.
-            asks: How many of which family; those named first are served first.
-            worker: Who claims.
+            claim_id: A new UUID for each claim.
+            requests: The number of jobs per family; earlier families are served first.
+            worker: The claiming worker.
             lease_seconds: Length of the leases.
-            max_jobs: At most this many in all.
-            idle: Whether enqueues should wake this worker from now on; None leaves it.
-            after: The cursor of an earlier claim: unaddressed jobs of its priority that became due before are left out.
+            max_jobs: Maximum number of jobs in total.
+            idle: Whether enqueues should wake this worker; None keeps the current value.
+            after: The cursor of an earlier claim; unaddressed jobs of its priority that became due before it are skipped.
         """
         answer = self._transport.call(
             "claim_jobs",
             {
                 "claim_id": str(claim_id),
-                "families": [{"family": a.family, "max_jobs": a.max_jobs, "prefetch": a.prefetch} for a in asks],
+                "families": [{"family": a.family, "max_jobs": a.max_jobs, "prefetch": a.prefetch} for a in requests],
                 "worker_id": worker.worker_id,
                 "instance_id": str(worker.instance_id),
                 "executor_id": worker.executor_id,
@@ -147,15 +149,17 @@ class LeaseCalls:
             },
         )
         if answer.get("claim_ended"):
-            return self.claim_batch(uuid4(), asks, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
+            return self.claim_batch(
+                uuid4(), requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle
+            )
         return ClaimedJobs([Job.from_compact(row, claim_id) for row in answer["jobs"]], answer["cursor"])
 
     def fail_unreadable(self, claim_id: UUID, *, every_one: bool = False) -> int:
-        """Fail the claimed jobs whose payload breaks the limits, for good, class `unreadable`; return how many.
+        """Fail claimed jobs with a payload beyond the limits permanently as `unreadable`; return how many.
 
         Args:
-            claim_id: As the claim had it.
-            every_one: All jobs of the claim, because one of them cannot be decoded and none looks wrong.
+            claim_id: The ID of the claim.
+            every_one: Whether to fail all jobs of the claim: its reply cannot be decoded and no payload looks invalid.
         """
         failed: int = self._transport.call("fail_unreadable_jobs", {"claim_id": str(claim_id), "every_one": every_one})[
             "failed"
@@ -163,14 +167,14 @@ class LeaseCalls:
         return failed
 
     def next_due(self, families: Sequence[str], executor_id: str | None = None) -> float | None:
-        """Return in how many seconds the next job of these families becomes due; None when none waits for its time."""
+        """Return the seconds until the next job of these families becomes due; None if no job is scheduled."""
         seconds: float | None = self._transport.call(
             "next_due", {"families": list(families), "executor_id": executor_id}
         )["seconds"]
         return seconds
 
     def claim_chosen(self, claim_id: UUID, job_ids: Sequence[UUID], worker_id: str, lease_seconds: int) -> list[Job]:
-        """Lease these very jobs, also before their time; those that are not queued are left out."""
+        """Lease the given jobs, even if they are not due; jobs that are not queued are skipped."""
         answer = self._transport.call(
             "claim_chosen_jobs",
             {
@@ -183,7 +187,7 @@ class LeaseCalls:
         return [Job.from_json(row) for row in answer["jobs"]]
 
     def start(self, worker: WorkerIdentity, job_ids: Sequence[UUID]) -> None:
-        """Record which prefetched jobs run now, replacing the record before."""
+        """Record which prefetched jobs are running, replacing the previous record."""
         self._transport.call(
             "start_jobs", {"instance_id": str(worker.instance_id), "job_ids": [str(job_id) for job_id in job_ids]}
         )
@@ -196,11 +200,11 @@ class LeaseCalls:
         ]
         return statuses
 
-    def create_artifacts(self, job: Job, artifacts: Sequence[Mapping[str, object]]) -> list[AnnouncedArtifact]:
-        """Announce files about to be uploaded; return where each goes, in order.
+    def create_artifacts(self, job: Job, artifacts: Sequence[Mapping[str, object]]) -> list[CreatedArtifact]:
+        """Create artifacts to be uploaded; return them with their keys, in order.
 
         Raises:
-            LeaseLost: The attempt may not leave artifacts any more.
+            LeaseLost: The lease is lost.
         """
         answer = self._transport.call(
             "create_artifacts",
@@ -210,13 +214,13 @@ class LeaseCalls:
                 "artifacts": [dict(artifact) for artifact in artifacts],
             },
         )
-        return [AnnouncedArtifact.from_json(row) for row in answer["artifacts"]]
+        return [CreatedArtifact.from_json(row) for row in answer["artifacts"]]
 
     def finish_artifacts(self, job: Job, artifact_ids: Sequence[UUID | str]) -> None:
-        """Mark uploaded and verified files as ready.
+        """Mark uploaded and verified artifacts as ready.
 
         Raises:
-            LeaseLost: The attempt may not leave artifacts any more.
+            LeaseLost: The lease is lost.
         """
         self._transport.call(
             "finish_artifacts",
@@ -228,7 +232,7 @@ class LeaseCalls:
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """End attempts; one answer for each settlement in order. A rejected one leaves the others standing."""
+        """Settle attempts; return one result per settlement in order. A rejected one does not affect the others."""
         plain = [settlement for settlement in settlements if settlement.is_plain_success]
         if len(plain) == len(settlements):
             return self._succeed(plain)
@@ -259,7 +263,7 @@ class LeaseCalls:
         return [Settled(*pair) for pair in zip(answer["statuses"], answer["job_statuses"], strict=True)]
 
     def recover(self, batch_size: int = 500) -> Recovered:
-        """Take back all jobs whose lease expired, in batches."""
+        """Recover all jobs with expired leases, in batches."""
         requeued = failed = cancelled = 0
         while True:
             answer = self._transport.call("recover_leases", {"batch_size": batch_size})
@@ -269,6 +273,6 @@ class LeaseCalls:
                 return Recovered(requeued, failed, cancelled)
 
     def requeue_instance(self, worker: WorkerIdentity) -> int:
-        """Give back every job this worker start still holds; return how many."""
+        """Requeue every job that this worker holds; return how many."""
         changed: int = self._transport.call("requeue_instance", {"instance_id": str(worker.instance_id)})["changed"]
         return changed

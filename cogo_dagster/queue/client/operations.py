@@ -1,4 +1,4 @@
-"""What operators do, and the queue in numbers."""
+"""Calls for operators, and statistics."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,16 +12,16 @@ from cogo_dagster.queue.transports.base import Transport, without_none
 
 
 class OperatorCalls:
-    """What operators do and look at."""
+    """Calls for operators."""
 
     _transport: Transport
 
     def operate(self, function: str, arguments: Mapping[str, object]) -> Json:
-        """Make one call of an operator's bulk function; see `queue.bulk`, which calls it batch by batch."""
+        """Call a bulk function once; see `queue.bulk`, which calls it in batches."""
         return self._transport.call(function, arguments)
 
     def pause(self, kind: str, name: str, *, reason: str | None = None, actor: str) -> PausedChange:
-        """Claim no more of a `type`, or let an `executor` id claim nothing."""
+        """Pause claims of a `type`, or of an `executor` ID."""
         return PausedChange.model_validate(
             self._transport.call("pause", {"kind": kind, "name": name, "reason": reason, "actor": actor})
         )
@@ -33,7 +33,7 @@ class OperatorCalls:
         )
 
     def note(self, operation: str, actor: str, **done_to: JsonValue) -> None:
-        """Write down in `operations_log` what somebody did where no function of its own does."""
+        """Record an operation in `operations_log` that has no function of its own."""
         self._transport.call(
             "note_operation",
             {"note_id": str(new_request_id()), "operation": operation, "actor": actor, "filter": done_to},
@@ -47,10 +47,10 @@ class OperatorCalls:
         before: Cursor | None = None,
         max_operations: int = 50,
     ) -> list[OperationRow]:
-        """Return what operators did, newest first.
+        """Return the operations log, newest first.
 
         Args:
-            before: `created_at` and `id` of the last row of the page before.
+            before: `created_at` and `id` of the last row of the previous page.
         """
         rows = self._transport.call(
             "list_operations",
@@ -64,27 +64,27 @@ class OperatorCalls:
         return read_list(OperationRow, rows)
 
     def list_paused(self) -> list[PausedRow]:
-        """Return what is paused, newest first."""
+        """Return the pauses, newest first."""
         return read_list(PausedRow, self._transport.call("list_paused", {}))
 
     def stats(self, executor_id: str | None = None) -> QueueStats:
-        """Return the queue in numbers; see the SQL function `queue_stats`."""
+        """Return the queue's statistics; see the SQL function `queue_stats`."""
         return QueueStats.model_validate(self._transport.call("queue_stats", {"executor_id": executor_id}))
 
     def database_health(self) -> DatabaseHealth:
-        """Return what slows the database down before anything fails."""
+        """Return statistics of the database that show a slowdown before failures."""
         return DatabaseHealth.model_validate(self._transport.call("database_health", {}))
 
     def health_facts(self, key_ids: Sequence[str]) -> HealthFacts:
-        """Return what the doctor asks the database.
+        """Return the facts that `cogo doctor` checks.
 
         Args:
-            key_ids: The vault's keys that the caller has.
+            key_ids: IDs of the vault keys that the caller has.
         """
         return HealthFacts.model_validate(self._transport.call("health_facts", {"key_ids": list(key_ids)}))
 
     def schema_version(self) -> SchemaVersion:
-        """Return the release of the database's schema, and the deployment's id.
+        """Return the release of the database's schema, and the deployment's ID.
 
         Raises:
             SchemaOutOfDate: The database was never migrated.

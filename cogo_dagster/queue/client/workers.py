@@ -1,4 +1,4 @@
-"""Worker starts and their heartbeats."""
+"""Registration and heartbeats of workers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from cogo_dagster.queue.transports.base import Transport, without_none
 
 
 class WorkerCalls:
-    """What workers say of themselves."""
+    """Calls for workers."""
 
     _transport: Transport
 
@@ -25,7 +25,7 @@ class WorkerCalls:
         heartbeat_seconds: float,
         device: Mapping[str, JsonValue],
     ) -> None:
-        """Announce a worker process start and its device."""
+        """Register a worker and its device."""
         self._transport.call(
             "register_worker",
             {
@@ -43,32 +43,32 @@ class WorkerCalls:
         )
 
     def heartbeat(self, worker: WorkerIdentity, running: int, metrics: Mapping[str, JsonValue]) -> bool:
-        """Say that the worker is alive; `metrics` are totals since its start. False: it must register again."""
+        """Send a heartbeat; `metrics` are totals since the start. Return False if the worker must register again."""
         answer = self._transport.call(
             "record_heartbeat", {"instance_id": str(worker.instance_id), "running": running, "metrics": dict(metrics)}
         )
         return bool(answer["known"])
 
     def stop_worker(self, worker: WorkerIdentity) -> None:
-        """Say that the worker start ended in good order."""
+        """Deregister the worker."""
         self._transport.call("stop_worker", {"instance_id": str(worker.instance_id)})
 
     def report_stuck(self, worker: WorkerIdentity, reason: str) -> None:
-        """Say that the worker start cannot go on and ends itself."""
+        """Report that the worker is stuck and ends itself."""
         self._transport.call("report_stuck_worker", {"instance_id": str(worker.instance_id), "reason": reason})
 
     def send_wakeup(self) -> bool:
-        """Call all workers; return whether the database can do so over Realtime."""
+        """Wake all workers; return whether the database can broadcast over Realtime."""
         return bool(self._transport.call("send_wakeup", {})["broadcast"])
 
     def list_workers(
         self, *, alive_only: bool = False, before: Cursor | None = None, max_workers: int = 50
     ) -> list[WorkerRow]:
-        """Return worker starts, newest first.
+        """Return workers, newest first.
 
         Args:
-            alive_only: Only those that have missed no more than three heartbeats.
-            before: `started_at` and `instance_id` of the last row of the page before.
+            alive_only: Whether to leave out workers that have missed more than three heartbeats.
+            before: `started_at` and `instance_id` of the last row of the previous page.
         """
         rows = self._transport.call(
             "list_workers", without_none(alive_only=alive_only, before=before and dict(before), max_workers=max_workers)
@@ -76,7 +76,7 @@ class WorkerCalls:
         return read_list(WorkerRow, rows)
 
     def list_heartbeats(self, *, worker_id: str | None = None, max_heartbeats: int = 50) -> list[Heartbeat]:
-        """Return heartbeats of the last day, newest first."""
+        """Return the heartbeats of the last day, newest first."""
         return read_list(
             Heartbeat,
             self._transport.call("list_heartbeats", without_none(worker_id=worker_id, max_heartbeats=max_heartbeats)),

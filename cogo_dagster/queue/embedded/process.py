@@ -31,7 +31,7 @@ def is_alive(files: ServerFiles) -> bool:
 
 def launch(files: ServerFiles, account: Account, command: Sequence[str]) -> int:
     """Start the server in its own session; return the size of its log in bytes before the start."""
-    _remove_stale_note(files)
+    _remove_stale_pid_file(files)
     if files.log.exists() and files.log.stat().st_size > MAX_LOG_BYTES:
         files.log.replace(files.log.with_suffix(".log.1"))
     with open_lock(files.server_lock) as held, files.log.open("ab") as log:
@@ -87,7 +87,7 @@ def choose_port(wanted: int | None) -> int:
     raise DatabaseUnavailable("No TCP port between 20000 and 30000 is free on 127.0.0.1: stop programs that use them.")
 
 
-def _remove_stale_note(files: ServerFiles) -> None:
+def _remove_stale_pid_file(files: ServerFiles) -> None:
     note = files.data / "postmaster.pid"
     found = Postmaster.read(files.data)
     if found and is_postmaster(found.pid, files.data):

@@ -117,7 +117,7 @@ class EmbeddedServer:
         """
         if not self._files.folder.exists():
             return
-        with self._explained("look at the database's users"), open_lock(self._files.users_lock) as use:
+        with self._explained("check the users of the database"), open_lock(self._files.users_lock) as use:
             if not try_lock(use):
                 raise DatabaseUnavailable(
                     f"Other processes use the database in {self._files.folder}: stop `cogo dev` and the workers."
@@ -226,10 +226,10 @@ class EmbeddedServer:
         deadline = time.monotonic() + START_SECONDS
         while not (version := self._version()):
             if not process.is_alive(self._files):
-                said = self._files.log.read_bytes()[log_from_bytes:].decode(errors="replace") if launched else ""
+                output = self._files.log.read_bytes()[log_from_bytes:].decode(errors="replace") if launched else ""
                 # Another process may take the port between the choice and the server's start.
-                if launched and "could not bind" not in said:
-                    raise from_output(said, "start the database", self._files.log)
+                if launched and "could not bind" not in output:
+                    raise from_output(output, "start the database", self._files.log)
                 log_from_bytes, launched = self._launch(owner), True
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(

@@ -12,7 +12,7 @@ Role = Literal["viewer", "operator", "admin"]
 
 
 class AccessTokenRow(Row):
-    """A named token, without the token."""
+    """A named token, without its secret."""
 
     id: UUID
     name: str
@@ -27,13 +27,13 @@ class AccessTokenRow(Row):
 
 
 class NewAccessTokenRow(AccessTokenRow):
-    """A named token that was made; `created` is False for a repeated call."""
+    """A created token; `created` is False for a repeated call."""
 
     created: bool
 
 
 class RevokedTokenRow(Row):
-    """What became of a revocation; `sessions` counts those that ended with the token."""
+    """The result of a revocation; `sessions` counts the sessions that ended with the token."""
 
     name: str
     changed: bool
@@ -41,7 +41,7 @@ class RevokedTokenRow(Row):
 
 
 class WebSessionRow(Row):
-    """A session that is live."""
+    """A valid session."""
 
     id: UUID
     session_hash: str = Field(repr=False)

@@ -10,7 +10,7 @@ from cogo_dagster.queue.tolerant import Document, MaybeDocument, MaybeNumber, Ma
 
 
 class Delivery(Row):
-    """What one target was told of one alert."""
+    """The state of the deliveries of an alert to a target."""
 
     target: str
     status: str
@@ -23,7 +23,7 @@ class Delivery(Row):
 
 
 class AlertRow(Row):
-    """Something that went wrong, or that everybody is told."""
+    """An alert or announcement."""
 
     id: UUID
     fingerprint: str
@@ -47,7 +47,7 @@ class AlertRow(Row):
 
 
 class DeliveryRow(Row):
-    """What one target was told of one alert, in a list of deliveries.
+    """A delivery of an alert to a target, in a list.
 
     Attributes:
         next_attempt_at: None unless it is pending.
@@ -74,7 +74,7 @@ class DeliveryRow(Row):
 
 
 class SilenceRow(Row):
-    """Alerts that nobody is told for a while: all that is given must fit."""
+    """A silence of alerts, which must match all given fields."""
 
     id: UUID
     fingerprint: str | None
@@ -88,7 +88,7 @@ class SilenceRow(Row):
 
 
 class NewSilence(Row):
-    """A silence that was made; `alerts` counts those that fire and fit."""
+    """A created silence; `alerts` counts the firing alerts that it matches."""
 
     silence_id: UUID
     ends_at: Time
@@ -96,14 +96,14 @@ class NewSilence(Row):
 
 
 class EndedSilence(Row):
-    """What became of the end of a silence; `changed` is False where it had ended or never was."""
+    """The result of ending a silence; `changed` is False if it had ended or did not exist."""
 
     silence_id: UUID
     changed: bool
 
 
 class AlertTarget(Row):
-    """How one target does."""
+    """The state of a target."""
 
     target: str
     healthy: bool
@@ -121,7 +121,7 @@ class AlertTarget(Row):
 
 
 class AlertTargets(Row):
-    """How the targets do."""
+    """The state of all targets."""
 
     targets: list[AlertTarget]
     firing: int
@@ -130,11 +130,11 @@ class AlertTargets(Row):
 
 
 class Announced(Row):
-    """What became of an announcement.
+    """The result of an announcement.
 
     Attributes:
-        alert_id: None where there is no target.
-        created: Whether targets will be told because of this call.
+        alert_id: None if there is no target.
+        created: Whether deliveries are planned because of this call.
     """
 
     alert_id: UUID | None
@@ -146,8 +146,8 @@ class ClaimedAlert(Row):
     """An alert of a message.
 
     Attributes:
-        new_count: How often since the target was last told.
-        announced_at: When that was.
+        new_count: Occurrences since the target was last notified.
+        announced_at: When the target was last notified.
     """
 
     id: UUID
@@ -182,10 +182,10 @@ class ClaimedMessage(Row):
 
 
 class MessageClaim(Row):
-    """The answer to a deliverer that asks for a target's next message.
+    """The result of a claim of a target's next message.
 
     Attributes:
-        wait_seconds: Until the target may be tried again.
+        wait_seconds: Time until the target may be tried again.
     """
 
     message: ClaimedMessage | None
@@ -211,7 +211,7 @@ class Promoted(Row):
 
 
 class ReplayedDeliveries(Row):
-    """What one batch of replayed deliveries changed."""
+    """The result of one batch of replayed deliveries."""
 
     matched: int
     changed: int
@@ -220,10 +220,10 @@ class ReplayedDeliveries(Row):
 
 
 class DeadmanClaim(Row):
-    """Whether the caller is to call the dead man's switch now.
+    """Whether the caller must call the dead man's switch now.
 
     Attributes:
-        working: Whether the system works; if not, `reason` says why.
+        working: Whether the system works; if not, `reason` has the cause.
     """
 
     claimed: bool

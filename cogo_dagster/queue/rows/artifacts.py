@@ -1,4 +1,4 @@
-"""Files that jobs and gate runs leave."""
+"""Artifacts of jobs and gate runs."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,7 +10,7 @@ from cogo_dagster.queue.tolerant import MaybeTime, OrUnreadable, Time, Unreadabl
 
 
 class ArtifactRow(Row):
-    """A file that a job left, or a report without a job."""
+    """An artifact of a job, or a report without a job."""
 
     id: UUID
     job_id: UUID | None
@@ -26,8 +26,8 @@ class ArtifactRow(Row):
     storage_key: str | None = Field(exclude=True, description="Where its bytes are in the store.")
 
 
-class AnnouncedReport(Row):
-    """A file without a job, which may be there already."""
+class CreatedReport(Row):
+    """A report to be uploaded, which may exist already."""
 
     artifact_id: UUID
     storage_key: str
@@ -35,7 +35,7 @@ class AnnouncedReport(Row):
 
 
 class AbandonedArtifact(Row):
-    """A file whose attempt is gone; without a key only the row is to be deleted."""
+    """An artifact whose attempt is lost; without a key, only the row needs to be deleted."""
 
     artifact_id: UUID
     storage_key: str | None

@@ -1,4 +1,4 @@
-"""What all rows have in common."""
+"""The base of all rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, TypeVar
@@ -6,11 +6,11 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
 Cursor = Mapping[str, str]
-"""The columns that order a list, as the last row of the page before has them."""
+"""The columns that order a list, from the last row of the previous page."""
 
 
 class Row(BaseModel):
-    """A document that a SQL function answered.
+    """A document returned by an SQL function.
 
     The schema of a type is built when the first document is read, not at import.
     """
@@ -29,11 +29,11 @@ class Row(BaseModel):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The document as the database sent it, with every key it has."""
+        """The document as the database returned it, with all keys."""
         return self._document
 
     def cursor(self, *columns: str) -> Cursor:
-        """Return the columns of a list's order, as the engine takes them for the next page."""
+        """Return the columns that order the list, as the SQL function takes them for the next page."""
         return {name: self._document[name] for name in columns}
 
 
@@ -41,9 +41,9 @@ RowType = TypeVar("RowType", bound=Row)
 
 
 def read_list(row_type: type[RowType], documents: Sequence[Any]) -> list[RowType]:
-    """Return rows of one type.
+    """Parse rows of one type.
 
     Raises:
-        ValueError: A document is not what the SQL function is declared to return.
+        ValueError: A document does not have the declared form.
     """
     return [row_type.model_validate(document) for document in documents]

@@ -1,4 +1,4 @@
-"""Jobs that failed for good, and the causes they have in common."""
+"""Dead-lettered jobs, and their groups by fingerprint."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from cogo_dagster.queue.tolerant import MaybeTime, Time
 
 
 class DeadLetter(Row):
-    """A job that failed for good."""
+    """A dead-lettered job."""
 
     job_id: UUID
     type: str | None
@@ -19,7 +19,7 @@ class DeadLetter(Row):
     max_attempts: int | None
     reason: str | None
     error: ShownError
-    fingerprint: str | None = Field(description="The same for errors that have one cause.")
+    fingerprint: str | None = Field(description="Equal for errors with the same cause.")
     code_version: str | None
     failed_at: Time
     replays: int
@@ -29,7 +29,7 @@ class DeadLetter(Row):
 
 
 class Incident(Row):
-    """Open dead letters that have one cause."""
+    """Open dead-lettered jobs with the same fingerprint."""
 
     model_config = ConfigDict(populate_by_name=True)
 

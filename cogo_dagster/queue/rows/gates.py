@@ -13,7 +13,7 @@ GateStatus = Literal["pass", "fail"]
 
 
 class GateRunRow(Row):
-    """One evaluation of a commit; an artifact's id is None where the report is gone."""
+    """One evaluation of a commit; an artifact's ID is None if the report was deleted."""
 
     gate_run_id: UUID
     type: Annotated[GateType | UnreadableText, OrUnreadable]
@@ -39,7 +39,7 @@ class GateRunRow(Row):
 
 
 class RecordedGateRun(Row):
-    """A gate run that was written down, and whether it is new."""
+    """A recorded gate run, and whether it is new."""
 
     gate_run: GateRunRow
     created: bool
@@ -50,8 +50,8 @@ class StoredWindow(Row):
 
     Attributes:
         numbers: As the SQL function `gate_summary` returns them.
-        complete: No purge came before they were first computed.
-        revision: Counts from 1; 0 for numbers that are not kept.
+        complete: Whether no rows were purged before the numbers were first computed.
+        revision: Counted from 1; 0 for numbers that are not stored.
     """
 
     window_start: Time
@@ -65,10 +65,10 @@ class StoredWindow(Row):
 
 
 class KeptWindow(StoredWindow):
-    """The numbers of a window that was computed and kept.
+    """The numbers of a window that was computed and stored.
 
     Attributes:
-        outcome: `stored`, `unchanged`, `kept` (rows were purged meanwhile: the stored ones stand) or `revised`.
+        outcome: `stored`, `unchanged`, `kept` (rows were purged, so the stored numbers are kept) or `revised`.
     """
 
     outcome: str

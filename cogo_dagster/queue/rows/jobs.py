@@ -40,7 +40,7 @@ ShownError = Annotated[
 
 
 class JobRow(Row):
-    """A job as lists show it."""
+    """A job in a list."""
 
     id: UUID
     type: str
@@ -61,7 +61,7 @@ class JobRow(Row):
     finished_at: MaybeTime
     run_seconds: MaybeNumber
     error: ShownError
-    forced: bool = Field(description="It failed, and was counted as succeeded by BROWSER_FORCE_SUCCESS.")
+    forced: bool = Field(description="Whether it failed and was counted as succeeded by BROWSER_FORCE_SUCCESS.")
 
     @property
     def shown_error(self) -> StoredError | UnreadableText | None:
@@ -70,17 +70,17 @@ class JobRow(Row):
 
 
 class FoundJob(JobRow):
-    """A job as a search shows it."""
+    """A job in a search result."""
 
-    subject: str | None = Field(description="What its payload is about: an address, a file, a command.")
+    subject: str | None = Field(description="The main field of its payload: a URL, a file, a command.")
 
 
 class FoundJobs(Row):
-    """A page of a search.
+    """A page of search results.
 
     Attributes:
         before_id: The cursor of the next page; None after the last.
-        looked_until: How far back an incomplete page has looked.
+        looked_until: How far back an incomplete page was searched.
     """
 
     jobs: list[FoundJob]
@@ -89,10 +89,10 @@ class FoundJobs(Row):
 
 
 class SupersededAttempt(Row):
-    """An attempt that another one followed, or that a retry put behind it.
+    """An attempt that was followed by another one or by a retry.
 
     Attributes:
-        ended_job: The job had failed with it.
+        ended_job: Whether the job had failed with it.
     """
 
     job_id: UUID
@@ -109,14 +109,14 @@ class SupersededAttempt(Row):
 
 
 class WholeJob(JobRow):
-    """A job with all that belongs to it.
+    """A job with its attempts and artifacts.
 
     Attributes:
-        lost_attempts: How many attempts before the present one were lost in a row.
-        dagster_run_id: The run whose worker claimed it last.
-        replay_of: The dead job that it replays.
+        lost_attempts: How many attempts before the current one were lost in a row.
+        dagster_run_id: The run of the worker that claimed it last.
+        replay_of: The dead-lettered job that it replays.
         replayed_job_id: The job that replays it.
-        artifacts: Those that are ready.
+        artifacts: Ready artifacts.
     """
 
     payload: Json
@@ -132,17 +132,17 @@ class WholeJob(JobRow):
 
     @property
     def subject(self) -> Json:
-        """What the payload is about, as a search shows it: an address, a file, a command."""
+        """The main field of the payload, as in a search result: a URL, a file, a command."""
         given = self.payload if isinstance(self.payload, dict) else {}
         return given.get("url") or given.get("file_key") or given.get("command")
 
 
-class LookedAtJob(WholeJob):
-    """A whole job without a long payload or result.
+class TruncatedJob(WholeJob):
+    """A job with an overlong payload or result truncated.
 
     Attributes:
-        payload_start: The beginning of the payload's text, where the payload is left out.
-        result_start: The beginning of the result's text, where the result is left out.
+        payload_start: The beginning of the payload's text, if the payload is left out.
+        result_start: The beginning of the result's text, if the result is left out.
     """
 
     payload_chars: int | None
@@ -152,7 +152,7 @@ class LookedAtJob(WholeJob):
 
 
 class JobReason(Row):
-    """Why a job is where it is; see the SQL function `explain_jobs`, which says what belongs to which `why`."""
+    """The reason for a job's status; see the SQL function `explain_jobs` for the keys of each `why`."""
 
     job_id: UUID
     why: str
@@ -174,7 +174,7 @@ class JobReason(Row):
 
 
 class Cancelled(Row):
-    """What became of a cancel."""
+    """The result of a cancel."""
 
     job_id: UUID
     status: Status

@@ -1,4 +1,4 @@
-"""What operators did, and what is paused."""
+"""The operations log, and pauses."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,7 +10,7 @@ Pausable = Literal["type", "executor"]
 
 
 class OperationRow(Row):
-    """What an operator did."""
+    """An operation."""
 
     id: UUID
     operation: str
@@ -24,7 +24,7 @@ class OperationRow(Row):
 
 
 class PausedRow(Row):
-    """A type or an executor id that is paused."""
+    """A paused type or executor ID."""
 
     kind: Annotated[Pausable | UnreadableText, OrUnreadable]
     name: str
@@ -34,7 +34,7 @@ class PausedRow(Row):
 
 
 class PausedChange(Row):
-    """What became of a pause; `changed` is False where it was paused already."""
+    """The result of a pause; `changed` is False if it was paused already."""
 
     kind: Pausable
     name: str
@@ -43,7 +43,7 @@ class PausedChange(Row):
 
 
 class ResumedChange(Row):
-    """What became of a resume; `changed` is False where it was not paused."""
+    """The result of a resume; `changed` is False if it was not paused."""
 
     kind: Pausable
     name: str

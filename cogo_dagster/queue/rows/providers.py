@@ -1,11 +1,11 @@
-"""Providers that the router chooses from, and what probes found."""
+"""Providers for the router, and the results of probes."""
 
 from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.tolerant import MaybeTime, Measure, Number, Time
 
 
 class ProviderRow(Row):
-    """A provider as it is registered for a capability."""
+    """A provider registered for a capability."""
 
     provider: str
     capability: str
@@ -17,7 +17,7 @@ class ProviderRow(Row):
 
 
 class ProbedProvider(ProviderRow):
-    """A registered provider with its last probe; None where it was never probed."""
+    """A registered provider with its last probe; None if it was never probed."""
 
     healthy: bool | None
     latency_ms: Measure
@@ -27,7 +27,7 @@ class ProbedProvider(ProviderRow):
 
 
 class ProviderHealthRow(Row):
-    """What the last probe of a provider found; `since`: since when it is as healthy as it is."""
+    """The result of a provider's last probe; `since` is the time of the last change of health."""
 
     provider: str
     capability: str
@@ -39,7 +39,7 @@ class ProviderHealthRow(Row):
 
 
 class Candidate(Row):
-    """A provider that has all capabilities that were asked for."""
+    """A provider that has all requested capabilities."""
 
     provider: str
     cost: Number
@@ -50,7 +50,7 @@ class Candidate(Row):
 
 
 class ChosenProvider(Row):
-    """The router's choice; `provider` is None where there is none to choose."""
+    """The router's choice; `provider` is None if there is no candidate."""
 
     provider: str | None
     capabilities: list[str]

@@ -1,18 +1,18 @@
-"""Buckets of tokens and circuits of outside services."""
+"""Token buckets and circuit breakers of external services."""
 
 from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.tolerant import MaybeTime, Time
 
 
 class Circuit(Row):
-    """A circuit that is open."""
+    """An open circuit."""
 
     open_until: Time
     reason: str | None
 
 
 class RateGrant(Row):
-    """The answer to one wish; `wait_seconds` is 0 when it is granted."""
+    """The result of a request for tokens; `wait_seconds` is 0 if it was granted."""
 
     granted: bool
     wait_seconds: float
@@ -20,14 +20,14 @@ class RateGrant(Row):
 
 
 class OpenedCircuit(Row):
-    """A circuit after it was opened."""
+    """A circuit that was opened."""
 
     name: str
     open_until: Time
 
 
 class RateLimitRow(Row):
-    """A bucket by its name, with its circuit where that is open."""
+    """A token bucket with its circuit, if that is open."""
 
     name: str
     open_until: MaybeTime

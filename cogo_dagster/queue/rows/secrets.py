@@ -1,4 +1,4 @@
-"""Secrets as they were encrypted."""
+"""Encrypted secrets."""
 
 from pydantic import Field
 
@@ -7,7 +7,7 @@ from cogo_dagster.queue.tolerant import Time
 
 
 class SecretRow(Row):
-    """A secret as lists show it: without its ciphertext."""
+    """A secret in a list, without its ciphertext."""
 
     environment: str
     reference: str
@@ -18,7 +18,7 @@ class SecretRow(Row):
 
 
 class StoredSecret(SecretRow):
-    """A secret that was kept; `changed` is False for the same ciphertext again."""
+    """A stored secret; `changed` is False if the ciphertext is unchanged."""
 
     created: bool
     changed: bool
@@ -31,14 +31,14 @@ class SealedSecret(SecretRow):
 
 
 class UnrotatedSecrets(Row):
-    """A batch of secrets that another key encrypted."""
+    """A batch of secrets that are encrypted with another key."""
 
     secrets: list[SealedSecret]
     more: bool
 
 
 class RotatedSecrets(Row):
-    """What became of a batch of secrets; `skipped` counts those that changed concurrently."""
+    """The result for a batch of secrets; `skipped` counts those that changed concurrently."""
 
     matched: int
     changed: int

@@ -1,4 +1,4 @@
-"""The queue and the database in numbers."""
+"""Statistics of the queue and the database."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,13 +8,13 @@ from cogo_dagster.queue.tolerant import MaybeNumber
 
 
 class QueueStats(Row):
-    """The queue in numbers; those of waiting jobs stop at 10,000 a lane.
+    """Statistics of the queue; numbers of waiting jobs stop at 10,000 per lane.
 
     Attributes:
         ready: Queued jobs that are due and not paused.
-        waiting: Queued jobs whose time has not come.
-        running_by_instance: By the id of the worker start; "" for claims without one.
-        oldest_ready_seconds: How long the oldest due job has been due.
+        waiting: Queued jobs that are not due yet.
+        running_by_instance: Running jobs by worker instance; "" for claims without one.
+        oldest_ready_seconds: How long the oldest ready job has been due.
     """
 
     ready: int
@@ -34,11 +34,11 @@ class QueueStats(Row):
 
 
 class SchemaVersion(Row):
-    """Which release of the schema a database has, and which deployment it is.
+    """The release of a database's schema, and the deployment.
 
     Attributes:
-        oldest_client_release: The oldest release of the code that may work on it; None: only the schema's own.
-        functions_digest: Of the SQL functions' files as they were applied last.
+        oldest_client_release: The oldest release of the code that works with it; None for the schema's own only.
+        functions_digest: Digest of the applied SQL function files.
     """
 
     release: int
@@ -48,7 +48,7 @@ class SchemaVersion(Row):
 
 
 class HealthFacts(Row):
-    """What the doctor asks the database.
+    """The facts that `cogo doctor` checks.
 
     Attributes:
         orphaned_jobs: Running jobs whose lease expired long ago.
@@ -66,10 +66,10 @@ class HealthFacts(Row):
 
 
 class DatabaseHealth(Row):
-    """How the database itself does.
+    """Statistics of the database itself.
 
     Attributes:
-        jobs_live: Row versions of the table of jobs that are in use.
+        jobs_live: Live row versions of the table jobs.
         jobs_dead: Row versions that vacuum has not removed.
     """
 

@@ -9,7 +9,7 @@ from cogo_dagster.queue.tolerant import Counters, MaybeDocument, MaybeTime, Numb
 
 
 class WorkerRow(Row):
-    """A worker's process start, with its device."""
+    """A worker with its device."""
 
     instance_id: UUID
     worker_id: str | None
@@ -29,11 +29,11 @@ class WorkerRow(Row):
     device: MaybeDocument
     heartbeat_seconds: Number = Field(exclude=True)
     idle: bool = Field(exclude=True, description="Whether enqueues wake it.")
-    stuck_reason: str | None = Field(exclude=True, description="Why it could not continue and ended itself.")
+    stuck_reason: str | None = Field(exclude=True, description="Why it was stuck and ended.")
 
 
 class Heartbeat(Row):
-    """A sign of life of a worker, with its counters at that time."""
+    """A heartbeat of a worker, with its counters at that time."""
 
     worker_id: str | None
     instance_id: UUID | None

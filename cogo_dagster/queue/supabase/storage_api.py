@@ -134,9 +134,9 @@ class StorageApi:
         with self.streamed(method, path, tries=tries, whole=True, **options) as response:
             return response
 
-    def ask(self, path: str, question: Mapping[str, Json]) -> tuple[Json, httpx.Response]:
+    def query(self, path: str, body: Mapping[str, Json]) -> tuple[Json, httpx.Response]:
         """Post a query; return the document in the response, and the response."""
-        response = self.request("POST", path, json=dict(question))
+        response = self.request("POST", path, json=dict(body))
         return self.document(response), response
 
     def document(self, response: httpx.Response) -> Json:

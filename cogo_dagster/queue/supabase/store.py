@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO, Final, cast
@@ -113,27 +113,29 @@ class BucketObjects:
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:
         """Return an absolute URL that gives anyone access to the object for a limited time."""
         with _parsing(self.where):
-            answer, _ = self._api.ask(self._api.object_path(name, "/sign"), {"expiresIn": expires_seconds})
+            answer, _ = self._api.query(self._api.object_path(name, "/sign"), {"expiresIn": expires_seconds})
             signed = str(answer["signedURL"])
         download = f"&download={quote(download_name, safe='')}" if download_name else ""
         return f"{self._api.url}{signed}{download}"
 
     def open(self, name: str) -> BinaryIO:
         """Download an object into a temporary file, which is deleted when it is closed."""
-        for tries_left in (1, 0):
-            copy = cast("BinaryIO", tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))  # noqa: SIM115 - closed by the caller
-            try:
-                self._download(name, copy)
-            except BaseException as error:
-                copy.close()
-                if not isinstance(error, httpx.HTTPError | httpx.StreamError):
-                    raise
-                if not tries_left:
-                    raise ArtifactStoreUnavailable(f"The download of {name} was interrupted: try again.") from error
-            else:
-                copy.seek(0)
-                return copy
-        raise AssertionError
+        with suppress(httpx.HTTPError, httpx.StreamError):
+            return self._copy(name)
+        try:
+            return self._copy(name)
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise ArtifactStoreUnavailable(f"The download of {name} was interrupted: try again.") from error
+
+    def _copy(self, name: str) -> BinaryIO:
+        copy = cast("BinaryIO", tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES))  # noqa: SIM115 - closed by the caller
+        try:
+            self._download(name, copy)
+        except BaseException:
+            copy.close()
+            raise
+        copy.seek(0)
+        return copy
 
     def names(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
         """List the objects below a prefix; their age is measured by Storage's clock.
@@ -258,20 +260,20 @@ class BucketObjects:
         return {}
 
     def _listed(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
-        asked: dict[str, Any] = {"prefix": prefix, "limit": _PAGE, "with_delimiter": False}
+        body: dict[str, Any] = {"prefix": prefix, "limit": _PAGE, "with_delimiter": False}
         while True:
-            page, answer = self._api.ask(f"/object/list-v2/{quote(self._api.bucket)}", asked)
+            page, answer = self._api.query(f"/object/list-v2/{quote(self._api.bucket)}", body)
             yield from (row["name"] for row in page["objects"] if _is_old(row, answer, older_than_seconds))
-            if not page["hasNext"] or page["nextCursor"] == asked.get("cursor"):
+            if not page["hasNext"] or page["nextCursor"] == body.get("cursor"):
                 return
-            asked["cursor"] = page["nextCursor"]
+            body["cursor"] = page["nextCursor"]
 
     def _walked(self, folder: str, older_than_seconds: float) -> Iterator[str]:
         rows: dict[str, Any] = {}
         while True:
             order = {"column": "name", "order": "asc"}
-            asked = {"prefix": folder, "limit": _PAGE, "offset": len(rows), "sortBy": order}
-            page, answer = self._api.ask(f"/object/list/{quote(self._api.bucket)}", asked)
+            body = {"prefix": folder, "limit": _PAGE, "offset": len(rows), "sortBy": order}
+            page, answer = self._api.query(f"/object/list/{quote(self._api.bucket)}", body)
             before = len(rows)
             rows |= {row["name"]: row for row in page}
             if len(page) < _PAGE or len(rows) == before:

@@ -136,8 +136,8 @@ class PostgresTransport:
             self._configure(connection)
         except psycopg.Error as error:
             connection.close()
-            refused = translated(error)
-            raise DatabaseUnavailable(str(refused)) if isinstance(refused, InvalidArgument) else refused from error
+            failure = translated(error)
+            raise DatabaseUnavailable(str(failure)) if isinstance(failure, InvalidArgument) else failure from error
         except BaseException:
             connection.close()
             raise

@@ -84,11 +84,11 @@ def with_retries(once: Callable[[float], T], *, tries: int, first_pause_seconds:
         try:
             return once(deadline - time.monotonic())
         except Failed as failed:
-            rest_seconds = failed.at_least_seconds + next(pauses)
+            pause_seconds = failed.at_least_seconds + next(pauses)
             repeats = failed.code in seen
             enough = tried >= min(tries, failed.rule.tries) or (repeats and failed.rule.repeated)
-            if enough or time.monotonic() + rest_seconds >= deadline:
+            if enough or time.monotonic() + pause_seconds >= deadline:
                 error = error_of(failed.rule, failed.code, failed.message, failed.detail, repeats=repeats)
                 raise error from failed.__cause__
             seen.add(failed.code)
-        time.sleep(rest_seconds)
+        time.sleep(pause_seconds)

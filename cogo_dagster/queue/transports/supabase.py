@@ -121,7 +121,7 @@ def _connect_error(error: APIError, response: httpx.Response) -> Failed:
     code = str(error.code or "")
     message = str(error.message or "")
     if not code or code == str(response.status_code):
-        return logged(Failed(rule_of(status), status, _gateway_said(response), None, _asked_to_wait(response)))
+        return logged(Failed(rule_of(status), status, _gateway_message(response), None, _retry_after(response)))
     rule = rule_of("HTTP 401" if response.status_code == 401 or code == "42501" else code)
     if rule.kind is SchemaOutOfDate:
         rule = _OUT_OF_DATE
@@ -129,12 +129,12 @@ def _connect_error(error: APIError, response: httpx.Response) -> Failed:
     return logged(Failed(rule, code, message, detail))
 
 
-def _gateway_said(response: httpx.Response) -> str:
+def _gateway_message(response: httpx.Response) -> str:
     """Return the message for the rule: the target of a redirect, else an empty string."""
     if 300 <= response.status_code < 400:
         return str(response.headers.get("location", "another address")).partition("?")[0]
     return ""
 
 
-def _asked_to_wait(response: httpx.Response) -> float:
+def _retry_after(response: httpx.Response) -> float:
     return retry_after_seconds(response.headers, max_seconds=_MAX_WAIT_SECONDS) or 0.0

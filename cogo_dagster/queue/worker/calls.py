@@ -1,4 +1,4 @@
-"""Calling the synchronous queue client from the worker's loop, with retries while the database does not answer."""
+"""Calls the synchronous queue client from the worker's event loop, with retries during an outage."""
 
 import asyncio
 import time
@@ -13,19 +13,19 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _FIRST_PAUSE_SECONDS: Final = 0.2
-_LONGEST_PAUSE_SECONDS: Final = 5.0
+_MAX_PAUSE_SECONDS: Final = 5.0
 _DENIED_SECONDS: Final = 30.0
-"""How long access may be denied before it counts as final: a key or a role may be in the middle of a change."""
+"""How long access may be denied before that is an error, since a key or role may be changing."""
 
 
 class Denial:
-    """Tells whether a repeated call has been denied for so long that waiting is in vain."""
+    """Records for how long a repeated call has been denied."""
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def note(self, error: Exception) -> None:
-        """Take a failure of the call.
+        """Record a failure of the call.
 
         Raises:
             AccessDenied: The error, once access has been denied for half a minute.
@@ -38,16 +38,16 @@ class Denial:
             raise error
 
     def end(self) -> None:
-        """The call succeeded."""
+        """Record a success of the call."""
         self._since = None
 
 
 class Calls:
-    """Runs blocking calls in a few threads.
+    """Runs blocking calls in threads.
 
     Args:
-        on_outage: Receives one sentence per outage, from the error that began it.
-        threads: Calls at once.
+        on_outage: Called once per outage, with the message of its first error.
+        threads: Maximum number of concurrent calls.
     """
 
     def __init__(self, on_outage: Callable[[str], None], threads: int = 6) -> None:
@@ -57,11 +57,11 @@ class Calls:
 
     @property
     def outage(self) -> bool:
-        """Whether the last call that was repeated has not succeeded yet."""
+        """Whether the last call with retries has not succeeded yet."""
         return self._outage
 
     def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
-        """Run a blocking call in a thread; it is under way when this returns."""
+        """Start a blocking call in a thread; return its future."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -70,7 +70,7 @@ class Calls:
                 answer = function(*args, **kwargs)
             except StopIteration as error:  # a future cannot carry it
                 _deliver(loop, future, None, RuntimeError(repr(error)))
-            except BaseException as error:  # noqa: BLE001 - carried over to whoever awaits
+            except BaseException as error:  # noqa: BLE001 - raised in the awaiting task
                 _deliver(loop, future, None, error)
             else:
                 _deliver(loop, future, answer, None)
@@ -78,10 +78,10 @@ class Calls:
         self._threads.submit(work)
         return future
 
-    def patiently(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Repeat a repeatable call until the database answers; only other errors come through.
+    def with_retry(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+        """Repeat an idempotent call until the database answers; other errors are raised.
 
-        The first try is under way when this returns, before whatever else waits for its turn in the loop.
+        The first attempt is started before this returns, so that it precedes other tasks of the loop.
 
         Raises:
             AccessDenied: Access has been denied for half a minute.
@@ -90,7 +90,7 @@ class Calls:
 
     async def _until_answered(self, first: "asyncio.Future[T]", again: Callable[[], T]) -> T:
         denial = Denial()
-        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_LONGEST_PAUSE_SECONDS).pauses()
+        pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS).pauses()
         attempt = first
         while True:
             try:
@@ -115,7 +115,7 @@ class Calls:
         self._outage = False
 
     def close(self) -> None:
-        """Let the threads end; a call under way is not waited for."""
+        """Let the threads end; calls in progress are not awaited."""
         self._threads.close()
 
 
@@ -132,12 +132,12 @@ def _deliver(
 
     try:
         loop.call_soon_threadsafe(settle)
-    except RuntimeError:  # the loop has ended already: nobody awaits
+    except RuntimeError:  # the loop has ended, so no task awaits the result
         return
 
 
 async def wait_for_any(*events: asyncio.Event, timeout_seconds: float | None = None) -> None:
-    """Return when one of the events is set, or the time is up."""
+    """Return when one of the events is set or the timeout expires."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +147,7 @@ async def wait_for_any(*events: asyncio.Event, timeout_seconds: float | None = N
 
 
 async def finish_or_give_up(work: Coroutine[Any, Any, T], signal: asyncio.Event, last_seconds: float) -> T | None:
-    """Await the work; once the signal is set, for at most `last_seconds` more. None when it was given up."""
+    """Await the work; after the signal, for at most `last_seconds` more. Return None if it was abandoned."""
     task = asyncio.ensure_future(work)
     signalled = asyncio.ensure_future(signal.wait())
     try:

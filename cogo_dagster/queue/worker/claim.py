@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.backoff import Backoff, jittered
-from cogo_dagster.queue.client import Ask, ClaimCursor, ClaimedJobs
+from cogo_dagster.queue.client import ClaimCursor, ClaimedJobs, ClaimRequest
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any
@@ -39,7 +39,7 @@ class _Cursor:
         self._position: ClaimCursor | None = None
         self._expires_at = 0.0
 
-    def of(self, requests: Sequence[Ask]) -> ClaimCursor | None:
+    def of(self, requests: Sequence[ClaimRequest]) -> ClaimCursor | None:
         """Return where a claim goes on; None for the beginning."""
         if self._position is None or [request.family for request in requests] != [self._family]:
             return None
@@ -47,7 +47,7 @@ class _Cursor:
             self._position = None
         return self._position
 
-    def move(self, requests: Sequence[Ask], position: ClaimCursor | None) -> None:
+    def move(self, requests: Sequence[ClaimRequest], position: ClaimCursor | None) -> None:
         """Take where a full claim ended."""
         if self._position is None or self._family != requests[0].family:
             self._expires_at = time.monotonic() + _MAX_CURSOR_SECONDS
@@ -135,7 +135,7 @@ class Claimer:
             timeout_seconds=min(seconds for seconds in limits if seconds is not None),
         )
 
-    async def _claim(self, requests: Sequence[Ask], capacity: int) -> list[Job] | None:
+    async def _claim(self, requests: Sequence[ClaimRequest], capacity: int) -> list[Job] | None:
         """Claim once, repeating the call until it succeeds; return None if the claim is abandoned.
 
         A claim that fails three times while the database answers other calls is abandoned, and for a minute jobs are
@@ -166,7 +166,7 @@ class Claimer:
                 claim_id, requested_at = uuid4(), time.monotonic()  # leases taken under the old id are expiring
 
     def _claim_once(
-        self, claim_id: UUID, requests: Sequence[Ask], capacity: int, idle: bool | None
+        self, claim_id: UUID, requests: Sequence[ClaimRequest], capacity: int, idle: bool | None
     ) -> "asyncio.Future[ClaimedJobs]":
         return self._state.calls.once(
             self._state.queue.claim_batch,
@@ -199,7 +199,7 @@ class Claimer:
             return False
         return True
 
-    def _accept(self, jobs: list[Job], requests: Sequence[Ask], requested_at: float) -> list[Job]:
+    def _accept(self, jobs: list[Job], requests: Sequence[ClaimRequest], requested_at: float) -> list[Job]:
         state = self._state
         state.calls.note_success()
         self._denial.end()
@@ -247,7 +247,7 @@ class Claimer:
 
     async def _due_seconds(self) -> float | None:
         state = self._state
-        call = state.calls.patiently(state.queue.next_due, list(state.executors), state.identity.executor_id)
+        call = state.calls.with_retry(state.queue.next_due, list(state.executors), state.identity.executor_id)
         return await finish_or_give_up(call, state.stopping, _LAST_CLAIM_SECONDS)
 
     def _remaining_jobs(self) -> int | None:

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import Final, cast
 
-from cogo_dagster.queue.client import Ask
+from cogo_dagster.queue.client import ClaimRequest
 from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.attempt import run_attempt
@@ -63,7 +63,7 @@ class Runner:
         """The number of executions under way."""
         return self._running_total
 
-    def claim_requests(self, remaining_jobs: int | None) -> tuple[list[Ask], int]:
+    def claim_requests(self, remaining_jobs: int | None) -> tuple[list[ClaimRequest], int]:
         """Return the claim requests by family, in rotating order, and the total limit; empty while no slot is free."""
         if self._alone or self._running_alone is not None:
             return [], 0
@@ -128,14 +128,14 @@ class Runner:
         first = next(self._turn) % len(families) if families else 0
         return families[first:] + families[:first]
 
-    def _claim_request(self, family: str, free: int) -> Ask | None:
+    def _claim_request(self, family: str, free: int) -> ClaimRequest | None:
         executor = self._state.executors[family]
         if executor.prefetch and self.prefetch_enabled:
             wanted = executor.prefetch - len(self._waiting)
-            return Ask(family, wanted, prefetch=True) if wanted >= executor.prefetch // 2 else None
+            return ClaimRequest(family, wanted, prefetch=True) if wanted >= executor.prefetch // 2 else None
         slots = executor.slots if executor.slots is not None else self._state.options.concurrency
         capacity = min(free, slots - self._running[family])
-        return Ask(family, capacity) if capacity > 0 else None
+        return ClaimRequest(family, capacity) if capacity > 0 else None
 
     async def _start_waiting(self) -> None:
         """Launch waiting jobs in batches; the start of prefetched jobs is recorded before they run."""
@@ -167,7 +167,7 @@ class Runner:
         ids = [held.job.id for held in self._state.held if held.started and held.prefetched]
         while True:
             try:
-                await self._state.calls.patiently(self._state.queue.start, self._state.identity, ids)
+                await self._state.calls.with_retry(self._state.queue.start, self._state.identity, ids)
             except Exception as error:  # noqa: BLE001 - jobs whose start is not recorded would wait forever
                 self._state.warn(f"The start of prefetched jobs could not be recorded: {error!r}")
                 await asyncio.sleep(1)

@@ -64,9 +64,9 @@ class LeaseKeeper:
         self._in_loop(partial(self._apply, held, statuses))
         return True
 
-    def _in_loop(self, act: Callable[[], None]) -> None:
+    def _in_loop(self, callback: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(act)
+            self._loop.call_soon_threadsafe(callback)
 
     def _apply(self, held: list[HeldJob], statuses: list[str]) -> None:
         self._state.calls.note_success()

@@ -60,7 +60,7 @@ class Settler:
                 if await self._settled(batch):
                     self._count_settled(len(batch))
                 else:
-                    self._settle_apart(batch)
+                    self._settle_separately(batch)
         finally:
             for task in self._alone:
                 task.cancel()
@@ -73,10 +73,10 @@ class Settler:
     async def _settled(self, batch: list[HeldJob]) -> bool:
         """Settle a batch in one call; return False if one of its items may have made the call fail."""
         try:
-            answers = await self._call([held.settlement for held in batch])
+            results = await self._call([held.settlement for held in batch])
         except (InvalidArgument, _CallFails, TypeError, ValueError, ArithmeticError, RecursionError):
             return False
-        for held, settled in zip(batch, answers, strict=True):
+        for held, settled in zip(batch, results, strict=True):
             self._record(held.settlement, settled)
             self._state.release(held)
         return True
@@ -93,7 +93,7 @@ class Settler:
         pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS).pauses()
         while True:
             try:
-                answers = await self._state.calls.once(self._state.queue.settle, settlements)
+                results = await self._state.calls.once(self._state.queue.settle, settlements)
             except InvalidArgument:
                 raise
             except QueueError as error:
@@ -106,7 +106,7 @@ class Settler:
                 await asyncio.sleep(next(pauses))
             else:
                 self._state.calls.note_success()
-                return answers
+                return results
 
     async def _others_succeed(self) -> bool:
         try:
@@ -115,7 +115,7 @@ class Settler:
             return False
         return True
 
-    def _settle_apart(self, batch: list[HeldJob]) -> None:
+    def _settle_separately(self, batch: list[HeldJob]) -> None:
         """Settle each item separately, concurrently with the following batches."""
         for held in batch:
             task = asyncio.create_task(self._settle_alone(held), name="settle alone")
@@ -131,7 +131,7 @@ class Settler:
     async def _settle_alone(self, held: HeldJob) -> None:
         """Settle one attempt, if need be without details; if that fails, the lease expires and the attempt counts."""
         try:
-            [answer] = await self._call([held.settlement])
+            [result] = await self._call([held.settlement])
         except AccessDenied:
             raise
         except _CallFails:
@@ -139,11 +139,11 @@ class Settler:
         except Exception as error:  # noqa: BLE001 - any other error is caused by this settlement
             held.settlement = self._unstorable(held.settlement, error)
         else:
-            self._record(held.settlement, answer)
+            self._record(held.settlement, result)
             self._state.release(held)
             return
         try:
-            [answer] = await self._call([held.settlement])
+            [result] = await self._call([held.settlement])
         except AccessDenied:
             raise
         except Exception as error:  # noqa: BLE001 - as above
@@ -151,7 +151,7 @@ class Settler:
             self._state.expiring = True
             self._state.warn(f"{job.type} job {job.id} could not be settled, and its lease expires: {error}", job)
         else:
-            self._record(held.settlement, answer)
+            self._record(held.settlement, result)
         finally:
             self._state.release(held)
 

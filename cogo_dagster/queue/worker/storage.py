@@ -27,11 +27,11 @@ class StorageState:
 
     def note_failure(self) -> bool:
         """Record a failed upload; return whether the store counted as available before."""
-        news = not self.unavailable
+        was_available = not self.unavailable
         self.unavailable = True
         self.available.clear()
         self.failed.set()
-        return news
+        return was_available
 
     async def watch(
         self,

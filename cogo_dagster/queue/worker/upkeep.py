@@ -33,7 +33,7 @@ class Upkeep:
     async def register(self) -> None:
         """Register this worker."""
         state = self._state
-        await state.calls.patiently(
+        await state.calls.with_retry(
             state.queue.register_worker,
             state.identity,
             families=list(state.executors),
@@ -53,7 +53,7 @@ class Upkeep:
     async def beat(self) -> None:
         """Send one heartbeat; register again if the database does not know the worker."""
         state = self._state
-        known = await state.calls.patiently(
+        known = await state.calls.with_retry(
             state.queue.heartbeat, state.identity, self._runner.running, state.metrics.to_json()
         )
         if not known:
@@ -75,9 +75,9 @@ class Upkeep:
             await self._state.calls.once(sweep_workspaces)
             await asyncio.sleep(jittered(self._state.options.sweep_seconds, 0.75, 1.25))
             try:
-                await self._state.calls.patiently(sweep_artifacts, self._state.queue, self._state.store)
+                await self._state.calls.with_retry(sweep_artifacts, self._state.queue, self._state.store)
                 if next(self._sweeps) % _SWEEPS_PER_LISTING == 0:
-                    await self._state.calls.patiently(sweep_unknown_objects, self._state.queue, self._state.store)
+                    await self._state.calls.with_retry(sweep_unknown_objects, self._state.queue, self._state.store)
             except (ArtifactStoreError, OSError) as error:
                 if str(error) != last_error:  # reported once: the owner of a store does not change by itself
                     self._state.warn(f"Abandoned artifacts could not be swept: {error}")
@@ -85,7 +85,7 @@ class Upkeep:
 
     async def _recover_once(self) -> None:
         state = self._state
-        recovered = await state.calls.patiently(state.queue.recover)
+        recovered = await state.calls.with_retry(state.queue.recover)
         if recovered.changed:
             state.metrics.count("recovered", recovered.changed)
             state.wake.set()

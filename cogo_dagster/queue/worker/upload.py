@@ -78,15 +78,17 @@ class Uploader:
             wait_seconds = min(wait_seconds, _FAILURE_WAIT_SECONDS)
         deadline = time.monotonic() + wait_seconds
         folder = held.workspace.folder if held.workspace is not None and held.workspace.used else None
-        for failures in range(1, _TRIES + 1):
+        failures = 0
+        while True:
             try:
-                rows = await state.calls.patiently(
+                rows = await state.calls.with_retry(
                     upload_artifacts, state.queue, state.store, job, held.settlement.artifacts, folder
                 )
             except LeaseLost:
                 self._lost(held)
                 return None
             except ArtifactStoreUnavailable as error:
+                failures += 1
                 if state.storage.note_failure():
                     state.warn(
                         f"The artifact store is unavailable: {error} Finished attempts wait, and jobs that make "
@@ -100,7 +102,6 @@ class Uploader:
                     return self._not_uploaded(held)
             else:
                 return self._report_uploaded(held, rows)
-        raise AssertionError("unreachable")
 
     async def _store_is_back(self, held: HeldJob, deadline: float) -> bool:
         """Wait for the store; return False if the lease is lost, the worker is force-stopped or the deadline passed."""

@@ -200,8 +200,8 @@ class Worker:
     async def _listen(self, wakeup: Wakeup) -> None:
         state = self._state
 
-        def connected(stands: bool) -> None:
-            state.wakeable = stands
+        def connected(active: bool) -> None:
+            state.wakeable = active
 
         state.report_missed_wakeup = wakeup.report_missed
         try:

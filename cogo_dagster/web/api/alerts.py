@@ -1,11 +1,11 @@
 """Alerts, their targets, and the weekly notice."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 
 from cogo_dagster.web.actions import notify
-from cogo_dagster.web.api.schemas import AlertPage, AlertTargets, Notified
+from cogo_dagster.web.api.schemas import AlertPage, AlertTargets, Notified, Week
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, AppPart, require_reader
 from cogo_dagster.web.problems import problems
@@ -39,10 +39,7 @@ def notify_weekly(
     application: AppPart,
     actor: Actor,
     *,
-    week: Annotated[
-        str | None,
-        Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="As 2026-W47; the last that is over if left out."),
-    ] = None,
+    week: Week = None,
 ) -> Notified:
     """Tell every target the week's summary, once a week however often it is asked."""
     return Notified.model_validate(notify(application, week, actor), from_attributes=True)

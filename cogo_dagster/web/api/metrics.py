@@ -9,7 +9,7 @@ from cogo_dagster.quality.records import GateRun, GateSummary, WeeklySummary
 from cogo_dagster.quality.summary import markdown
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
-from cogo_dagster.web.api.schemas import NO_NULL
+from cogo_dagster.web.api.schemas import NO_NULL, Week
 from cogo_dagster.web.dependencies import AppPart, anybody, may_read
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.problems import problems
@@ -61,10 +61,7 @@ def weekly(
     request: Request,
     application: AppPart,
     *,
-    week: Annotated[
-        str | None,
-        Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="As 2026-W47; the last that is over if left out."),
-    ] = None,
+    week: Week = None,
     branch: Branch = None,
 ) -> WeeklySummary:
     """An ISO week beside the week before; without a token, no messages of errors."""

@@ -1,8 +1,9 @@
 """The API's documents: rows of the engine and pages of them; `next` is the cursor of the next page, null at the end."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTargets
@@ -28,6 +29,12 @@ __all__ = [
 
 NO_NULL = r"^[^\u0000]*$"
 """Text that the database can hold."""
+
+Week = Annotated[
+    str | None,
+    Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="As 2026-W47; the last that is over if left out."),
+]
+"""A week in a query; `quality.weeks.start_of` says whether there is one."""
 
 
 class AttemptRow(BaseModel):

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from cogo_dagster.formatting.timeline import attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
-from cogo_dagster.queue.rows.jobs import LookedAtJob
+from cogo_dagster.queue.rows.jobs import TruncatedJob
 from cogo_dagster.web.content import bare_type, first_text
 from cogo_dagster.web.dependencies import AppPart, require_reader, session_of, web_of
 from cogo_dagster.web.lookups import no_such_job, reason
@@ -73,7 +73,7 @@ class JobActions:
     after_login: bool
 
     @classmethod
-    def of(cls, job: LookedAtJob) -> Self:
+    def of(cls, job: TruncatedJob) -> Self:
         """Return what the job's status allows."""
         names = {"queued": "Cancel", "running": "Ask it to stop"}
         return cls(
@@ -86,7 +86,7 @@ class JobActions:
 @router.get("/jobs/{job_id}")
 def job(request: Request, application: AppPart, job_id: UUID) -> Response:
     """Everything about one job."""
-    found = application.queue.look_at(job_id)
+    found = application.queue.get_truncated_job(job_id)
     if found is None:
         raise no_such_job(job_id)
     return web_of(request).pages.page(

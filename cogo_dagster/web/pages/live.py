@@ -61,6 +61,6 @@ def mark_of(web: Web, job: UUID | None) -> str:
     """
     seen = web.backend.numbers().model_dump(exclude=_AGES)
     if job is not None:
-        look = web.backend.application.queue.look_at(job, _MARK_CHARS)
+        look = web.backend.application.queue.get_truncated_job(job, _MARK_CHARS)
         seen["job"] = look and look.document
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]

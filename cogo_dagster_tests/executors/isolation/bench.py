@@ -56,7 +56,7 @@ class Machine:
         found = [Path(sys.executable), *(Path(f"/usr/bin/python3{minor}") for minor in (".13", ".12", ".11", ""))]
         self.python = str(next(one for one in found if one.exists() and reachable(one)))
 
-    def words(
+    def command_line(
         self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
     ) -> list[str]:
         """Return the command line of a worker that runs a command; with None for `ways` it is not isolated."""
@@ -73,22 +73,24 @@ class Machine:
             f"import sys, runpy; sys.path.insert(0, {str(PROJECT_ROOT)!r}); "
             "runpy.run_module(sys.argv.pop(1), run_name='__main__')"
         )
-        words = [self.python, "-c", code, "cogo_dagster_tests.executors.isolation.worker", json.dumps(given)]
+        command_line = [self.python, "-c", code, "cogo_dagster_tests.executors.isolation.worker", json.dumps(given)]
         if self.account == "root" or os.geteuid() != 0:
-            return words
+            return command_line
         subprocess.run(["chown", "-R", f"{ORDINARY}:{ORDINARY}", str(self.top)], check=True)
-        return [*self.before, "setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", *words]
+        return [*self.before, "setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", *command_line]
 
     def run(
         self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
     ) -> dict[str, Any]:
-        """Run a command in the checkout, see `words`; return its result."""
-        words = self.words(*command, ways=ways, read=read, **env)
+        """Run a command in the checkout, see `command_line`; return its result."""
+        command_line = self.command_line(*command, ways=ways, read=read, **env)
         secret = {"SUPABASE_SERVICE_ROLE_KEY": "canary-" + "314159", "PATH": os.environ["PATH"]}
-        done = subprocess.run(words, capture_output=True, text=True, env=secret, timeout=150, cwd="/", check=False)
+        done = subprocess.run(
+            command_line, capture_output=True, text=True, env=secret, timeout=150, cwd="/", check=False
+        )
         assert done.returncode == 0, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return answer
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return result
 
     def offers(self, ways: Mapping[str, Any] = ALL) -> Isolation:
         """Return the available mechanisms, limited to `ways`; skip the test if there are none."""
@@ -108,7 +110,7 @@ class Machine:
 
 
 @contextmanager
-def a_machine(account: str) -> Iterator[Machine]:
+def temporary_machine(account: str) -> Iterator[Machine]:
     """Create a machine outside root's home, and remove it at the end."""
     top = Path(tempfile.mkdtemp(prefix="cogo-isolation-", dir="/var/tmp"))
     top.chmod(0o755)

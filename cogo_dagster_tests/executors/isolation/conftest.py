@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from cogo_dagster_tests.executors.isolation.bench import ACCOUNTS, Machine, a_machine
+from cogo_dagster_tests.executors.isolation.bench import ACCOUNTS, Machine, temporary_machine
 
 
 @pytest.fixture(params=ACCOUNTS)
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A machine whose worker is root, and one whose worker is an unprivileged user."""
-    with a_machine(request.param) as made:
+    with temporary_machine(request.param) as made:
         yield made

@@ -8,7 +8,14 @@ import pytest
 
 from cogo_dagster.executors.isolation import landlock
 from cogo_dagster.executors.isolation.machine import Isolation
-from cogo_dagster_tests.executors.isolation.bench import ALL, LANDLOCK, NAMESPACES, OLD_LANDLOCK, Machine, a_machine
+from cogo_dagster_tests.executors.isolation.bench import (
+    ALL,
+    LANDLOCK,
+    NAMESPACES,
+    OLD_LANDLOCK,
+    Machine,
+    temporary_machine,
+)
 
 pytestmark = pytest.mark.linux("isolation needs Linux; gate commands do not run elsewhere")
 
@@ -44,7 +51,7 @@ MASKED = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /proc/interr
 @pytest.mark.parametrize("before", [tuple(MASKED)] if os.geteuid() == 0 else [])
 def test_the_attack_fails_in_a_container_with_a_masked_proc(before: tuple[str, ...]) -> None:
     """In a container with a masked /proc, which a namespace has to share, the attack fails."""
-    with a_machine("ordinary") as machine:
+    with temporary_machine("ordinary") as machine:
         machine.before = before
         machine.offers(NAMESPACES)
         achieved, ended = machine.attack(NAMESPACES)
@@ -53,7 +60,7 @@ def test_the_attack_fails_in_a_container_with_a_masked_proc(before: tuple[str, .
 
 def test_the_attack_succeeds_without_isolation() -> None:
     """Without isolation the attack succeeds, which proves that the attempts work."""
-    with a_machine("ordinary") as machine:
+    with temporary_machine("ordinary") as machine:
         achieved, ended = machine.attack(None)
     found = "environ known_files every_file process_links open_files vm_readv proc_mem trace signals limits links write"
     reached = "abstract_socket socket_file datagram_pair loopback mptcp fast_open shared_memory setuid attributes"

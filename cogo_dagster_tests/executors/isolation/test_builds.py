@@ -174,8 +174,8 @@ def test_a_missing_program_is_reported_as_missing(machine: Machine, ways: Mappin
 def test_a_killed_worker_leaves_no_isolated_process(machine: Machine, ways: Mapping[str, Any]) -> None:
     """After the worker is killed, guard, launcher, init process and command end within seconds."""
     machine.offers(ways)
-    words = machine.words(machine.python, "-c", DAEMON, str(machine.top), "300", ways=ways)
-    with subprocess.Popen(words, cwd="/", stdout=subprocess.DEVNULL, start_new_session=True) as worker:
+    command_line = machine.command_line(machine.python, "-c", DAEMON, str(machine.top), "300", ways=ways)
+    with subprocess.Popen(command_line, cwd="/", stdout=subprocess.DEVNULL, start_new_session=True) as worker:
         deadline = time.monotonic() + 20
         while (
             len(running(str(machine.top))) < (5 if machine.offers(ways).namespaces else 4)

@@ -25,7 +25,7 @@ X86: Final = 0xC000_003E
 ARM: Final = 0xC000_00B7
 
 
-def answer(code: bytes, architecture: int, number: int, *arguments: int) -> int:
+def evaluate(code: bytes, architecture: int, number: int, *arguments: int) -> int:
     """Evaluate a filter as the kernel does; return its errno, or 0."""
     data = struct.pack("=IIQ6Q", number, architecture, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
     program = list(struct.iter_unpack("=HBBI", code))
@@ -52,26 +52,26 @@ def test_the_filter_blocks_only_the_chosen_calls(machine: str, architecture: int
     strict = seccomp.program(seccomp.Filter(True, True, True, True, True), machine)
     loose = seccomp.program(seccomp.Filter(), machine)
 
-    def told(code: bytes, *words: int) -> int:
-        return answer(code, architecture, *words)
+    def evaluate_call(code: bytes, *arguments: int) -> int:
+        return evaluate(code, architecture, *arguments)
 
     for code in (strict, loose):
-        assert told(code, key) == errno.EPERM
-        assert told(code, 425) == errno.ENOSYS
-        assert told(code, read, 3, 0, 100) == ALLOWED
-        assert told(code, make, socket.AF_INET, socket.SOCK_STREAM, 262) != ALLOWED
-        assert told(code, make, 40, socket.SOCK_STREAM) == errno.EACCES
-        assert told(code, make, 16, 3) == ALLOWED
-        assert told(code, send, 3, 0, 1, 0x2000_0000) == errno.EOPNOTSUPP
-        assert told(code, send, 3, 0, 1, 0x4000) == ALLOWED
-        assert told(code, pair, socket.AF_UNIX, socket.SOCK_STREAM | 0o2_000_000) == ALLOWED
-        assert answer(code, 0x4000_0003, read) == errno.ENOSYS
+        assert evaluate_call(code, key) == errno.EPERM
+        assert evaluate_call(code, 425) == errno.ENOSYS
+        assert evaluate_call(code, read, 3, 0, 100) == ALLOWED
+        assert evaluate_call(code, make, socket.AF_INET, socket.SOCK_STREAM, 262) != ALLOWED
+        assert evaluate_call(code, make, 40, socket.SOCK_STREAM) == errno.EACCES
+        assert evaluate_call(code, make, 16, 3) == ALLOWED
+        assert evaluate_call(code, send, 3, 0, 1, 0x2000_0000) == errno.EOPNOTSUPP
+        assert evaluate_call(code, send, 3, 0, 1, 0x4000) == ALLOWED
+        assert evaluate_call(code, pair, socket.AF_UNIX, socket.SOCK_STREAM | 0o2_000_000) == ALLOWED
+        assert evaluate(code, 0x4000_0003, read) == errno.ENOSYS
     for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
-        assert told(strict, make, family, socket.SOCK_STREAM) == errno.EACCES
-        assert told(loose, make, family, socket.SOCK_STREAM) == ALLOWED
-    assert told(strict, pair, socket.AF_UNIX, socket.SOCK_DGRAM | 0o2_000_000) == errno.EACCES
-    assert [told(strict, shared), told(loose, shared)] == [errno.EPERM, ALLOWED]
-    assert [told(strict, limits, 0), told(strict, limits, 77), told(loose, limits, 77)] == [
+        assert evaluate_call(strict, make, family, socket.SOCK_STREAM) == errno.EACCES
+        assert evaluate_call(loose, make, family, socket.SOCK_STREAM) == ALLOWED
+    assert evaluate_call(strict, pair, socket.AF_UNIX, socket.SOCK_DGRAM | 0o2_000_000) == errno.EACCES
+    assert [evaluate_call(strict, shared), evaluate_call(loose, shared)] == [errno.EPERM, ALLOWED]
+    assert [evaluate_call(strict, limits, 0), evaluate_call(strict, limits, 77), evaluate_call(loose, limits, 77)] == [
         ALLOWED,
         errno.EPERM,
         ALLOWED,
@@ -91,7 +91,7 @@ NO_SPACES: Final = PLAN._replace(namespaces=False)
 
 
 @pytest.mark.parametrize(
-    ("plan", "refused"),
+    ("plan", "blocked"),
     [
         (PLAN, set()),
         (NO_SPACES, {"unix", "ipc", "others"}),
@@ -102,10 +102,10 @@ NO_SPACES: Final = PLAN._replace(namespaces=False)
         (PLAN._replace(landlock=4), {"unix"}),
     ],
 )  # fmt: skip
-def test_the_filter_covers_what_other_mechanisms_do_not(plan: Plan, refused: set[str]) -> None:
+def test_the_filter_covers_what_other_mechanisms_do_not(plan: Plan, blocked: set[str]) -> None:
     """The filter blocks what the other mechanisms of a plan do not restrict."""
     chosen = seccomp_filter(plan)
-    assert {name for name in chosen._fields if getattr(chosen, name)} == refused
+    assert {name for name in chosen._fields if getattr(chosen, name)} == blocked
 
 
 def test_a_plan_is_serialized_and_parsed() -> None:
@@ -189,8 +189,14 @@ def test_gaps_of_a_machine_are_described() -> None:
     assert Isolation(root=False, landlock=7, namespaces=True).gaps() == []
     assert Isolation(root=True, landlock=7, namespaces=True).gaps() == []
     old = " ".join(Isolation(root=False, landlock=1, namespaces=False).gaps())
-    for words in ("no network", "modes, timestamps", "signals", "names of all processes", "truncate toolchain files"):
-        assert words in old
+    for expected in (
+        "no network",
+        "modes, timestamps",
+        "signals",
+        "names of all processes",
+        "truncate toolchain files",
+    ):
+        assert expected in old
     assert not Isolation(root=True, landlock=0, namespaces=False).possible
     both = Isolation(root=True, landlock=6, namespaces=True).description()
     assert both == "Gate commands are isolated with a separate account, namespaces and Landlock (version 6)."

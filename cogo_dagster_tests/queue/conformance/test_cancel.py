@@ -7,7 +7,7 @@ import pytest
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidTransition, JobNotFound
 from cogo_dagster.queue.model import Outcome
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, add, look, running_job, settle, take
+from cogo_dagster_tests.queue.steps import BROKEN, PERMANENT, add, look, running_job, settle, take
 
 
 def test_a_queued_job_is_cancelled_at_once(queue: Queue) -> None:
@@ -36,7 +36,7 @@ def test_a_running_job_gets_a_cancel_request(queue: Queue) -> None:
 def test_a_finished_job_cannot_be_cancelled(queue: Queue, outcome: Outcome, word: str) -> None:
     """The message names its status, and the job is unchanged."""
     job = running_job(queue)
-    settle(queue, job, outcome, error=HOPELESS)
+    settle(queue, job, outcome, error=PERMANENT)
     with pytest.raises(InvalidTransition, match=f"Job {job.id} has {word} already and cannot be cancelled"):
         queue.cancel(job.id)
     assert look(queue, job)["cancel_requested"] is False

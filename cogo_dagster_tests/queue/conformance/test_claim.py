@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from cogo_dagster.queue.client import Ask, Queue
+from cogo_dagster.queue.client import ClaimRequest, Queue
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import NewJob, Outcome
 from cogo_dagster.queue.transports.base import Transport
@@ -103,7 +103,7 @@ def test_each_family_has_its_own_limit(queue: Queue) -> None:
     """Two browser jobs and one figma job are claimed, though more of both are due."""
     for type in ("browser", "figma") * 3:
         add(queue, type)
-    jobs = queue.claim(uuid4(), [Ask("browser", 2), Ask("figma", 1)], a_worker(), lease_seconds=60)
+    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 2), ClaimRequest("figma", 1)], a_worker(), lease_seconds=60)
     assert sorted(job.type for job in jobs) == ["browser", "browser", "figma"]
 
 
@@ -111,7 +111,9 @@ def test_max_jobs_limits_all_families_together_and_the_first_named_is_served_fir
     """With a limit of three, the second family gets what the first one leaves."""
     for type in ("browser", "figma") * 2:
         add(queue, type)
-    jobs = queue.claim(uuid4(), [Ask("figma", 9), Ask("browser", 9)], a_worker(), lease_seconds=60, max_jobs=3)
+    jobs = queue.claim(
+        uuid4(), [ClaimRequest("figma", 9), ClaimRequest("browser", 9)], a_worker(), lease_seconds=60, max_jobs=3
+    )
     assert sorted(job.type for job in jobs) == ["browser", "figma", "figma"]
 
 
@@ -135,7 +137,8 @@ def test_the_same_claim_id_returns_the_same_jobs(queue: Queue) -> None:
 
 def test_a_repeated_claim_omits_finished_jobs(queue: Queue) -> None:
     """Only jobs that still run under the claim are returned."""
-    add(queue), add(queue)
+    add(queue)
+    add(queue)
     claim_id = uuid4()
     first, second = take(queue, 2, claim_id=claim_id)
     settle(queue, first)

@@ -149,8 +149,8 @@ def test_a_single_call_raises_when_there_is_no_such_job(transport: Transport, ca
 def test_fail_job_accepts_a_permanent_failure_and_a_delay(queue: Queue, transport: Transport, owner: Owner) -> None:
     """`retryable` false dead-letters the job; `delay_seconds` is the minimum of the backoff."""
     permanent, delayed = running_job(queue), running_job(queue)
-    hopeless_answer = transport.call("fail_job", {**_arguments(permanent, "fail_job"), "retryable": False})
-    assert hopeless_answer["status"] == "failed"
+    permanent_answer = transport.call("fail_job", {**_arguments(permanent, "fail_job"), "retryable": False})
+    assert permanent_answer["status"] == "failed"
     transport.call("fail_job", {**_arguments(delayed, "fail_job"), "delay_seconds": 7_200})
     waiting = owner.execute("select count(*) from public.jobs where next_run_at > now() + interval '7100 s'").fetchone()
     assert waiting == (1,)

@@ -85,7 +85,7 @@ def test_recording_is_idempotent(transport: Transport) -> None:
         ({"lint_errors": -1}, "Counts"),
         ({"coverage_percent": 101}, "coverage_percent"),
         ({"eslint_artifact_id": str(uuid4())}, "not a ready artifact"),
-        ({"job_id": "x"}, "cannot be taken"),
+        ({"job_id": "x"}, "Invalid argument"),
     ],
 )
 def test_an_invalid_gate_run_is_rejected(transport: Transport, wrong: dict[str, Json], message: str) -> None:

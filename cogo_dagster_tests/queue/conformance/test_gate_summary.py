@@ -11,7 +11,7 @@ from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.quality.history import Attempt, FinishedJob, History, Run, a_month, same, shape
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, running_job, settle
+from cogo_dagster_tests.queue.steps import BROKEN, PERMANENT, running_job, settle
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -82,7 +82,7 @@ def test_the_clients_time_zone_changes_nothing(transport: Transport, owner: Owne
 def test_a_retry_does_not_remove_a_failure(transport: Transport, queue: Queue) -> None:
     """After the job is queued again, the window still has its failure."""
     job = running_job(queue)
-    settle(queue, job, Outcome.FAILED, error=HOPELESS)
+    settle(queue, job, Outcome.FAILED, error=PERMANENT)
     before = transport.call("gate_summary", {})
     queue.operate("retry_failed", {"dry_run": False})
     after = transport.call("gate_summary", {})

@@ -15,7 +15,7 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import (
     BROKEN,
-    HOPELESS,
+    PERMANENT,
     a_worker,
     add,
     register,
@@ -98,7 +98,7 @@ def test_the_dlq_is_listed_newest_failure_first(queue: Queue, owner: Owner) -> N
     """The list can be filtered by type; closed and replayed jobs are listed on request only."""
     added = [running_job(queue, type) for type in ("browser", "figma", "browser.pdf")]
     for job in added:
-        settle(queue, job, Outcome.FAILED, error=HOPELESS)
+        settle(queue, job, Outcome.FAILED, error=PERMANENT)
     browser, figma, pdf = (str(job.id) for job in added)
     assert _dead(queue) == [pdf, figma, browser]
     assert _dead(queue, type_prefix="browser") == [pdf, browser]
@@ -130,7 +130,7 @@ def test_an_empty_queue_is_all_zeros(queue: Queue) -> None:
 
 def test_the_numbers_add_up(queue: Queue, age: Age) -> None:
     """Each job is counted in its status."""
-    for outcome, error in ((Outcome.SUCCEEDED, None), (Outcome.FAILED, HOPELESS), (Outcome.FAILED, BROKEN)):
+    for outcome, error in ((Outcome.SUCCEEDED, None), (Outcome.FAILED, PERMANENT), (Outcome.FAILED, BROKEN)):
         settle(queue, running_job(queue, "gate"), outcome, error=error)
     running_job(queue)
     age(running_job(queue), 61)
@@ -174,7 +174,8 @@ def test_slots_are_those_of_living_workers(queue: Queue) -> None:
 def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:
     """The counts show a sensor which worker holds which jobs."""
     worker = a_worker()
-    add(queue), add(queue)
+    add(queue)
+    add(queue)
     take(queue, worker=worker)
     assert queue.stats().document["running_by_instance"] == {str(worker.instance_id): 2}
 

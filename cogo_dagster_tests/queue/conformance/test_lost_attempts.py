@@ -102,7 +102,8 @@ def test_a_recovered_claim_returns_nothing_when_repeated(
 
 def test_a_repeated_claim_returns_jobs_whose_lease_was_not_recovered(queue: Queue, age: Age) -> None:
     """Of two jobs of one claim only one was recovered: the repeated claim returns the other."""
-    add(queue), add(queue)
+    add(queue)
+    add(queue)
     lost, kept = take(queue)
     lose(queue, age, lost)
     assert [job.id for job in take(queue, claim_id=lost.lease_token)] == [kept.id]

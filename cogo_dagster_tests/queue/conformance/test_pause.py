@@ -12,7 +12,7 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import (
     BROKEN,
-    HOPELESS,
+    PERMANENT,
     a_worker,
     add,
     documents,
@@ -25,7 +25,8 @@ from cogo_dagster_tests.queue.steps import (
 
 def test_a_paused_type_is_not_claimed_until_it_is_resumed(queue: Queue) -> None:
     """A pause includes subtypes; other types are still claimed."""
-    add(queue), add(queue, "browser.pdf")
+    add(queue)
+    add(queue, "browser.pdf")
     gate = add(queue, "gate")
     queue.pause("type", "browser", actor="me")
     assert [job.id for job in take(queue, families=("browser", "gate"))] == [gate]
@@ -35,7 +36,8 @@ def test_a_paused_type_is_not_claimed_until_it_is_resumed(queue: Queue) -> None:
 
 def test_a_paused_subtype_does_not_pause_its_family(queue: Queue) -> None:
     """browser.pdf waits, browser and browser.pdfs run."""
-    add(queue, "browser.pdf"), add(queue, "browser.pdf.small")
+    add(queue, "browser.pdf")
+    add(queue, "browser.pdf.small")
     running = {add(queue), add(queue, "browser.pdfs")}
     queue.pause("type", "browser.pdf", actor="me")
     assert {job.id for job in take(queue)} == running
@@ -71,7 +73,9 @@ def test_a_pause_affects_neither_running_nor_new_jobs(queue: Queue) -> None:
 
 def test_paused_jobs_are_not_ready(queue: Queue) -> None:
     """Otherwise a sensor would keep starting workers for them."""
-    add(queue), add(queue, "browser.pdf"), add(queue, "gate")
+    add(queue)
+    add(queue, "browser.pdf")
+    add(queue, "gate")
     queue.pause("type", "browser.pdf", actor="me")
     queue.pause("type", "gate", actor="me")
     stats = queue.stats()
@@ -142,7 +146,9 @@ def test_a_due_job_names_the_missing_worker(queue: Queue) -> None:
 def test_a_due_job_counts_those_before_it(queue: Queue) -> None:
     """Jobs of a higher priority count, and earlier ones of the same."""
     register(queue, a_worker())
-    add(queue, priority=0), add(queue), add(queue, priority=9)
+    add(queue, priority=0)
+    add(queue)
+    add(queue, priority=9)
     last = add(queue)
     assert _fact(queue, last) == {"why": "in_line", "ahead": 2}
 
@@ -173,7 +179,7 @@ def test_a_finished_job_has_its_outcome(queue: Queue, owner: Owner) -> None:
     assert _fact(queue, good.id) == {"why": "succeeded"}
     assert _fact(queue, bad.id) == {"why": "failed", "reason": "out_of_attempts", "replayed_job_id": None}
     worse = running_job(queue)
-    settle(queue, worse, Outcome.FAILED, error=HOPELESS)
+    settle(queue, worse, Outcome.FAILED, error=PERMANENT)
     assert _fact(queue, worse.id)["reason"] == "permanent"
 
 

@@ -52,7 +52,7 @@ def test_a_purge_deletes_attempts_and_keeps_the_dead_lettered_job(queue: Queue, 
     perform(queue, Operation("purge_jobs", {"older_than_days": 0, "statuses": ["failed"]}), "me")
     assert queue.get_jobs([job.id]) == []
     assert owner.execute("select count(*) from public.job_attempts").fetchone() == (0,)
-    assert [letter["job_id"] for letter in dead_letters(queue)] == [str(job.id)]
+    assert [row["job_id"] for row in dead_letters(queue)] == [str(job.id)]
 
 
 def test_failed_jobs_are_kept_by_default(queue: Queue) -> None:

@@ -84,7 +84,8 @@ def test_the_record_of_started_jobs_replaces_the_one_before(queue: Queue, age: A
     """Only the latest record counts: the first job ended long ago, the second one crashed."""
     worker = a_worker()
     register(queue, worker)
-    add(queue), add(queue)
+    add(queue)
+    add(queue)
     first, second = take(queue, worker=worker, prefetch=True)
     queue.start(worker, [first.id])
     settle(queue, first)

@@ -13,7 +13,7 @@ from cogo_dagster_tests.alerts.steps import promote
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import (
-    HOPELESS,
+    PERMANENT,
     a_worker,
     add,
     dead_letters,
@@ -46,7 +46,7 @@ def test_an_addressed_job_keeps_its_address(queue: Queue) -> None:
     """The new job has the same executor ID."""
     worker = a_worker(executor_id="mac")
     queue.enqueue([NewJob("browser", executor_id="mac")])
-    settle(queue, take_one(queue, worker=worker), Outcome.FAILED, error=HOPELESS)
+    settle(queue, take_one(queue, worker=worker), Outcome.FAILED, error=PERMANENT)
     [made] = perform(queue, REPLAY, "me").items
     assert look(queue, UUID(made["job_id"]))["executor_id"] == "mac"
 
@@ -63,12 +63,12 @@ def test_a_failed_replay_is_dead_lettered_and_can_be_replayed(queue: Queue) -> N
     """Each replay increases the generation."""
     failed_job(queue)
     for replays in range(3):
-        [letter] = dead_letters(queue)
-        assert letter["replays"] == replays
+        [row] = dead_letters(queue)
+        assert row["replays"] == replays
         perform(queue, REPLAY, "me")
-        settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
+        settle(queue, take_one(queue), Outcome.FAILED, error=PERMANENT)
     assert len(queue.list_jobs()) == 4
-    assert [letter.document["replays"] for letter in queue.list_dlq(open_only=False)] == [3, 2, 1, 0]
+    assert [row.document["replays"] for row in queue.list_dlq(open_only=False)] == [3, 2, 1, 0]
 
 
 def test_purging_in_between_changes_nothing(queue: Queue) -> None:
@@ -100,7 +100,7 @@ def test_a_retried_job_is_not_replayed_and_a_replayed_job_not_retried(queue: Que
         perform(queue, Operation("replay_dlq", {"job_ids": [str(retried)]}), "me")
     assert perform(queue, REPLAY, "me").changed == 0
 
-    settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
+    settle(queue, take_one(queue), Outcome.FAILED, error=PERMANENT)
     perform(queue, REPLAY, "me")
     assert perform(queue, Operation("retry_failed"), "me").changed == 0
 
@@ -118,7 +118,7 @@ def test_the_result_marks_jobs_that_failed_on_the_same_release(queue: Queue) -> 
     worker = a_worker()
     register(queue, worker)  # of version 1.2.3
     queue.enqueue([NewJob("browser")])
-    settle(queue, take_one(queue, worker=worker), Outcome.FAILED, error=HOPELESS)
+    settle(queue, take_one(queue, worker=worker), Outcome.FAILED, error=PERMANENT)
     same = preview(queue, Operation("replay_dlq", {"code_version": "1.2.3"}))
     other = preview(queue, Operation("replay_dlq", {"code_version": "1.2.4"}))
     assert (same.counts["same_code_version"], other.counts["same_code_version"]) == (1, 0)
@@ -189,7 +189,7 @@ def test_a_job_whose_key_is_taken_by_other_work_stays_open(queue: Queue, other: 
     assert [item["id"] for item in answer["items"]] == [str(free)]
     assert answer["skipped_items"] == [{"id": str(held), "reason": "key_taken", "held_by": str(holder)}]
     assert (answer["matched"], answer["changed"], answer["skipped"]) == (2, 1, 1)
-    assert [letter["job_id"] for letter in dead_letters(queue)] == [str(held)]
+    assert [row["job_id"] for row in dead_letters(queue)] == [str(held)]
     assert look(queue, held)["replayed_job_id"] is None
 
 

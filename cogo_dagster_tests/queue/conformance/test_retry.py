@@ -10,7 +10,7 @@ from cogo_dagster.queue.errors import InvalidArgument, InvalidTransition, JobNot
 from cogo_dagster.queue.model import Json, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
-from cogo_dagster_tests.queue.steps import BROKEN, HOPELESS, add, dead_letters, look, running_job, settle, take_one
+from cogo_dagster_tests.queue.steps import BROKEN, PERMANENT, add, dead_letters, look, running_job, settle, take_one
 
 RETRY = Operation("retry_failed")
 
@@ -18,7 +18,7 @@ RETRY = Operation("retry_failed")
 def failed_job(queue: Queue, type: str = "browser", **options: Json) -> UUID:
     """Enqueue a job and let it fail permanently."""
     job = running_job(queue, type, **options)
-    settle(queue, job, Outcome.FAILED, error=HOPELESS)
+    settle(queue, job, Outcome.FAILED, error=PERMANENT)
     return job.id
 
 
@@ -53,9 +53,9 @@ def test_a_retried_job_that_fails_again_reopens_its_dlq_row(queue: Queue) -> Non
     """A job has one row, with the newest error."""
     job_id = failed_job(queue)
     perform(queue, RETRY, "me")
-    settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
-    [letter] = dead_letters(queue)
-    assert (letter["job_id"], letter["attempts"], letter["closed_at"]) == (str(job_id), 2, None)
+    settle(queue, take_one(queue), Outcome.FAILED, error=PERMANENT)
+    [row] = dead_letters(queue)
+    assert (row["job_id"], row["attempts"], row["closed_at"]) == (str(job_id), 2, None)
 
 
 def test_a_retried_job_that_crashes_reopens_its_dlq_row(queue: Queue, age: Age) -> None:
@@ -64,8 +64,8 @@ def test_a_retried_job_that_crashes_reopens_its_dlq_row(queue: Queue, age: Age) 
     perform(queue, RETRY, "me")
     age(take_one(queue), 3_600)
     queue.recover()
-    [letter] = dead_letters(queue)
-    assert (letter["job_id"], letter["reason"], letter["closed_at"]) == (str(job_id), "crashed", None)
+    [row] = dead_letters(queue)
+    assert (row["job_id"], row["reason"], row["closed_at"]) == (str(job_id), "crashed", None)
 
 
 def test_a_job_snoozed_too_often_may_be_snoozed_again(queue: Queue, owner: Owner) -> None:
@@ -159,7 +159,7 @@ def test_a_planned_job_that_changed_is_skipped(queue: Queue) -> None:
     changed, same = failed_job(queue), failed_job(queue)
     plan = preview(queue, RETRY).items
     perform(queue, Operation("retry_failed", {"job_ids": [str(changed)]}), "me")
-    settle(queue, take_one(queue), Outcome.FAILED, error=HOPELESS)
+    settle(queue, take_one(queue), Outcome.FAILED, error=PERMANENT)
     done = perform_items(queue, RETRY, plan, "me")
     assert (done.matched, done.changed, done.skipped) == (2, 1, 1)
     assert look(queue, same)["status"] == "queued"
@@ -188,7 +188,7 @@ def test_named_jobs_are_all_retried_or_none(queue: Queue) -> None:
         ({"batch_size": 1001}, "batch_size must be 1 to 1000"),
         ({"job_ids": {}}, "job_ids must be an array"),
         ({"job_ids": [], "items": []}, "not both"),
-        ({"job_ids": ["x"]}, "cannot be taken"),
+        ({"job_ids": ["x"]}, "Invalid argument"),
         ({"dry_run": False, "action": {"batch": 0}}, "action must be an object"),
     ],
 )

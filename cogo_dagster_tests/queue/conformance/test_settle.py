@@ -9,7 +9,7 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import (
     BROKEN,
-    HOPELESS,
+    PERMANENT,
     add,
     dead_letters,
     look,
@@ -102,7 +102,7 @@ def test_a_dead_lettered_job_has_the_fields_for_a_replay(queue: Queue, owner: Ow
 def test_a_permanent_failure_is_dead_lettered_at_once(queue: Queue) -> None:
     """There is no second attempt, even if attempts are left."""
     job = running_job(queue)
-    assert settle(queue, job, Outcome.FAILED, error=HOPELESS) == Settled("ok", "failed")
+    assert settle(queue, job, Outcome.FAILED, error=PERMANENT) == Settled("ok", "failed")
     assert [dead["reason"] for dead in dead_letters(queue)] == ["permanent"]
     assert take(queue) == []
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from cogo_dagster.queue.client import Ask, Queue, WorkerIdentity
+from cogo_dagster.queue.client import ClaimRequest, Queue, WorkerIdentity
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster_tests.conftest import Age, Owner
@@ -212,7 +212,7 @@ def _registered(queue: Queue) -> WorkerIdentity:
 
 
 def _claim(queue: Queue, worker: WorkerIdentity, *, idle: bool | None) -> None:
-    queue.claim(uuid4(), [Ask("gate", 1)], worker, lease_seconds=60, idle=idle)
+    queue.claim(uuid4(), [ClaimRequest("gate", 1)], worker, lease_seconds=60, idle=idle)
 
 
 def _wakings(listener: psycopg.Connection) -> int:

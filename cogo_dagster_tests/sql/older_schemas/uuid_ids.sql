@@ -92,10 +92,10 @@ create trigger jobs_updated_at before update on public.jobs for each row execute
 create trigger executors_updated_at before update on public.executors for each row execute function public.touch();
 
 alter table public.jobs enable row level security;
-create policy "Everybody reads jobs" on public.jobs for select to anon using (true);
+create policy "Public read of jobs" on public.jobs for select to anon using (true);
 create policy "Workers see their jobs" on public.jobs for update using (executor_id is not null);
 alter table public.artifacts enable row level security;
-create policy "Everybody reads artifacts" on public.artifacts for select to anon using (true);
+create policy "Public read of artifacts" on public.artifacts for select to anon using (true);
 grant select on public.jobs, public.artifacts to anon;
 
 create function public.claim_one_job(p_executor_id uuid, p_worker_id text, p_lease_seconds integer default 60)

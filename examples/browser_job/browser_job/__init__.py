@@ -1,1 +1,1 @@
-"""An example."""
+"""An example of a browser job as an asset."""

@@ -1,1 +1,1 @@
-"""An example."""
+"""An example of the queue as a Dagster resource."""

@@ -1,4 +1,4 @@
-"""The definitions of the example: everything below `defs/`."""
+"""The definitions of the example, loaded from `defs/`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Two assets: what a page says, found by the queue's browser, and a number computed from it."""
+"""Two assets: the heading of a page, extracted by a browser job, and its length."""
 
 import dagster as dg
 
@@ -6,7 +6,7 @@ from cogo_dagster import CogoQueue, NewJob
 
 
 class Page(dg.Config):
-    """Which page."""
+    """The page to open."""
 
     url: str = "https://example.com"
 

@@ -1,4 +1,4 @@
-"""The queue, as the environment names it: COGO_DATABASE_URL, SUPABASE_URL, or else the embedded database."""
+"""The queue that the environment configures: COGO_DATABASE_URL, SUPABASE_URL, or the embedded database."""
 
 import dagster as dg
 
@@ -7,5 +7,5 @@ from cogo_dagster import CogoQueue
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    """Give the queue to assets under the name `cogo_queue`."""
+    """Provide the queue as the resource `cogo_queue`."""
     return dg.Definitions(resources={"cogo_queue": CogoQueue()})

@@ -33,12 +33,12 @@ JOBS: Final = 2_000
 LEASE_SECONDS: Final = 300
 """Longer than the test: a lease expires only when the test says so."""
 
-Rival = Callable[[Owner], None]
+Caller = Callable[[Owner], None]
 """Makes one call."""
 
 
 @pytest.fixture
-def hasty_dsn(dsn: str, owner: Owner) -> str:
+def quick_deadlock_dsn(dsn: str, owner: Owner) -> str:
     """Yield a database with a `deadlock_timeout` of 50 ms instead of a second."""
     database = sql.Identifier(str(conninfo_to_dict(dsn)["dbname"]))
     owner.execute(sql.SQL("alter database {} set deadlock_timeout = '50ms'").format(database))
@@ -52,14 +52,16 @@ def runs() -> Counter[UUID]:
 
 
 @pytest.fixture
-def crowd(hasty_dsn: str, tmp_path: Path, runs: Counter[UUID]) -> Iterator[list[Running]]:
+def workers(quick_deadlock_dsn: str, tmp_path: Path, runs: Counter[UUID]) -> Iterator[list[Running]]:
     """Return eight workers that are not started, each with its own connections; half of them prefetch."""
 
     async def execute(job: Job, workspace: Workspace) -> ExecutionResult:
         runs[job.id] += 1
         return ExecutionResult()
 
-    queues = [Queue(PostgresTransport(hasty_dsn, role="service_role", max_connections=4)) for _ in range(WORKERS)]
+    queues = [
+        Queue(PostgresTransport(quick_deadlock_dsn, role="service_role", max_connections=4)) for _ in range(WORKERS)
+    ]
     yield [
         Bench(queue, FolderStore(tmp_path)).worker(
             FakeExecutor(execute, prefetch=20 * (number % 2)),
@@ -77,42 +79,46 @@ def crowd(hasty_dsn: str, tmp_path: Path, runs: Counter[UUID]) -> Iterator[list[
 
 
 def test_every_job_runs_once_without_deadlocks(
-    queue: Queue, hasty_dsn: str, owner: Owner, crowd: list[Running], runs: Counter[UUID]
+    queue: Queue, quick_deadlock_dsn: str, owner: Owner, workers: list[Running], runs: Counter[UUID]
 ) -> None:
     """While all leases are renewed in any order and recovery finds nothing, 2,000 jobs take 2,000 attempts."""
     jobs = enqueue(queue)
-    with rivals(hasty_dsn, renew_some, renew_some, recover, recover):
-        work_off(queue, crowd)
+    with concurrently(quick_deadlock_dsn, renew_some, renew_some, recover, recover):
+        work_off(queue, workers)
     assert deadlocks(owner) == 0
     assert runs == Counter(jobs)
-    assert sum(worker.report().counters["succeeded"] for worker in crowd) == JOBS
+    assert sum(worker.report().counters["succeeded"] for worker in workers) == JOBS
     assert owner.execute("select status, attempts, count(*) from public.jobs group by 1, 2").fetchall() == [
         ("succeeded", 1, JOBS)
     ]
     assert owner.execute("select count(*) from public.job_attempts").fetchone() == (0,)
-    assert [event.message for worker in crowd for event in worker.events_of(EventKind.WARNING)] == []
+    assert [event.message for worker in workers for event in worker.events_of(EventKind.WARNING)] == []
 
 
 def test_leases_lost_under_load_are_recovered_without_deadlocks(
-    queue: Queue, hasty_dsn: str, owner: Owner, crowd: list[Running], runs: Counter[UUID]
+    queue: Queue, quick_deadlock_dsn: str, owner: Owner, workers: list[Running], runs: Counter[UUID]
 ) -> None:
     """Leases expire at random while jobs run: every job has one end, each attempt one, and no call fails."""
     jobs = enqueue(queue)
-    with rivals(hasty_dsn, renew_some, expire_some, recover, recover):
-        work_off(queue, crowd)
+    with concurrently(quick_deadlock_dsn, renew_some, expire_some, recover, recover):
+        work_off(queue, workers)
     assert deadlocks(owner) == 0
     assert set(runs) == set(jobs)
     assert owner.execute("select status, count(*) from public.jobs group by 1").fetchall() == [("succeeded", JOBS)]
     lost = owner.execute("select count(*) from public.job_attempts where outcome = 'lost'").fetchone()
     spent = owner.execute("select sum(attempts - 1) from public.jobs").fetchone()
     assert lost == spent != (0,)
-    assert [event.message for worker in crowd for event in worker.events_of(EventKind.WARNING)] == []
+    assert [event.message for worker in workers for event in worker.events_of(EventKind.WARNING)] == []
 
 
-def test_a_deadlock_is_detected(hasty_dsn: str, owner: Owner, queue: Queue) -> None:
+def test_a_deadlock_is_detected(quick_deadlock_dsn: str, owner: Owner, queue: Queue) -> None:
     """Two sessions that lock two jobs in opposite orders are counted."""
     one, other = enqueue(queue, 2)
-    with psycopg.connect(hasty_dsn) as first, psycopg.connect(hasty_dsn) as second, ThreadPoolExecutor(2) as threads:
+    with (
+        psycopg.connect(quick_deadlock_dsn) as first,
+        psycopg.connect(quick_deadlock_dsn) as second,
+        ThreadPoolExecutor(2) as threads,
+    ):
         lock(first, one)
         lock(second, other)
         crosswise = [threads.submit(lock, first, other), threads.submit(lock, second, one)]
@@ -136,16 +142,16 @@ def enqueue(queue: Queue, jobs: int = JOBS) -> list[UUID]:
     return [enqueued.job_id for enqueued in queue.enqueue([NewJob("browser", max_attempts=100)] * jobs)]
 
 
-def work_off(queue: Queue, crowd: list[Running]) -> None:
+def work_off(queue: Queue, workers: list[Running]) -> None:
     """Run the workers until no job is left."""
-    for worker in crowd:
+    for worker in workers:
         worker.start()
     try:
         eventually(lambda: _is_done(queue), "all jobs were done", seconds=90)
     finally:
-        for worker in crowd:
+        for worker in workers:
             worker.worker.request_stop()
-    for worker in crowd:
+    for worker in workers:
         worker.report()
 
 
@@ -177,17 +183,17 @@ def expire_some(session: Owner) -> None:
 
 
 @contextmanager
-def rivals(dsn: str, *all_of_them: Rival) -> Iterator[None]:
+def concurrently(dsn: str, *callers: Caller) -> Iterator[None]:
     """Run each of them in a loop and a thread inside the context."""
     over = Event()
 
-    def repeat(rival: Rival) -> None:
+    def repeat(caller: Caller) -> None:
         with psycopg.connect(dsn, autocommit=True) as session:
             while not over.is_set():
-                rival(session)
+                caller(session)
 
-    with ThreadPoolExecutor(len(all_of_them)) as threads:
-        running = [threads.submit(repeat, rival) for rival in all_of_them]
+    with ThreadPoolExecutor(len(callers)) as threads:
+        running = [threads.submit(repeat, caller) for caller in callers]
         try:
             yield
         finally:
