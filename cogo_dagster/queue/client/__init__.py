@@ -5,6 +5,7 @@ from cogo_dagster.queue.client.jobs import JobCalls, content_key
 from cogo_dagster.queue.client.leases import (
     ClaimCursor,
     ClaimedJobs,
+    ClaimRequest,
     LeaseCalls,
     Recovered,
     Settled,
