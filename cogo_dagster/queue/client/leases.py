@@ -131,7 +131,7 @@ class LeaseCalls:
             lease_seconds: Length of the leases.
             max_jobs: Maximum number of jobs in total.
             idle: Whether enqueues should wake this worker; None keeps the current value.
-            after: The cursor of an earlier claim; unaddressed jobs of its priority that became due before it are skipped.
+            after: The cursor of an earlier claim; unaddressed jobs of its priority that became due earlier are skipped.
         """
         answer = self._transport.call(
             "claim_jobs",
