@@ -1,4 +1,4 @@
-"""Ports for servers that must be told one before they start, and servers of a few lines."""
+"""Ports for servers that take one as an argument, and small servers."""
 
 import socket
 import sys
@@ -9,25 +9,25 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """Lend a port of 127.0.0.1 that the system gives to nobody else meanwhile.
+    """Yield a free port of 127.0.0.1 that the system assigns to no other socket during the block.
 
-    Whoever listens on it sets SO_REUSEADDR, as servers do.
+    The server that listens on it must set SO_REUSEADDR.
     """
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
         port: int = held.getsockname()[1]
-        if sys.platform != "linux":  # elsewhere nobody else can be bound to it meanwhile
+        if sys.platform != "linux":  # elsewhere a second socket cannot bind to it
             held.close()
         yield port
 
 
 @contextmanager
 def accepting(take: Callable[[socket.socket], object]) -> Iterator[int]:
-    """Hand the connections to a new port of 127.0.0.1, one after the other, to a function in a thread; lend the port.
+    """Pass the connections to a new port of 127.0.0.1, one after another, to a function in a thread; yield the port.
 
-    The thread closes its listener itself. Were it closed by another thread just before the call of `accept`, the next
-    listener of this process could get the same descriptor, and the thread would take that one's connections.
+    The thread closes its listener itself. If another thread closed it just before `accept` is called, the next listener
+    of this process could get the same descriptor, and this thread would accept its connections.
     """
     listener, ended = socket.create_server(("127.0.0.1", 0), backlog=50), threading.Event()
     address = listener.getsockname()

@@ -60,7 +60,7 @@ def _end_servers_promptly() -> None:
 
 
 def _read_authorities_once() -> None:
-    """Every client of httpx reads them anew, in 20 ms of processor time, and thousands of tests make clients."""
+    """Every client of httpx reads them again, in 20 ms of CPU time, and thousands of tests create clients."""
     create = httpx.create_ssl_context
 
     @cache

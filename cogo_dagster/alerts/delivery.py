@@ -112,7 +112,7 @@ class Deliverer:
         for _ in range(_MAX_EVALUATIONS):
             given = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
             answer = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", given))
-            for source, count in answer.promoted.items():
+            for source, count in answer.raised.items():
                 counts[source] = counts.get(source, 0) + count
             if not answer.more:
                 break

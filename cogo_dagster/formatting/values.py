@@ -88,5 +88,7 @@ def error_line(error: Json) -> str:
 def one_line(text: object, max_chars: int = 2_000) -> str:
     """Return text as one line that is safe to print, truncated, with control characters escaped."""
     given = str(text)
+    if len(given) <= max_chars and given.isprintable() and given.isascii() and "  " not in given:
+        return given.strip()
     kept = given if len(given) <= max_chars else f"{given[: max_chars - 1]}…"
     return " ".join(printable(" ".join(kept.split())).split())

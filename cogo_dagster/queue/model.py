@@ -13,9 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Generic, Self, TypeAlias
+from typing import Any, Final, Generic, NamedTuple, Self, TypeAlias
 from uuid import UUID
 
 from typing_extensions import TypeVar
@@ -48,7 +47,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each claim of a job, and that would take four times as long
 class Job(Generic[PayloadT_co]):
     """A claimed job, with the data that an executor needs for one attempt.
 
@@ -80,14 +79,14 @@ class Job(Generic[PayloadT_co]):
 
     @classmethod
     def from_json(cls, row: Mapping[str, Json]) -> Self:
-        """Parse a job as `claim_jobs` returns it."""
+        """Parse a job as `claim_chosen_jobs` returns it."""
         return cls(
             id=UUID(row["id"]),
             type=row["type"],
             payload=row["payload"],
             attempts=row["attempts"],
             max_attempts=row["max_attempts"],
-            lease_token=_token(row["lease_token"]),
+            lease_token=UUID(row["lease_token"]),
             executor_id=row["executor_id"],
             priority=row["priority"],
             idempotency_key=row["idempotency_key"],
@@ -95,6 +94,19 @@ class Job(Generic[PayloadT_co]):
             created_at=_moment(row["created_at"]),
             lost_attempts=row.get("lost_attempts", 0),
         )
+
+    @classmethod
+    def from_compact(cls, row: Sequence[Json], lease_token: UUID) -> Self:
+        """Parse a job as a compact `claim_jobs` returns it; see the SQL function `compact_job`."""
+        job = cls(uuid_of(row[0]), row[1], row[2], row[3], row[4], lease_token, created_at=_moment(row[5]))
+        if len(row) > 6:
+            others = row[6]
+            job.executor_id = others["executor_id"]
+            job.priority = others["priority"]
+            job.idempotency_key = others["idempotency_key"]
+            job.timeout_seconds = _seconds(others["timeout_seconds"])
+            job.lost_attempts = others["lost_attempts"]
+        return job
 
 
 def _seconds(value: Json) -> float | None:
@@ -108,10 +120,13 @@ def _moment(text: Json) -> datetime | None:
     return moment if isinstance(moment, datetime) else None
 
 
-@lru_cache(maxsize=16)
-def _token(text: str) -> UUID:
-    """Parse a lease token; all jobs of a claim have the same one."""
-    return UUID(text)
+def uuid_of(text: str) -> UUID:
+    """Parse a UUID in the canonical form that the database writes; faster than `UUID(text)`, which accepts other forms.
+
+    Raises:
+        ValueError: The text is not a UUID.
+    """
+    return UUID(int=int(text.replace("-", ""), 16))
 
 
 def family_of(type: str) -> str:
@@ -202,6 +217,11 @@ class Settlement:
     uncounted: bool = False
     artifacts: tuple[ArtifactFile, ...] = ()
 
+    @property
+    def is_plain_success(self) -> bool:
+        """Whether `succeed_jobs` can record it: a success without an error."""
+        return self.outcome is Outcome.SUCCEEDED and self.error is None
+
     def to_json(self) -> dict[str, JsonValue]:
         """Return an element of the `settlements` argument of `settle_jobs`; omitted keys are null there."""
         document: dict[str, JsonValue] = {
@@ -255,8 +275,7 @@ _NEW_JOB_DEFAULTS: Final = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(NamedTuple):
     """The result for one enqueued job; `created` is False if its idempotency key belongs to an earlier job."""
 
     job_id: UUID

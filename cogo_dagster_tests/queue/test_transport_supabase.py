@@ -53,7 +53,7 @@ def test_both_kinds_of_service_keys_work(stand_in: StandIn, key: str) -> None:
 @pytest.mark.parametrize("kind", ["drop_after", "drop_before", "cut_short"])
 def test_a_lost_reply_changes_nothing(rest: SupabaseTransport, stand_in: StandIn, owner: Owner, kind: Any) -> None:
     """If the connection breaks before, after or within the response, the enqueue is executed once."""
-    fault = stand_in.faults.order(kind, "enqueue_jobs", times=2)
+    fault = stand_in.faults.order(kind, "enqueue_columns", times=2)
     job = add(Queue(rest))
     assert fault.met == 2
     assert owner.execute("select id from public.jobs").fetchall() == [(job,)]

@@ -105,6 +105,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
             {"claim_id": str(uuid4()), "job_ids": _texts(rows.queued[::order]), "worker_id": "shared"},
         ),
         "settle_jobs": ("settle_jobs", {"settlements": [_end(job) for job in (rows.running + rows.lost)[::order]]}),
+        "succeed_jobs": ("succeed_jobs", _successes((rows.running + rows.lost)[::order])),
         "fail_jobs": (
             "settle_jobs",
             {"settlements": [_end(job) | FAILURE for job in (rows.running + rows.lost)[::order]]},
@@ -120,6 +121,14 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "purge_jobs": ("purge_jobs", bulk | {"older_than_days": 0, "statuses": ["succeeded", "failed"]}),
         "cleanup_artifacts": ("cleanup_artifacts", bulk | {"older_than_days": 0}),
         "enqueue_jobs": ("enqueue_jobs", {"jobs": keyed}),
+        "enqueue_columns": (
+            "enqueue_columns",
+            {
+                "types": [job["type"] for job in keyed],
+                "payloads": [{} for _ in keyed],
+                "idempotency_keys": [job["idempotency_key"] for job in keyed],
+            },
+        ),
         "enqueue_keys_of_replays": ("enqueue_jobs", {"jobs": replay_keys}),
         "create_artifacts": ("create_artifacts", of_upload | {"artifacts": files(range(BATCH * 2)[::order])}),
         "finish_artifacts": ("finish_artifacts", of_upload | {"artifact_ids": rows.files[::order]}),
@@ -269,6 +278,9 @@ PAIRS: Final = [
     ("finish_artifacts", "create_artifacts"),
     ("delete_artifacts", "delete_artifacts"),
     ("settle_jobs", "fail_jobs"),
+    ("succeed_jobs", "fail_jobs"),
+    ("succeed_jobs", "recover_leases"),
+    ("enqueue_columns", "enqueue_columns"),
     ("settle_jobs", "recover_leases"),
     ("fail_jobs", "requeue_instance"),
     ("retry_failed", "replay_dlq"),
@@ -314,6 +326,14 @@ def _lease(job: Job) -> dict[str, Json]:
 
 def _end(job: Job) -> dict[str, Json]:
     return {**_lease(job), "outcome": "succeeded"}
+
+
+def _successes(jobs: Sequence[Job]) -> dict[str, Json]:
+    return {
+        "job_ids": [str(job.id) for job in jobs],
+        "lease_tokens": [str(job.lease_token) for job in jobs],
+        "run_seconds": [0.1] * len(jobs),
+    }
 
 
 def _texts(ids: Sequence[UUID]) -> list[str]:

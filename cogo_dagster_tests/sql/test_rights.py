@@ -38,13 +38,15 @@ alter default privileges in schema public grant all on functions to anon, authen
 alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
 """
 
-# Inlined into their callers, which a setting would prevent; every name in them is qualified.
+# Inlined into their callers, which a setting would prevent; names in them are qualified, or the callers have a setting.
 INLINED = {
     "artifact_row",
     "claimed_job",
+    "compact_job",
     "dead_letter_row",
     "is_small_json",
     "job_row",
+    "new_jobs",
     "replay_key_holder",
     "secret_row",
     "seconds_between",

@@ -19,6 +19,7 @@ CALLS: Final = (
     "renew_leases",
     "create_artifacts",
     "finish_artifacts",
+    "succeed_jobs",
     "settle_jobs",
     "recover_leases",
     "record_heartbeat",

@@ -67,7 +67,7 @@ def test_a_worker_survives_an_outage(bench: Bench, queue: Queue, distant: Queue,
 
 
 @pytest.mark.parametrize(
-    "call", ["claim_jobs", "settle_jobs", "create_artifacts", "finish_artifacts", "register_worker"]
+    "call", ["claim_jobs", "succeed_jobs", "create_artifacts", "finish_artifacts", "register_worker"]
 )
 def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble, call: str) -> None:
     """The call was executed and its reply lost: repeated, it returns the same result."""

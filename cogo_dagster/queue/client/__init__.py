@@ -2,12 +2,29 @@
 
 from cogo_dagster.queue.client.artifacts import ArtifactCalls
 from cogo_dagster.queue.client.jobs import JobCalls, content_key
-from cogo_dagster.queue.client.leases import ClaimRequest, LeaseCalls, Recovered, Settled, WorkerIdentity
+from cogo_dagster.queue.client.leases import (
+    ClaimCursor,
+    ClaimedJobs,
+    ClaimRequest,
+    LeaseCalls,
+    Recovered,
+    Settled,
+    WorkerIdentity,
+)
 from cogo_dagster.queue.client.operations import OperatorCalls
 from cogo_dagster.queue.client.workers import WorkerCalls
 from cogo_dagster.queue.transports.base import Transport
 
-__all__ = ["ClaimRequest", "Queue", "Recovered", "Settled", "WorkerIdentity", "content_key"]
+__all__ = [
+    "ClaimCursor",
+    "ClaimRequest",
+    "ClaimedJobs",
+    "Queue",
+    "Recovered",
+    "Settled",
+    "WorkerIdentity",
+    "content_key",
+]
 
 
 class Queue(JobCalls, LeaseCalls, ArtifactCalls, WorkerCalls, OperatorCalls):

@@ -199,13 +199,13 @@ class AlertEvaluation(Row):
 
     Attributes:
         busy: Whether another evaluation is running.
-        promoted: Number of failures that raised an alert, by source.
+        raised: Number of failures that raised an alert, by source.
         planned: Number of deliveries that were planned.
         more: Whether failures are left to evaluate.
     """
 
     busy: bool
-    promoted: dict[str, int]
+    raised: dict[str, int] = Field(alias="promoted")
     planned: int
     more: bool
 

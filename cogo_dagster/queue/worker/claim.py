@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.backoff import Backoff, jittered
-from cogo_dagster.queue.client import ClaimRequest
+from cogo_dagster.queue.client import ClaimCursor, ClaimedJobs, ClaimRequest
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any
@@ -18,13 +18,45 @@ _BUSY_CLAIM_STREAK = 3
 _LAST_CLAIM_SECONDS = 2.0
 _CLAIM_GAP_SECONDS = 0.01
 """Minimum time between two claims, so that slots freed by very short jobs are filled by one call."""
+_FEW_SLOTS = 250
+"""With 500 slots, claiming again at once was slower than the gap: 28,000 instead of 35,000 jobs per second."""
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 5.0
 _SINGLE_SECONDS = 60.0
 _MAX_WAIT_SECONDS = 30.0
+_MAX_CURSOR_SECONDS = 1.0
+"""How long jobs that were committed late, with an earlier time than the cursor's, may be passed over."""
 _LONG_WAIT_SECONDS = 5.0
 """Before a wait this long, request when the next job becomes due: jobs that become due with time send no wake-up."""
+
+
+class _Cursor:
+    """How far the claims of one family have come through its unaddressed jobs; kept for a second."""
+
+    def __init__(self) -> None:
+        self._family = ""
+        self._position: ClaimCursor | None = None
+        self._expires_at = 0.0
+
+    def of(self, requests: Sequence[ClaimRequest]) -> ClaimCursor | None:
+        """Return where a claim goes on; None for the beginning."""
+        if self._position is None or [request.family for request in requests] != [self._family]:
+            return None
+        if time.monotonic() >= self._expires_at:
+            self._position = None
+        return self._position
+
+    def move(self, requests: Sequence[ClaimRequest], position: ClaimCursor | None) -> None:
+        """Take where a full claim ended."""
+        if self._position is None or self._family != requests[0].family:
+            self._expires_at = time.monotonic() + _MAX_CURSOR_SECONDS
+        self._family, self._position = requests[0].family, position
+
+    def end(self) -> bool:
+        """Go back to the beginning; return whether there was a position."""
+        had, self._position = self._position is not None, None
+        return had
 
 
 class Claimer:
@@ -41,13 +73,14 @@ class Claimer:
         self._single_until = 0.0
         self._denial = Denial()
         self._started_at = time.monotonic()
+        self._cursor = _Cursor()
         self._last_claim_at = 0.0
         self._last_busy_at = self._started_at
 
     async def run(self) -> str:
         """Claim until there is a reason to end; return the reason (see `WorkerReport.ended_because`)."""
         while not (reason := self._reason_to_end()):
-            await asyncio.sleep(max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0))
+            await asyncio.sleep(self._gap_seconds())
             self._state.wake.clear()
             self._runner.capacity_available.clear()
             requests, capacity = self._runner.claim_requests(self._remaining_jobs())
@@ -60,6 +93,8 @@ class Claimer:
             jobs = await finish_or_give_up(self._claim(requests, capacity), self._state.stopping, _LAST_CLAIM_SECONDS)
             if jobs is None:
                 continue
+            if len(jobs) < capacity and self._cursor.end():
+                continue  # there may be jobs before the cursor
             self._nothing_due = not jobs and idle and len(requests) == len(self._state.executors)
             if jobs and self._polled:
                 self._state.report_missed_wakeup()
@@ -68,6 +103,12 @@ class Claimer:
             if len(jobs) < capacity:
                 await self._wait_for_work()
         return reason
+
+    def _gap_seconds(self) -> float:
+        """Return how long to wait for more free slots; a worker with few slots, all free, would only lose time."""
+        if self._runner.running == 0 and self._state.options.concurrency <= _FEW_SLOTS:
+            return 0.0
+        return max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0.0)
 
     def _reason_to_end(self) -> str | None:
         now = time.monotonic()
@@ -107,13 +148,15 @@ class Claimer:
         while True:
             self._last_claim_at = time.monotonic()
             try:
-                jobs = await self._claim_once(claim_id, requests, capacity, idle)
+                claimed = await self._claim_once(claim_id, requests, capacity, idle)
             except (SchemaOutOfDate, SchemaTooNew):
                 raise
             except Exception as error:  # noqa: BLE001 - unknown errors are transient
                 failures += await self._failed(error)
             else:
-                return self._accept(jobs, requests, requested_at)
+                if len(claimed.jobs) >= capacity:
+                    self._cursor.move(requests, claimed.cursor)
+                return self._accept(claimed.jobs, requests, requested_at)
             if failures >= _TRIES:
                 self._single_until = time.monotonic() + _SINGLE_SECONDS
                 self._state.reported_idle = False
@@ -124,15 +167,16 @@ class Claimer:
 
     def _claim_once(
         self, claim_id: UUID, requests: Sequence[ClaimRequest], capacity: int, idle: bool | None
-    ) -> "asyncio.Future[list[Job]]":
+    ) -> "asyncio.Future[ClaimedJobs]":
         return self._state.calls.once(
-            self._state.queue.claim,
+            self._state.queue.claim_batch,
             claim_id,
             requests,
             self._state.identity,
             lease_seconds=self._state.options.lease_seconds,
             max_jobs=capacity,
             idle=idle,
+            after=self._cursor.of(requests),
         )
 
     async def _failed(self, error: Exception) -> int:

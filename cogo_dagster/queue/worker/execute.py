@@ -5,8 +5,9 @@ import itertools
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from cogo_dagster.queue.client import ClaimRequest
 from cogo_dagster.queue.executor import Workspace
@@ -22,6 +23,8 @@ _TIMEOUT_MARGIN_SECONDS: Final = 10.0
 _CANCELLATION_SECONDS: Final = 10.0
 """How long a cancelled execution may take to end before it is abandoned."""
 _TICK_SECONDS: Final = 0.5
+_MAX_BUSY_SECONDS: Final = 0.005
+"""How long a task executes jobs that never suspend before it lets the event loop do something else."""
 
 
 class Runner:
@@ -44,7 +47,9 @@ class Runner:
         self._waiting: deque[HeldJob] = deque()
         self._alone: deque[HeldJob] = deque()
         self._running_alone: HeldJob | None = None
+        self._ready: deque[HeldJob] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unstarted: asyncio.Task[None] | None = None
         self._turn = itertools.count()
         self._starter: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
@@ -179,12 +184,48 @@ class Runner:
         held.has_slot = True
         timeout_seconds = held.job.timeout_seconds or self._state.options.job_timeout_seconds
         held.run_deadline = time.monotonic() + timeout_seconds + _TIMEOUT_MARGIN_SECONDS
-        task = asyncio.create_task(self._execute(held))
-        held.task = task
-        self._tasks.add(task)
-        task.add_done_callback(lambda ended: self._task_ended(held, ended))
+        self._ready.append(held)
+        if self._unstarted is None:
+            self._start_task()
 
-    async def _execute(self, held: HeldJob) -> None:
+    def _start_task(self) -> None:
+        """Start a task that executes ready jobs, one after another."""
+        self._unstarted = task = asyncio.create_task(self._execute_ready())
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    async def _execute_ready(self) -> None:
+        """Execute jobs until none is ready.
+
+        A job that suspends leaves the next one to another task. A task executes no further job after one that was
+        cancelled or changed a context variable: neither must be seen by the next.
+        """
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._unstarted = None
+        context = copy_context()
+        yield_at = time.monotonic() + _MAX_BUSY_SECONDS
+        while self._ready:
+            held = self._ready.popleft()
+            if self._ready and self._unstarted is None:
+                self._start_task()
+            try:
+                if held.abandoned is None:
+                    await self._execute(held, task)
+                else:
+                    self._settle_without_execution(held)
+            except Exception as error:  # noqa: BLE001 - must not take the jobs that follow with it
+                self._state.warn(f"The end of {held.job.type} job {held.job.id} failed: {error!r}", held.job)
+                self._state.release(held)
+            finally:
+                self._free_slot(held)
+            if task.cancelling() or copy_context() != context:
+                return
+            if time.monotonic() >= yield_at:
+                await asyncio.sleep(0)
+                yield_at = time.monotonic() + _MAX_BUSY_SECONDS
+
+    async def _execute(self, held: HeldJob, task: "asyncio.Task[None]") -> None:
+        held.task = task
         workspace = Workspace()
         executor, secrets = self._state.executors[held.family], self._state.options.secrets
         settlement = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
@@ -205,16 +246,13 @@ class Runner:
         if enqueued is not None:
             await enqueued
 
-    def _task_ended(self, held: HeldJob, task: "asyncio.Task[None]") -> None:
-        """Free the slot; settle a job that was cancelled before its first step and therefore has no outcome."""
+    def _task_ended(self, task: "asyncio.Task[None]") -> None:
+        """Start another task if jobs are left; an executor may have cancelled this one before its first step."""
         self._tasks.discard(task)
-        if held.task is not None and not held.given_up:
-            held.task = None
-            self._settle_without_execution(held)
-        elif not task.cancelled() and (error := task.exception()) is not None:
-            self._state.warn(f"The end of {held.job.type} job {held.job.id} failed: {error!r}", held.job)
-            self._state.release(held)
-        self._free_slot(held)
+        if self._unstarted is task:
+            self._unstarted = None
+        if self._ready and self._unstarted is None:
+            self._start_task()
 
     def _free_slot(self, held: HeldJob) -> None:
         if held.has_slot:
@@ -285,9 +323,11 @@ class Runner:
         """Requeue waiting jobs, cancel running ones, and abandon those that do not end in time."""
         if self._starter is not None:
             self._starter.cancel()
-        for held in [*self._waiting, *self._alone]:
+        for held in [*self._waiting, *self._alone, *self._ready]:
             held.settlement = Settlement(held.job, Outcome.REQUEUED)
             self._enqueue_result(held)
+            self._free_slot(held)
+        self._ready.clear()
         self._waiting.clear()
         self._alone.clear()
         for held in self._state.held:

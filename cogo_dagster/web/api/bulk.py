@@ -16,7 +16,7 @@ _SHOWN: Final = 100
 
 
 def _checked_number(value: object) -> object:
-    """JSON's 5.0 is an integer, which `strict` would refuse; true and "5" are none."""
+    """Accept 5.0, which is an integer in JSON and which `strict` would reject; reject true and "5"."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError("int_type", "Input should be a valid integer")
     return value
