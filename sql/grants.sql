@@ -210,7 +210,7 @@ begin
             'log_operation',
             'look_at_job',
             'median_and_p95',
-            'new_jobs',
+            'new_job_rows',
             'next_due',
             'note_operation',
             'open_circuit',

@@ -15,7 +15,15 @@ from cogo_dagster.queue.connect import connected, first_line
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.rows.stats import SchemaVersion
 from cogo_dagster.queue.schema_access import Created, everything_created, with_access, without_dropped_functions
-from cogo_dagster.queue.schema_scripts import ROLES, drop_script, grants_script, guarded, lock_script, mentioned
+from cogo_dagster.queue.schema_scripts import (
+    ROLES,
+    drop_script,
+    grants_script,
+    guarded,
+    lock_script,
+    mark_script,
+    mentioned,
+)
 
 SCHEMA_RELEASE: Final = 5
 """Incremented with every released change below sql/; older code never migrates a database with a higher one."""
@@ -84,7 +92,8 @@ def functions_script() -> str:
     """Return all functions and the grants as one script that can be applied repeatedly."""
     bodies = "\n".join(map(with_access, _function_files()))
     # Functions refer to later ones. Not `set local`, since the script may be applied outside a transaction.
-    return f"set check_function_bodies = off;\n\n{bodies}\n{grants()}\nreset check_function_bodies;\n"
+    marked = mark_script(schema_objects().internals)
+    return f"set check_function_bodies = off;\n\n{bodies}\n{grants()}\n{marked}\nreset check_function_bodies;\n"
 
 
 @cache

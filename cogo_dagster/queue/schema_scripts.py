@@ -29,6 +29,22 @@ grant usage on schema public to service_role;
 REPLACED: Final = "Replaced: dropped after the calls that began before."
 """The comment by which a migration marks a function that is no longer called once it is applied."""
 
+_MARK_REPLACED: Final = """\
+do $mark$
+declare
+    ours regprocedure;
+begin
+    for ours in
+        select p.oid::regprocedure from pg_catalog.pg_proc p
+        where p.pronamespace = 'cogo_internal'::regnamespace and p.proname <> all (array[
+NAMES
+        ])
+    loop
+        execute format('comment on function %s is %L', ours, 'REPLACED');
+    end loop;
+end $mark$;
+"""
+
 _WRONG_RIGHTS: Final = """\
 not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = ours)
             or (select coalesce(array_agg(p.polname::text), '{}') from pg_catalog.pg_policy p where p.polrelid = ours)
@@ -169,7 +185,8 @@ do $replaced$
 declare
     replaced constant regprocedure[] := array(
         select p.oid::regprocedure from pg_catalog.pg_proc p
-        where p.pronamespace = 'public'::regnamespace and obj_description(p.oid, 'pg_proc') = '{REPLACED}');
+        where p.pronamespace in ('public'::regnamespace, 'cogo_internal'::regnamespace)
+          and obj_description(p.oid, 'pg_proc') = '{REPLACED}');
     ends_at constant timestamptz := clock_timestamp() + interval '10 seconds';
     older text[];
     one regprocedure;
@@ -228,6 +245,19 @@ def lock_script(touched: Mapping[str, Iterable[str]], ours: Created, *, recorded
     applied = "where version not in (select m.version from supabase_migrations.schema_migrations m)" if recorded else ""
     changed = f"select name from (values {', '.join(pairs)}) t (version, name) {applied}"  # noqa: S608 - our own names
     return _LOCK.replace("TABLES", _listed(ours.tables)).replace("CHANGED", changed if pairs else "null")
+
+
+def mark_script(internals: Iterable[str]) -> str:
+    """Return the statement that marks every function of schema cogo_internal but these as replaced.
+
+    The arguments of an internal function never change, since `comment on function` names it without them: a function
+    with other arguments gets another name.
+
+    Args:
+        internals: The functions of this release, as `Created.internals` has them.
+    """
+    names = sorted({signature.partition("(")[0] for signature in internals})
+    return _MARK_REPLACED.replace("NAMES", _listed(names)).replace("REPLACED", REPLACED)
 
 
 def drop_script(lock_key: int) -> str:

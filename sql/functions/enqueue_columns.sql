@@ -42,7 +42,7 @@ begin
         begin
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
                                      timeout_seconds, created_at, next_run_at)
-            select * from cogo_internal.new_jobs(
+            select * from cogo_internal.new_job_rows(
                 ids, at, enqueue_columns.types, enqueue_columns.payloads, enqueue_columns.executor_ids,
                 enqueue_columns.priorities, enqueue_columns.max_attempts, enqueue_columns.idempotency_keys,
                 enqueue_columns.run_in_seconds, enqueue_columns.timeout_seconds);
@@ -59,7 +59,7 @@ begin
                                      timeout_seconds, created_at, next_run_at)
             select n.id, n.type, n.payload, n.executor_id, n.priority, n.max_attempts, n.idempotency_key,
                    n.timeout_seconds, n.created_at, n.next_run_at
-            from cogo_internal.new_jobs(
+            from cogo_internal.new_job_rows(
                 ids, at, enqueue_columns.types, enqueue_columns.payloads, enqueue_columns.executor_ids,
                 enqueue_columns.priorities, enqueue_columns.max_attempts, enqueue_columns.idempotency_keys,
                 enqueue_columns.run_in_seconds, enqueue_columns.timeout_seconds) with ordinality as n (
