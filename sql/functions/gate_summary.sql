@@ -7,7 +7,7 @@
  * branch         the branch whose gate runs count. A gate_fix counts on every branch, since a fix has its own branch
  *
  * It counts rows that never change: ended attempts (a failure that ended its job counts even after the job was retried)
- * and gate runs, each by the time it ended. So the same window gives the same bytes until a purge.
+ * and gate runs, each by the time it ended. The result for a window is therefore identical until a purge.
  *
  * Returns {"window", "branch", "branch_known", "branches", "gate", "gate_fix", "build_seconds", "test_seconds", "lint"
  * and "coverage_percent" of the newest run that has them, "jobs", "top_failures", "days", "sources": numbers of rows}.

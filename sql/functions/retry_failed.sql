@@ -24,15 +24,15 @@ language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as
 declare
     at timestamptz := clock_timestamp();
     named constant uuid[] := cogo_internal.bulk_arguments(retry_failed.job_ids, retry_failed.items, retry_failed.batch_size);
-    answer jsonb;
+    result jsonb;
     listed jsonb;
     candidates uuid[];
     taken uuid[];
 begin
     if not retry_failed.dry_run then
-        answer := cogo_internal.repeated_batch(retry_failed.action);
-        if answer is not null then
-            return answer;
+        result := cogo_internal.repeated_batch(retry_failed.action);
+        if result is not null then
+            return result;
         end if;
     end if;
     if retry_failed.job_ids is not null then

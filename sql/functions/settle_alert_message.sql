@@ -1,6 +1,6 @@
 /*
- * Record the outcome of sending a message, fenced: only the holder of the claim may. An expired claim that was not taken
- * over still counts. Called again it changes nothing and returns ok.
+ * Record the outcome of sending a message, fenced: only the holder of the claim may record it. An expired claim that
+ * was not taken over still counts. Called again it changes nothing and returns ok.
  *
  * outcome   delivered   its alerts count as announced
  *           retry       again after a backoff of 5 s, doubled each time to 5 min, with jitter, or after
