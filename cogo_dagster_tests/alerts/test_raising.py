@@ -73,7 +73,10 @@ def test_an_alert_resolves_after_a_day_without_failures(transport: Transport, qu
     evaluate(transport)
     let_pass(owner, 86_500)
     evaluate(transport)
-    assert alerts(transport)[0]["resolution"] == "No new failure for a day; the dead-lettered jobs with this cause are still open."
+    assert (
+        alerts(transport)[0]["resolution"]
+        == "No new failure for a day; the dead-lettered jobs with this cause are still open."
+    )
 
 
 def test_an_alert_that_fires_again_within_ten_minutes_is_the_same(

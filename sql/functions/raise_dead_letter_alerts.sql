@@ -60,7 +60,7 @@ begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 day'),
-        'No new failure for a day; the dead-lettered jobs with this cause are still open.');
+        'There was no new failure for a day; some dead-lettered jobs are still open.');
     return counted;
 end $$;
 

@@ -40,4 +40,4 @@ def from_output(output: str, doing: str, log_file: Path | None = None) -> Databa
     lines = [line for line in output.splitlines() if line.strip()]
     fatal = (at for at, line in enumerate(lines) if any(word in line for word in ("FATAL:", "PANIC:", "error:")))
     message = " ".join(line.partition("] ")[2] or line for line in lines[next(fatal, -1) :][:3])
-    return DatabaseUnavailable(f"Cannot {doing}: {message or 'it message nothing'}{see}.")
+    return DatabaseUnavailable(f"Cannot {doing}: {message or 'the program printed no error'}{see}.")

@@ -129,7 +129,7 @@ class Settler:
             self._state.warn(f"An attempt could not be settled, and its lease expires: {error!r}")
 
     async def _settle_alone(self, held: HeldJob) -> None:
-        """Settle one attempt, if need be without details; if that fails, the lease expires and the attempt counts."""
+        """Settle one attempt, without details if necessary; if that fails, the lease expires and the attempt counts."""
         try:
             [result] = await self._call([held.settlement])
         except AccessDenied:
