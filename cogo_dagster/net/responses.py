@@ -35,7 +35,7 @@ def bad_response(error: BadHead, authority: str) -> HopFailed:
         return HopFailed("headers", authority, f"{authority} sends more headers than browsers accept.")
     if isinstance(error, HeadCut):
         return HopFailed("connection", authority, f"{authority} closed the connection without a response.")
-    return HopFailed("not_http", authority, f"{authority} does not speak HTTP: {error}.")
+    return HopFailed("not_http", authority, f"{authority} did not respond with HTTP: {error}.")
 
 
 def _response(status: str, message: str, *fields: tuple[str, str], connection: str = "close") -> bytes:
