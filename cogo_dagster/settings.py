@@ -29,7 +29,7 @@ WebhookType = Literal["github", "slack", "http", "googlechat"]
 
 
 class SettingsError(Exception):
-    """A setting is missing or invalid; the message names it and says what to do."""
+    """A setting is missing or invalid; the message names it and states what to do."""
 
 
 def _default_worker_id() -> str:
@@ -259,10 +259,10 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
 def _message(mistake: Mistake) -> str:
     if not mistake.place:
         return f"{mistake.reason}."
-    name, given = mistake.place[0], mistake.given
+    name, value = mistake.place[0], mistake.value
     if name == "WORKER_MODE":
-        return f"WORKER_MODE must be db (the only mode), but it is {given!r}: set it to db or unset it."
-    return f"{name} is {given!r}: {mistake.lowered}; correct it in the environment or in .env."
+        return f"WORKER_MODE must be db (the only mode), but it is {value!r}: set it to db or unset it."
+    return f"{name} is {value!r}: {mistake.lowered}; correct it in the environment or in .env."
 
 
 def is_root() -> bool:

@@ -29,24 +29,24 @@ _CHUNK_BYTES: Final = 1_048_576
 _REMOVED_VARIABLES: Final = ("COGO_", "SUPABASE_", "BROWSER_", "WEBHOOK_", "EXECUTOR_ID", "MAX_JOBS", "WORKER_")
 
 
-def drill(queue: Queue, place: Scratch, say: Callable[[str], None]) -> list[Observation]:
+def drill(queue: Queue, place: Scratch, report: Callable[[str], None]) -> list[Observation]:
     """Run all scenarios and return the observations.
 
     Args:
         queue: Queue of the scratch database.
         place: The scratch database and its folder.
-        say: Called with a message before each scenario.
+        report: Called with a message before each scenario.
 
     Raises:
         DrillFailed: A worker did not start, or a scenario timed out.
     """
-    say("A worker is killed with SIGKILL while it executes jobs; another worker recovers them …")
+    report("A worker is killed with SIGKILL while it executes jobs; another worker recovers them …")
     observations = [*_kill_worker(queue, place)]
-    say("A lease expires while its worker is suspended …")
+    report("A lease expires while its worker is suspended …")
     observations += _expire_lease(queue)
-    say("A dead-lettered job is replayed twice …")
+    report("A dead-lettered job is replayed twice …")
     observations += _replay_twice(queue)
-    say("Replies of the database are lost after the commit …")
+    report("Replies of the database are lost after the commit …")
     observations.append(lose_replies(queue, place.dsn, place.home))
     return [*observations, *_invariants(queue, FolderStore(place.home / "artifacts"))]
 

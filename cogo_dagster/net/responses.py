@@ -25,7 +25,7 @@ def challenge(*, keep: bool) -> bytes:
 
 
 def failure_response(failure: HopFailed, mark: str) -> bytes:
-    """Return the response for a failed hop. It has the mark of the session, which servers cannot know and forge."""
+    """Return the response for a failed hop. It has the mark of the session, which servers cannot read or forge."""
     return _response(_STATUS.get(failure.kind, "502 Bad Gateway"), failure.message, (MARK_HEADER, mark))
 
 

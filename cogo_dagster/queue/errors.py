@@ -1,4 +1,4 @@
-"""Errors of the queue. The class says what the caller should do.
+"""Errors of the queue. The class determines what the caller should do.
 
 QueueError
 ├── JobNotFound          CQ001
@@ -21,7 +21,7 @@ from typing import Final
 
 
 class QueueError(Exception):
-    """Base class; the message says what happened and what to do."""
+    """Base class; the message states what happened and what to do."""
 
 
 class JobNotFound(QueueError):

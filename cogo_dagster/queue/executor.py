@@ -20,7 +20,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class InvalidPayload(ValueError):
-    """The payload is invalid; the message says what to correct."""
+    """The payload is invalid; the message states what to correct."""
 
 
 class ExecutionFailed(Exception):
@@ -129,7 +129,7 @@ class Executor(ABC):
         """Create the executor without starting anything or calling the database.
 
         Raises:
-            ExecutorUnavailable: A setting is wrong; the message says what to correct.
+            ExecutorUnavailable: A setting is wrong; the message states what to correct.
         """
         return cls()
 
@@ -138,7 +138,7 @@ class Executor(ABC):
         """Return the validated payload as it will be stored. Called at enqueue, without an executor.
 
         Raises:
-            InvalidPayload: The message says what to correct.
+            InvalidPayload: The payload is invalid; the message states what to correct.
         """
         if cls.payload is None:
             return dict(_object(payload))

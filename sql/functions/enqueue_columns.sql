@@ -2,7 +2,7 @@
  * Add jobs given as columns; all or none. Costs less than enqueue_jobs for many jobs.
  *
  * types, payloads  One element for each job; the payloads as one JSON array.
- * The others       As many elements each, or null if every job has the default; a null element stands for the default.
+ * The others       As many elements each, or null if every job has the default; a null element means the default.
  * request_id       A uuid that makes the call repeatable: the ids of the jobs are derived from it.
  *
  * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits per number: see json_fault.

@@ -131,8 +131,8 @@ begin
     where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end
       and isfinite(coalesce(j.started_at, j.claimed_at)) and isfinite(j.next_run_at);
 
-    -- Fingerprints are expensive: one is computed for all messages that differ in digits only, which share it ('0x'
-    -- begins another kind of number).
+    -- Fingerprints are expensive: messages that differ in digits only share one computation ('0x' begins another
+    -- kind of number).
     with failed as (
         select f.type, f.error ->> 'class' as class, split_part(f.error ->> 'message', E'\n', 1) as message, count(*) as n
         from (

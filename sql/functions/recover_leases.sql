@@ -1,6 +1,6 @@
 /*
  * Recover running jobs whose lease expired: their worker crashed, was killed or lost its connection. The attempt was
- * counted at claim, so a crash consumes one: running -> queued now, or failed with a DLQ row if it was the last. The
+ * counted at claim, so a crash consumes an attempt: running -> queued now, or failed with a DLQ row if it was the last. The
  * attempt of a prefetched job that never started is not counted, so that a crashing job does not use up the attempts of
  * others.
  *

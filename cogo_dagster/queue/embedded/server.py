@@ -88,7 +88,7 @@ class EmbeddedServer:
             Whether this call started the server.
 
         Raises:
-            DatabaseUnavailable: It cannot be started; the message says what to do.
+            DatabaseUnavailable: The server cannot be started; the message states what to do.
         """
         with self._explained("start the database"), self._starting():
             started = self._start(owner="explicit" if explicit else "lease")
@@ -131,7 +131,7 @@ class EmbeddedServer:
             keep: Keep it running afterwards, as after `start()`.
 
         Raises:
-            DatabaseUnavailable: It cannot be started.
+            DatabaseUnavailable: The server cannot be started.
         """
         with self._explained("use the database"):
             self._make_folder()

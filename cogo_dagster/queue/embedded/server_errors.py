@@ -7,7 +7,7 @@ from cogo_dagster.queue.errors import DatabaseUnavailable
 
 
 def from_os_error(error: OSError, doing: str) -> DatabaseUnavailable:
-    """Return the error for an OSError raised while `doing` something, with a message that says what to do."""
+    """Return the error for an OSError raised while `doing` something, with a message that states what to do."""
     place = f" ({error.filename})" if error.filename else ""
     advice = {
         errno.ENOSPC: "the disk is full: free some space, or set COGO_HOME to a folder on another disk",

@@ -60,7 +60,7 @@ def _begin(api: StorageApi, storage_key: str, file: LocalFile, content_type: str
     coded = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
     headers = {**_TUS, "Upload-Length": str(file.size_bytes), "Upload-Metadata": coded}
     response = api.request("POST", _PATH, headers=headers)
-    # Only the last part of the URL is used: behind a gateway the server does not know its own prefix or scheme.
+    # Only the last part of the URL is used: behind a gateway, its prefix and scheme can be wrong.
     upload_id = response.headers.get("location", "").rstrip("/").rpartition("/")[2]
     if not upload_id:
         raise ArtifactStoreUnavailable("Storage began an upload without a location: the upload is repeated.")

@@ -59,7 +59,7 @@ _KEY_CODES: Final = frozenset({"AccessDenied", "InvalidJWT", "SignatureDoesNotMa
 
 
 class StorageError(ArtifactStoreError):
-    """A request to Storage failed. The subclass says what to do.
+    """A request to Storage failed. The subclass determines what to do.
 
     Attributes:
         code: Storage's error code, such as NoSuchBucket; empty if there is none.

@@ -171,7 +171,7 @@ class Settler:
             self._state.emit(EventKind.LEASE_LOST, Stage.UPLOAD, job, message, status=settled.status)
             return
         if settled.job_status == "queued":
-            self._state.wake.set()  # before a long wait the claimer looks up when the job is due again
+            self._state.wake.set()  # before a long wait, the claimer requests when the job is due again
         self._state.metrics.count(_counter(settlement.outcome, settled.job_status))
         self._state.emit(
             EventKind.SETTLED,
