@@ -75,7 +75,7 @@ def test_an_alert_resolves_after_a_day_without_failures(transport: Transport, qu
     evaluate(transport)
     assert (
         alerts(transport)[0]["resolution"]
-        == "No new failure for a day; the dead-lettered jobs with this cause are still open."
+        == "There was no new failure for a day; some dead-lettered jobs are still open."
     )
 
 
