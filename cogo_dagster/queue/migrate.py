@@ -17,7 +17,7 @@ from cogo_dagster.queue.rows.stats import SchemaVersion
 from cogo_dagster.queue.schema_access import Created, everything_created, with_access, without_dropped_functions
 from cogo_dagster.queue.schema_scripts import ROLES, drop_script, grants_script, guarded, lock_script, mentioned
 
-SCHEMA_RELEASE: Final = 4
+SCHEMA_RELEASE: Final = 5
 """Incremented with every released change below sql/; older code never migrates a database with a higher one."""
 
 OLDEST_CLIENT_RELEASE: Final = 4
