@@ -12,7 +12,7 @@ begin
             begin
                 execute format('create role %I nologin', role_name);
             exception when duplicate_object or unique_violation then
-                null;  -- another session was faster
+                null;  -- another session has created it
             end;
         end if;
     end loop;

@@ -196,7 +196,7 @@ def editor_script() -> str:
         f"select pg_advisory_xact_lock({_LOCK_KEY});",
         _HISTORY_TABLE,
         *_preparations(migrations(), recorded=True),
-        *(guarded(one.version, one.name, one.statements) for one in migrations()),
+        *(guarded(migration.version, migration.name, migration.statements) for migration in migrations()),
         functions_script(),
         _record_release(),
         "commit;",
@@ -226,7 +226,7 @@ def export_supabase(folder: Path) -> list[Path]:
             # Replaced functions stay until the last file has created the new ones, since workers run in between.
             text, late = without_dropped_functions(text)
             dropped += late
-        so_far = everything_created(one.statements for one in migrations()[: place + 1])
+        so_far = everything_created(earlier.statements for earlier in migrations()[: place + 1])
         files[f"{migration.version}_{migration.name}"] = [*_exported([migration], text), grants_script(so_far)]
     last = int(migrations()[-1].version) + SCHEMA_RELEASE
     release = [*_exported([], "\n".join(dropped)), functions_script(), _record_release()]
@@ -299,7 +299,7 @@ def _exists(connection: psycopg.Connection[TupleRow], relation: str) -> bool:
 def _check_not_newer(release: int | None, needed: int | None) -> None:
     if needed is not None and needed > SCHEMA_RELEASE:
         raise SchemaTooNew(
-            f"The database is at release {release}, this code only knows {SCHEMA_RELEASE}: "
+            f"The database is at release {release}, but this code supports at most {SCHEMA_RELEASE}: "
             "update the code; the database was not changed."
         )
 

@@ -25,10 +25,10 @@ class CheckResult:
 def dlq_depth(stats: QueueStats, *, warn: int = 1, error: int = 100) -> CheckResult:
     """Check the number of dead-lettered jobs."""
     open_jobs = stats.dlq_open
-    message = f"{open_jobs:,} dead-lettered jobs"
+    message = f"Dead-lettered jobs: {open_jobs:,}"
     return CheckResult(
         _severity(open_jobs, warn, error),
-        f"{message}: `cogo list incidents` groups them by error." if open_jobs else "No dead-lettered jobs.",
+        f"{message}; `cogo list incidents` groups them by error." if open_jobs else "No dead-lettered jobs.",
         {"dlq_open": open_jobs},
     )
 
@@ -37,7 +37,7 @@ def oldest_queued_age(stats: QueueStats, *, warn: float = 900, error: float = 3_
     """Check how long the oldest due job has waited."""
     seconds = round(stats.oldest_ready_seconds, 1)
     hint = "" if seconds < warn else ": check that workers run its type; `cogo list jobs --why` explains it."
-    message = f"The oldest of {stats.ready:,} due jobs has waited for {seconds:,.0f} s{hint or '.'}"
+    message = f"Due jobs: {stats.ready:,}; the oldest has waited for {seconds:,.0f} s{hint or '.'}"
     return CheckResult(
         _severity(seconds, warn, error),
         message if stats.ready else "No jobs are due.",
