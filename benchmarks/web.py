@@ -93,7 +93,7 @@ CASES: Final = (
     Case("jobs, type browser, error timeout", "/dashboard/jobs?q=type:browser+status:failed+error:timeout"),
     Case("jobs, a rare type", "/dashboard/jobs?q=type:figma"),
     Case("jobs, queued", "/dashboard/jobs?q=status:queued"),
-    Case("jobs, words", "/dashboard/jobs?q=example.com/77"),
+    Case("jobs, text", "/dashboard/jobs?q=example.com/77"),
     Case("one job", "/dashboard/jobs/{job}"),
     Case("dead-lettered jobs", "/dashboard/dlq"),
     Case("dead-lettered jobs of a cause", "/dashboard/dlq?fingerprint={cause}"),

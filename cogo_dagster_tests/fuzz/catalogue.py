@@ -16,7 +16,7 @@ KINDS: Final[Kinds] = {
     "searches": (database.searches, 3_000),
     "arguments of SQL functions": (database.arguments, 4_000),
     "rows by plain SQL": (database.rows, 2_000),
-    "words on the command line": (commands.garbage, 500),
+    "arguments of the command line": (commands.garbage, 500),
     "options of commands": (commands.options, 1_000),
     "payload and plan files": (commands.files, 500),
     "API, signed in": (web.signed_in, 1_500),
