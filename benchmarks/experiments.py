@@ -104,7 +104,7 @@ def pickup(server: BenchServer, peer: Peer) -> Numbers:
             times = _once(peer, "pickup", dsn, jobs=jobs, pause_seconds=PICKUP_PAUSE_SECONDS)
             time.sleep(1)
         if len(worker.started) != jobs:
-            raise ProgramFailed(f"{peer.name} began {len(worker.started)} of {jobs} jobs")
+            raise ProgramFailed(f"{peer.name} started {len(worker.started)} of {jobs} jobs")
         numbers: Numbers = {}
         for since in ("committed", "called"):
             waits = sorted((worker.started[n] - times[since][n]) / 1e6 for n in range(PICKUP_WARM_UP, jobs))
@@ -171,7 +171,7 @@ def _once(peer: Peer, mode: str, dsn: str, **options: Any) -> Numbers:
 
 @contextmanager
 def _working(peer: Peer, dsn: str, **options: Any) -> Iterator[Program]:
-    """Run one worker, which gets a second to become idle or busy."""
+    """Run a worker; wait one second until it is idle or busy."""
     with Program(peer, "worker", dsn, **options) as program:
         program.wait_until_ready()
         program.go()

@@ -135,8 +135,8 @@ def _histories(rounds: list[About]) -> str:
 def _of(rounds: list[About], what: str) -> dict[str, list[About]]:
     """Return the numbers of each round, by peer."""
     found: dict[str, list[About]] = {}
-    for each in rounds:
-        for who, numbers in each.get(what, {}).items():
+    for measured in rounds:
+        for who, numbers in measured.get(what, {}).items():
             found.setdefault(who, [])
             if "failed" not in numbers:
                 found[who].append(numbers)
@@ -157,8 +157,8 @@ def _median(values: Iterable[float]) -> float:
 
 
 def _number(value: float) -> str:
-    for least, form in ((100, "{:,.0f}"), (10, "{:.1f}"), (1, "{:.2f}")):
-        if abs(value) >= least:
+    for minimum, form in ((100, "{:,.0f}"), (10, "{:.1f}"), (1, "{:.2f}")):
+        if abs(value) >= minimum:
             return form.format(value)
     return f"{value:.2g}" if value else "0"
 

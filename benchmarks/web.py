@@ -173,10 +173,10 @@ def measure(requests: int) -> list[dict[str, object]]:
 
 
 def _row(case: Case, sites: list[Site], requests: int) -> dict[str, object]:
-    for one in sites:
+    for server in sites:
         for _ in range(5):
-            one.seconds(case)
-    taken = list(zip(*([one.seconds(case) * 1000 for one in sites] for _ in range(requests)), strict=True))
+            server.seconds(case)
+    taken = list(zip(*([server.seconds(case) * 1000 for server in sites] for _ in range(requests)), strict=True))
     p50, p95 = ([_quantile(times, share) for times in taken] for share in (0.5, 0.95))
     row = {"name": case.name, "p50": p50, "p95": p95, "ratio": p95[1] / p95[0], "ratio_p50": p50[1] / p50[0]}
     print(

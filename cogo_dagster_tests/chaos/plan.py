@@ -42,7 +42,13 @@ LINK_FAULTS: Final = {
     "latency": 3,
     "lose a reply": 12,
 }
-REST_FAULTS: Final = {"delay requests": 3, "response 503": 3, "response 429": 2, "response HTML": 2, "truncated response": 4}
+REST_FAULTS: Final = {
+    "delay requests": 3,
+    "response 503": 3,
+    "response 429": 2,
+    "response HTML": 2,
+    "truncated response": 4,
+}
 STORE_FAULTS: Final = {"store unreachable": 3, "disk full": 2}
 OPERATOR: Final = {
     "retry": 3,

@@ -36,7 +36,7 @@ EVIDENCE_TIMEOUT_SECONDS = 15.0
 DEATH_CLASSES = frozenset({"driver_gone", "browser_gone", "page_crash"})
 """Error classes that a signal to the browser's processes causes."""
 SIDE_EFFECT_CLASSES = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})
-"""Error classes that a dying browser can cause before it is gone: its network process may end first."""
+"""Error classes that an ending browser can cause while it still responds: its network process may end first."""
 
 
 class BrowserExecutor(Executor, family="browser"):
@@ -77,7 +77,7 @@ class BrowserExecutor(Executor, family="browser"):
         """Start the proxy and, in real mode, find and start a browser.
 
         Raises:
-            ExecutorUnavailable: No browser can be started; the message says what to do.
+            ExecutorUnavailable: No browser can be started; the message states what to do.
             Interrupted: The worker is being stopped.
         """
         await self._proxy.start()

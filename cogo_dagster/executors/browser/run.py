@@ -63,7 +63,7 @@ class BrowserAttempt:
         proxy: The proxy for all requests; *session* has its credentials.
         nav_timeout_ms: Timeout of a step for which the payload has none.
         without_glyphs: Scripts that are rendered as boxes on this machine.
-        traced: Whether a trace is recorded; it is kept if the attempt fails or the payload asks for it.
+        traced: Whether a trace is recorded; it is kept if the attempt fails or the payload requests it.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class BrowserAttempt:
         self._abandoned = True
         work.add_done_callback(retrieve_exception)
         if self._running.died() is not None:
-            return  # closing the dead browser's driver ends it
+            return  # closing the driver of the browser, which has ended, ends the task
         await self.close()
         if self._running.unhealthy:
             self._running.kill()
@@ -132,7 +132,7 @@ class BrowserAttempt:
         await self._running.flush_stale_error()
 
     def died(self) -> ExecutionFailed | None:
-        """Return the failure of the attempt if its browser died."""
+        """Return the failure of the attempt if its browser has ended."""
         failure = self._running.died()
         return failed(self._operation, failure) if failure else None
 
@@ -148,7 +148,7 @@ class BrowserAttempt:
         evidence = [asyncio.ensure_future(self._save_evidence(*step)) for step in self._evidence_steps(page_session)]
         await asyncio.wait(evidence)
         record = await self._record(page_session)
-        record["notes"] += filter(None, (one.result() for one in evidence))
+        record["notes"] += filter(None, (task.result() for task in evidence))
         with contextlib.suppress(ExecutionFailed):
             self._collector.add_json("evidence.json", record)
         error.detail = "\n".join(filter(None, (error.detail, *record["notes"])))

@@ -145,14 +145,14 @@ def _mounts_below(target: str) -> list[tuple[str, int]]:
             fields = line.split()
             place = _unescaped(fields[4])
             if place == target or place.startswith(f"{target}/"):
-                found.append((place, sum(_LOCKED_FLAGS.get(word, 0) for word in fields[5].split(","))))
+                found.append((place, sum(_LOCKED_FLAGS.get(flag, 0) for flag in fields[5].split(","))))
     return found
 
 
 def _unescaped(place: str) -> str:
     """Undo the escapes of /proc/self/mountinfo."""
-    for escape, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        place = place.replace(escape, letter)
+    for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        place = place.replace(escape, character)
     return place
 
 
