@@ -1,7 +1,7 @@
 """The overhead of Dagster: `uv run --group bench python -m benchmarks.dagster_path`.
 
 Jobs of 50 ms in one run of `process_jobs` and in the bare worker, alternating within each round; then the sensor
-`ready_jobs` on an empty queue and on one with a long backlog, evaluated as by the daemon.
+`ready_jobs` on an empty queue and on a queue with a long backlog, evaluated as by the daemon.
 """
 
 import argparse

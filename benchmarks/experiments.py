@@ -1,4 +1,4 @@
-"""The measurements, each of one peer; they return plain numbers."""
+"""The measurements, each of one peer. All of them return plain numbers."""
 
 import re
 import statistics
@@ -83,7 +83,7 @@ def _wait_until_done(programs: Sequence[Program], watcher: "psycopg.Connection[A
 
 
 def single(server: BenchServer, peer: Peer, calls: int = SINGLE_CALLS) -> Numbers:
-    """Time single enqueues, with an idle worker and with a busy one."""
+    """Time single enqueues, with an idle worker and with a busy worker."""
     calls = min(calls, peer.jobs or calls)
     numbers = {}
     with server.clone(template(server, peer)) as dsn, _working(peer, dsn):
@@ -114,7 +114,7 @@ def pickup(server: BenchServer, peer: Peer) -> Numbers:
 
 
 def history(server: BenchServer, peer: Peer, fill: str, jobs: int, *, empty_first: bool) -> Numbers:
-    """Compare draining an empty queue and one with a million finished rows, in either order."""
+    """Compare draining an empty queue and a queue with a million finished rows, in either order."""
     templates = {"empty": template(server, peer)}
     templates["stored"] = server.template(f"full_{peer.program}", lambda dsn: _fill(dsn, fill), of=templates["empty"])
     drains = {}

@@ -4,7 +4,7 @@
 
 There are two databases on one server: one with 10,000 jobs, and one with 1,000,000 of which 10,000 finished in the last
 24 hours. Requests alternate between them, so that other load affects both; numbers are not cached between requests. The
-95th percentile with the long history should be at most three times the one without.
+95th percentile with the long history should be at most three times that of the short history.
 """
 
 import argparse

@@ -184,7 +184,7 @@ class _Progress:
 
 @contextlib.contextmanager
 def installer(folder: Path) -> Iterator[Installer]:
-    """Hold the installation lock, which one process at a time can have.
+    """Hold the installation lock, which is exclusive.
 
     Args:
         folder: The folder of the lock and the log; created if missing.

@@ -103,14 +103,14 @@ class RunningBrowser:
     @property
     def alive(self) -> bool:
         """Whether the browser can be used for another job."""
-        return not self.unhealthy and self.died() is None
+        return not self.unhealthy and self.ended() is None
 
-    def died(self) -> BrowserFailure | None:
+    def ended(self) -> BrowserFailure | None:
         """Return the failure if the driver or the browser has ended; more reliable than the error of a running call."""
         if not process_exists(self.driver_pid):
-            return BrowserFailure("driver_gone", True, "the Playwright driver died")
+            return BrowserFailure("driver_gone", True, "the Playwright driver ended unexpectedly")
         if not (self.browser.is_connected() and process_exists(self.browser_pid)):
-            return BrowserFailure("browser_gone", True, "the browser died")
+            return BrowserFailure("browser_gone", True, "the browser ended unexpectedly")
         return None
 
     async def flush_stale_error(self) -> None:

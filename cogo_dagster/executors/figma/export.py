@@ -103,7 +103,7 @@ class NodeExport:
         if expired:  # downloading the batch took too long; get new links, once
             again = await self._fetch_all(await self._links(expired))
             for node in again:
-                message = f"The link to the rendered image of {node} has expired, and so has a new one."
+                message = f"The link to the rendered image of {node} has expired, and so has a new link."
                 self._record_failure(node, ExecutionFailed(message, error_class="link_expired", retryable=True))
 
     async def _links(self, nodes: Sequence[str]) -> dict[str, str]:

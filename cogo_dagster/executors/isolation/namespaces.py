@@ -27,7 +27,7 @@ _LOCKED_FLAGS: Final = {
     "nodiratime": 2_048,
     "relatime": 1 << 21,
 }
-"""Flags of a mount of another user namespace are locked: clearing one is an error."""
+"""Flags of a mount of another user namespace are locked: to clear such a flag is an error."""
 
 
 def enter(*, as_root: bool, network: bool) -> None:
@@ -53,7 +53,7 @@ def enter(*, as_root: bool, network: bool) -> None:
 
 
 def build_root(read: Iterable[str], write: Iterable[str], uid: int, gid: int) -> None:
-    """Replace the root folder with an empty one that has these folders and files at their paths.
+    """Replace the root folder with a folder that contains only these folders and files, at their paths.
 
     Must be called by the first process of the PID namespace.
 

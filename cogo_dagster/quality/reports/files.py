@@ -107,7 +107,7 @@ def events(path: Path, text: str, keep: str) -> Iterator[tuple[str, Element, int
                 element.tag = element.tag.rpartition("}")[2]
                 parents.append(element)
                 if len(parents) > _MAX_DEPTH:
-                    raise_error(path, f"has more than {_MAX_DEPTH} levels of elements: check that it is a report")
+                    raise_error(path, f"is nested too deeply (over {_MAX_DEPTH} levels): check that it is a report")
                 yield event, element, len(parents)
             else:
                 yield event, element, len(parents)
