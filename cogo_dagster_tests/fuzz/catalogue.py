@@ -6,8 +6,8 @@ from cogo_dagster_tests.fuzz import commands, database, endings, functions, web
 from cogo_dagster_tests.fuzz.trial import Kinds
 
 KINDS: Final[Kinds] = {
-    "endings of executors": (endings.outcomes, 16_000),
-    "endings of executors in a worker": (endings.settled_endings, 4_000),
+    "outcomes of executors": (endings.outcomes, 16_000),
+    "outcomes of executors in a worker": (endings.settled_endings, 4_000),
     "payloads": (functions.payloads, 14_000),
     "reports": (functions.reports, 16_000),
     "plans": (functions.plans, 12_000),
