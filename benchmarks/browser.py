@@ -90,8 +90,8 @@ def _sides(url: str, folder: str) -> list[Peer]:
 def _speed(rounds: list[dict[str, Numbers]], names: list[str]) -> str:
     lines = ["| jobs/min, median (min-max) | | of the loop, same round |", "| --- | ---: | ---: |"]
     for name in names:
-        rates = sorted(each[name]["jobs_per_second"] * 60 for each in rounds)
-        ratios = sorted(each[name]["jobs_per_second"] / each["loop"]["jobs_per_second"] for each in rounds)
+        rates = sorted(numbers[name]["jobs_per_second"] * 60 for numbers in rounds)
+        ratios = sorted(numbers[name]["jobs_per_second"] / numbers["loop"]["jobs_per_second"] for numbers in rounds)
         lines.append(
             f"| {name} | {statistics.median(rates):,.0f} ({rates[0]:,.0f}-{rates[-1]:,.0f}) "
             f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) |"

@@ -1,7 +1,7 @@
 """The overhead of Dagster: `uv run --group bench python -m benchmarks.dagster_path`.
 
 Jobs of 50 ms in one run of `process_jobs` and in the bare worker, alternating within each round; then the sensor
-`ready_jobs` on an empty queue and on one with a long backlog, evaluated as by the daemon.
+`ready_jobs` on an empty queue and on a queue with a long backlog, evaluated as by the daemon.
 """
 
 import argparse
@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import dagster as dg
 import psycopg
-from cogo_dagster.defs.sensors import ready_jobs
 
 from benchmarks.experiments import Numbers, enqueue, template
 from benchmarks.measure import Meter
@@ -29,6 +28,7 @@ from benchmarks.programs import Program, ProgramFailed
 from benchmarks.server import BenchServer, bench_server
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.defs.queue.sensors import ready_jobs
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.postgres import PostgresTransport
@@ -121,12 +121,13 @@ def _peak_bytes(pid: int) -> int:
 def _drains_table(rounds: list[dict[str, Numbers]], jobs: int) -> str:
     names = ("seconds", "run_seconds", "client_cpu_us", "peak_mib", "events", "lines", "event_bytes")
     head = ["seconds", "to the end of the run", "client CPU µs per job", "peak MiB", "event rows", "log lines", "bytes"]
-    lines = [f"| {jobs:,} jobs of {JOB_SECONDS * 1000:g} ms, {CONCURRENCY} at once | {' | '.join(head)} |"]
+    lines = [f"| {jobs:,} jobs of {JOB_SECONDS * 1000:g} ms, {CONCURRENCY} concurrently | {' | '.join(head)} |"]
     lines.append(f"| --- |{' ---: |' * len(head)}")
     for side in (BARE, RUN):
-        cells = [_spread([each[side.name][name] for each in rounds if name in each[side.name]]) for name in names]
+        drains = [numbers[side.name] for numbers in rounds]
+        cells = [_spread([drain[name] for drain in drains if name in drain]) for name in names]
         lines.append(f"| {side.name} | {' | '.join(cells)} |")
-    ratios = [each[RUN.name]["seconds"] / each[BARE.name]["seconds"] for each in rounds]
+    ratios = [numbers[RUN.name]["seconds"] / numbers[BARE.name]["seconds"] for numbers in rounds]
     return "\n".join([*lines, f"\nTime of process_jobs to the bare worker's, same round: {_spread(ratios)}."])
 
 

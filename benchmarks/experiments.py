@@ -1,4 +1,4 @@
-"""The measurements, each of one peer; they return plain numbers."""
+"""The measurements, each of one peer. All of them return plain numbers."""
 
 import re
 import statistics
@@ -83,7 +83,7 @@ def _wait_until_done(programs: Sequence[Program], watcher: "psycopg.Connection[A
 
 
 def single(server: BenchServer, peer: Peer, calls: int = SINGLE_CALLS) -> Numbers:
-    """Time single enqueues, with an idle worker and with a busy one."""
+    """Time single enqueues, with an idle worker and with a busy worker."""
     calls = min(calls, peer.jobs or calls)
     numbers = {}
     with server.clone(template(server, peer)) as dsn, _working(peer, dsn):
@@ -104,7 +104,7 @@ def pickup(server: BenchServer, peer: Peer) -> Numbers:
             times = _once(peer, "pickup", dsn, jobs=jobs, pause_seconds=PICKUP_PAUSE_SECONDS)
             time.sleep(1)
         if len(worker.started) != jobs:
-            raise ProgramFailed(f"{peer.name} began {len(worker.started)} of {jobs} jobs")
+            raise ProgramFailed(f"{peer.name} started {len(worker.started)} of {jobs} jobs")
         numbers: Numbers = {}
         for since in ("committed", "called"):
             waits = sorted((worker.started[n] - times[since][n]) / 1e6 for n in range(PICKUP_WARM_UP, jobs))
@@ -114,7 +114,7 @@ def pickup(server: BenchServer, peer: Peer) -> Numbers:
 
 
 def history(server: BenchServer, peer: Peer, fill: str, jobs: int, *, empty_first: bool) -> Numbers:
-    """Compare draining an empty queue and one with a million finished rows, in either order."""
+    """Compare draining an empty queue and a queue with a million finished rows, in either order."""
     templates = {"empty": template(server, peer)}
     templates["stored"] = server.template(f"full_{peer.program}", lambda dsn: _fill(dsn, fill), of=templates["empty"])
     drains = {}
@@ -171,7 +171,7 @@ def _once(peer: Peer, mode: str, dsn: str, **options: Any) -> Numbers:
 
 @contextmanager
 def _working(peer: Peer, dsn: str, **options: Any) -> Iterator[Program]:
-    """Run one worker, which gets a second to become idle or busy."""
+    """Run a worker; wait one second until it is idle or busy."""
     with Program(peer, "worker", dsn, **options) as program:
         program.wait_until_ready()
         program.go()

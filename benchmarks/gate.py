@@ -2,10 +2,10 @@
 
     uv run python -m benchmarks.gate [--attempts 1000000] [--rounds 5]
 
-There are two plain aggregates. The whole one returns the same numbers of jobs: by type, day and outcome, forced ones
-separately, attempts and retries, two quantiles, the five most frequent causes. The short one returns only counts, two
-quantiles and the five most frequent messages. The peak memory of the server process is measured for a tenth of the rows
-and for all of them, and that of this process.
+There are two plain aggregates. The whole aggregate returns the same numbers of jobs: by type, day and outcome, forced
+successes separately, attempts and retries, two quantiles, the five most frequent causes. The short aggregate returns
+only counts, two quantiles and the five most frequent messages. The peak memory of the server process is measured for a
+tenth of the rows and for all of them, and that of this process.
 """
 
 import argparse
@@ -138,7 +138,7 @@ def _compare(dsn: str, rounds: int) -> None:
     transport.close()
     for name, times in taken.items():
         ratios = ", ".join(
-            f"{_ratio(times, taken[f'{kind} aggregate'])} x the {kind} one" for kind in ("whole", "short")
+            f"{_ratio(times, taken[f'{kind} aggregate'])} x the {kind} aggregate" for kind in ("whole", "short")
         )
         print(f"{name:20} {_seconds(times)}   {ratios}")
 

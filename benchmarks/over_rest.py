@@ -1,6 +1,6 @@
 """The worker's cost per job over REST and over a connection: `uv run --group bench python -m benchmarks.over_rest`.
 
-The Supabase project is the fake of the tests, in a separate process: the worker's CPU time and number of calls are
+The Supabase project is the stand-in of the tests, in a separate process: the worker's CPU time and number of calls are
 realistic; elapsed time and the server's CPU time are not.
 """
 
@@ -79,8 +79,8 @@ def _report(round_number: int, name: str, slots: int, jobs: int, transport: Tran
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
     rate = jobs / seconds
     print(
-        f"round {round_number + 1}  {name:8}  {slots:3} slots  {1e6 * cpu / jobs:6.1f} µs client CPU a job  "
-        f"{counted.calls / jobs:.3f} calls a job  {1e6 * cpu / counted.calls:6.0f} µs a call  {rate:6.0f} jobs/s"
+        f"round {round_number + 1}  {name:8}  {slots:3} slots  {1e6 * cpu / jobs:6.1f} µs client CPU per job  "
+        f"{counted.calls / jobs:.3f} calls per job  {1e6 * cpu / counted.calls:6.0f} µs per call  {rate:6.0f} jobs/s"
     )
     counted.close()
 

@@ -21,7 +21,7 @@ class ProgramFailed(Exception):
 
 
 class Program:
-    """One running program; see peers/program.py for the protocol.
+    """A running program; see peers/program.py for the protocol.
 
     Attributes:
         ran: The number of jobs it has run so far.
@@ -97,7 +97,7 @@ class Program:
             self._process.wait(seconds)
         self.end()
         if self.result is None:
-            raise self._failure(f"gave no result within {seconds:g} s")
+            raise self._failure(f"returned no result within {seconds:g} s")
         return self.result
 
     def __enter__(self) -> Self:
@@ -110,8 +110,8 @@ class Program:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            word, _, rest = line.strip().partition(" ")
-            match word:
+            kind, _, rest = line.strip().partition(" ")
+            match kind:
                 case "READY":
                     self._ready.set()
                 case "RAN":
@@ -125,6 +125,6 @@ class Program:
                 case _:
                     pass  # output of libraries
 
-    def _failure(self, wrong: str) -> ProgramFailed:
+    def _failure(self, what: str) -> ProgramFailed:
         self._stderr.seek(0)
-        return ProgramFailed(f"{self._name} {wrong}: {self._stderr.read()[-2000:]}")
+        return ProgramFailed(f"{self._name} {what}: {self._stderr.read()[-2000:]}")

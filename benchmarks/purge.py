@@ -1,7 +1,7 @@
 """The effect of a purge on claims: `uv run python -m benchmarks.purge [--finished 300000] [--rounds 5]`.
 
-One session claims and completes 20 jobs at a time, as fast as possible, on a database with that many finished jobs:
-first alone, then while another process purges them. Each round uses a new database.
+One session claims and completes 20 jobs at a time, as fast as possible, on a database with `--finished` finished jobs:
+first alone, then while another process purges the finished jobs. Each round uses a new database.
 """
 
 import argparse
@@ -41,8 +41,8 @@ def main() -> None:
             with server.clone("purge") as dsn:
                 fill(dsn, options.finished)
                 ratios.append(_round(number + 1, dsn))
-    for name, of in (("p50", 0), ("p95", 1)):
-        values = [ratio[of] for ratio in ratios]
+    for name, index in (("p50", 0), ("p95", 1)):
+        values = [ratio[index] for ratio in ratios]
         print(f"{name} during a purge / alone: {statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})")
 
 
@@ -72,9 +72,9 @@ def _claims(dsn: str, should_continue: Callable[[], bool]) -> tuple[float, float
     while should_continue():
         queue.enqueue([NewJob("browser") for _ in range(BATCH)])
         began = time.perf_counter()
-        jobs = queue.claim(uuid4(), [ClaimRequest("browser", BATCH)], worker, lease_seconds=60, max_jobs=BATCH)
+        claimed = queue.claim(uuid4(), [ClaimRequest("browser", BATCH)], worker, lease_seconds=60, max_jobs=BATCH)
         taken.append((time.perf_counter() - began) * 1000)
-        queue.settle([Settlement(job, Outcome.SUCCEEDED) for job in jobs])
+        queue.settle([Settlement(job, Outcome.SUCCEEDED) for job in claimed.jobs])
     transport.close()
     return statistics.median(taken), statistics.quantiles(taken, n=20)[-1]
 

@@ -69,7 +69,7 @@ def _round(
     for peer in peers:
         own = min(jobs, peer.jobs or jobs)
         _try(result, "drain", peer.name, only, partial(experiments.drain, server, peer, own))
-    for peer in (p for p in peers if p.keeps_up):
+    for peer in (p for p in peers if p.in_all):
         own = min(jobs, peer.jobs or jobs)
         _try(result, "drain2", peer.name, only, partial(experiments.drain, server, peer, own, workers=2))
         _try(result, "single", peer.name, only, partial(experiments.single, server, peer))
@@ -88,18 +88,18 @@ def _round(
 
 
 def _try(
-    result: dict[str, dict[str, Any]], what: str, who: str, only: list[str], measure: Callable[[], dict[str, Any]]
+    result: dict[str, dict[str, Any]], what: str, peer: str, only: list[str], measure: Callable[[], dict[str, Any]]
 ) -> None:
     """Run one measurement; a failure is recorded as its result."""
     if what not in only:
         return
     began_at = time.monotonic()
     try:
-        result[what][who] = measure()
+        result[what][peer] = measure()
     except (ProgramFailed, subprocess.TimeoutExpired) as failure:
-        result[what][who] = {"failed": str(failure)}
-    summary = report.line(result[what][who])
-    print(f"  {what:9} {who:16} {time.monotonic() - began_at:5.1f} s  {summary}", flush=True)
+        result[what][peer] = {"failed": str(failure)}
+    summary = report.line(result[what][peer])
+    print(f"  {what:9} {peer:16} {time.monotonic() - began_at:5.1f} s  {summary}", flush=True)
 
 
 def _options() -> argparse.Namespace:

@@ -20,7 +20,7 @@ SIZES: Final = (1_250_000, 2_500_000, 5_000_000, 10_000_000)
 SECRETS: Final = tuple(f"{number:04d}-secret-value-{number:04d}" for number in range(20))
 UNITS: Final = {
     "a-": "a-",
-    "one letter": "a",
+    "one character": "a",
     "uuids": "".join(f"{uuid.UUID(int=number * 0x1234567890ABCDEF1234567)}-" for number in range(200)),
     "base64url": base64.urlsafe_b64encode(bytes(range(256)) * 12).decode(),
     "base64 lines": base64.encodebytes(bytes(range(256)) * 12).decode(),
@@ -30,8 +30,8 @@ UNITS: Final = {
     "queries": "x?://",
     "quotes": "\"'",
     "backslashes": "\\",
-    "words": "token",
-    "words with values": "token: abcdef ",
+    "names": "token",
+    "names with values": "token: abcdef ",
     "web tokens": "-eyJ",
     "headers": "Authorization: ",
     "cookies": "cookie=a;",

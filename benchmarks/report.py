@@ -61,16 +61,17 @@ def markdown(about: About) -> str:
 
 
 def _drains(rounds: list[About]) -> str:
-    one, two = _of(rounds, "drain"), _of(rounds, "drain2")
+    single, double = _of(rounds, "drain"), _of(rounds, "drain2")
     rows = [
-        [who, *(_spread(table.get(who, []), "jobs_per_second") for table in (one, two))] for who in one.keys() | two
+        [peer, *(_spread(table.get(peer, []), "jobs_per_second") for table in (single, double))]
+        for peer in single.keys() | double
     ]
     return _table(["jobs/s, median (min-max)", "one worker", "two workers"], _sorted(rows))
 
 
 def _costs(rounds: list[About]) -> str:
-    one = _of(rounds, "drain")
-    rows = [[who, *(_spread(found, cost) for cost in COSTS)] for who, found in one.items()]
+    drains = _of(rounds, "drain")
+    rows = [[peer, *(_spread(found, cost) for cost in COSTS)] for peer, found in drains.items()]
     head = ["per job, one worker", "commits", "WAL bytes", "server CPU µs", "client CPU µs"]
     return _table(head, _sorted(rows))
 
@@ -79,8 +80,8 @@ def _ratios(rounds: list[About]) -> str:
     """Return the ratios of cogo to the limit and to the fastest peer, within each round."""
     over_limit, over_best = [], []
     for found in (r.get("drain", {}) for r in rounds):
-        rate = {who: n["jobs_per_second"] for who, n in found.items() if "jobs_per_second" in n}
-        others = [value for who, value in rate.items() if not who.startswith(OURS) and who != LIMIT]
+        rate = {peer: n["jobs_per_second"] for peer, n in found.items() if "jobs_per_second" in n}
+        others = [value for peer, value in rate.items() if not peer.startswith(OURS) and peer != LIMIT]
         if OURS in rate and LIMIT in rate:
             over_limit.append({"ratio": rate[OURS] / rate[LIMIT]})
         if OURS in rate and others:
@@ -90,16 +91,16 @@ def _ratios(rounds: list[About]) -> str:
 
 
 def _enqueues(rounds: list[About]) -> str:
-    bulk, one = _of(rounds, "drain"), _of(rounds, "single")
+    bulk, singly = _of(rounds, "drain"), _of(rounds, "single")
     rows = [
         [
-            who,
-            _spread(bulk.get(who, []), "enqueued_per_second"),
-            _spread(one.get(who, []), "idle_per_second"),
-            _spread(one.get(who, []), "busy_per_second"),
+            peer,
+            _spread(bulk.get(peer, []), "enqueued_per_second"),
+            _spread(singly.get(peer, []), "idle_per_second"),
+            _spread(singly.get(peer, []), "busy_per_second"),
         ]
-        for who in bulk.keys() | one
-        if who != LIMIT
+        for peer in bulk.keys() | singly
+        if peer != LIMIT
     ]
     return _table(["enqueued/s", "in bulk", "singly, worker idle", "singly, worker busy"], _sorted(rows))
 
@@ -107,27 +108,27 @@ def _enqueues(rounds: list[About]) -> str:
 def _pickups(rounds: list[About]) -> str:
     names = [f"{since}_p{p}_ms" for since in ("committed", "called") for p in (50, 95, 99)]
     found = _of(rounds, "pickup")
-    rows = [[who, *(_spread(numbers, name) for name in names)] for who, numbers in found.items()]
+    rows = [[peer, *(_spread(numbers, name) for name in names)] for peer, numbers in found.items()]
     head = ["ms to the start", "commit p50", "p95", "p99", "call p50", "p95", "p99"]
     return _table(head, _sorted(rows))
 
 
 def _snapshots(rounds: list[About]) -> str:
     rows = []
-    for who, found in _of(rounds, "snapshot").items():
+    for peer, found in _of(rounds, "snapshot").items():
         drains = [[n["drains"][i] for n in found] for i in range(3)]
         cpu = " → ".join(_number(_median(d["server_cpu_us"] for d in drains[i])) for i in (0, 2))
         rates = [_spread(drains[i], "jobs_per_second") for i in range(3)]
-        rows.append([who, *rates, _spread(found, "third_to_first"), cpu])
+        rows.append([peer, *rates, _spread(found, "third_to_first"), cpu])
     head = ["snapshot held, jobs/s", "first drain", "second", "third", "third : first", "server CPU µs"]
     return _table(head, _sorted(rows))
 
 
 def _histories(rounds: list[About]) -> str:
     rows = []
-    for who, found in _of(rounds, "history").items():
+    for peer, found in _of(rounds, "history").items():
         rates = [_spread([n[which] for n in found], "jobs_per_second") for which in ("empty", "stored")]
-        rows.append([who, *rates, *(_spread(found, name) for name in ("slowdown", "server_cpu_us", "wal_bytes"))])
+        rows.append([peer, *rates, *(_spread(found, name) for name in ("slowdown", "server_cpu_us", "wal_bytes"))])
     head = ["1,000,000 finished rows", "empty, jobs/s", "stored, jobs/s", "time x", "server CPU x", "WAL x"]
     return _table(head, rows)
 
@@ -135,11 +136,11 @@ def _histories(rounds: list[About]) -> str:
 def _of(rounds: list[About], what: str) -> dict[str, list[About]]:
     """Return the numbers of each round, by peer."""
     found: dict[str, list[About]] = {}
-    for each in rounds:
-        for who, numbers in each.get(what, {}).items():
-            found.setdefault(who, [])
+    for measured in rounds:
+        for peer, numbers in measured.get(what, {}).items():
+            found.setdefault(peer, [])
             if "failed" not in numbers:
-                found[who].append(numbers)
+                found[peer].append(numbers)
     return found
 
 
@@ -157,8 +158,8 @@ def _median(values: Iterable[float]) -> float:
 
 
 def _number(value: float) -> str:
-    for least, form in ((100, "{:,.0f}"), (10, "{:.1f}"), (1, "{:.2f}")):
-        if abs(value) >= least:
+    for minimum, form in ((100, "{:,.0f}"), (10, "{:.1f}"), (1, "{:.2f}")):
+        if abs(value) >= minimum:
             return form.format(value)
     return f"{value:.2g}" if value else "0"
 

@@ -4,7 +4,7 @@
 
 There are two databases on one server: one with 10,000 jobs, and one with 1,000,000 of which 10,000 finished in the last
 24 hours. Requests alternate between them, so that other load affects both; numbers are not cached between requests. The
-95th percentile with the long history should be at most three times the one without.
+95th percentile with the long history should be at most three times that of the short history.
 """
 
 import argparse
@@ -93,7 +93,7 @@ CASES: Final = (
     Case("jobs, type browser, error timeout", "/dashboard/jobs?q=type:browser+status:failed+error:timeout"),
     Case("jobs, a rare type", "/dashboard/jobs?q=type:figma"),
     Case("jobs, queued", "/dashboard/jobs?q=status:queued"),
-    Case("jobs, words", "/dashboard/jobs?q=example.com/77"),
+    Case("jobs, text", "/dashboard/jobs?q=example.com/77"),
     Case("one job", "/dashboard/jobs/{job}"),
     Case("dead-lettered jobs", "/dashboard/dlq"),
     Case("dead-lettered jobs of a cause", "/dashboard/dlq?fingerprint={cause}"),
@@ -173,10 +173,10 @@ def measure(requests: int) -> list[dict[str, object]]:
 
 
 def _row(case: Case, sites: list[Site], requests: int) -> dict[str, object]:
-    for one in sites:
+    for server in sites:
         for _ in range(5):
-            one.seconds(case)
-    taken = list(zip(*([one.seconds(case) * 1000 for one in sites] for _ in range(requests)), strict=True))
+            server.seconds(case)
+    taken = list(zip(*([server.seconds(case) * 1000 for server in sites] for _ in range(requests)), strict=True))
     p50, p95 = ([_quantile(times, share) for times in taken] for share in (0.5, 0.95))
     row = {"name": case.name, "p50": p50, "p95": p95, "ratio": p95[1] / p95[0], "ratio_p50": p50[1] / p50[0]}
     print(

@@ -172,7 +172,7 @@ def http_api_page() -> str:
         "HTTP API",
         "The API of `cogo web`, from its OpenAPI document (`/api/openapi.json`).",
         "Requests are authenticated by the header `x-admin-token`; [access control]"
-        "(../operations.md#who-may-see-what) lists which role may call what.",
+        "(../operations.md#access-control) lists which role may call what.",
     )
     return _page([*lines, *http_lines()])
 

@@ -18,7 +18,7 @@ INSTALL_TIMEOUT_SECONDS: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One queue.
+    """A queue.
 
     Attributes:
         name: The name in the tables.
@@ -28,7 +28,7 @@ class Peer:
         jobs: The maximum number of jobs, for a slow queue.
         settings: The settings for the report.
         environment: Environment variables of its program.
-        keeps_up: Whether it takes part in all measurements, or only in plain drains.
+        in_all: Whether all measurements include it, or only plain drains.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Peer:
     settings: Mapping[str, Any]
     environment: Mapping[str, str] = field(default_factory=dict)
     jobs: int | None = None
-    keeps_up: bool = True
+    in_all: bool = True
 
     @property
     def needs_node(self) -> bool:
@@ -56,7 +56,7 @@ class Peer:
         """Return the versions of its packages.
 
         Raises:
-            PeerMissing: The peer is not installed and cannot be installed; the message says why.
+            PeerMissing: The peer is not installed and cannot be installed; the message contains the reason.
         """
         if self.needs_node:
             _install_node_peers()
@@ -91,7 +91,7 @@ PEERS: Final = (
         name="cogo, prefetch",
         settings={"concurrency": 200, "prefetch": 500},
         environment={"COGO_BENCHMARK_CONCURRENCY": "200", "COGO_BENCHMARK_PREFETCH": "500"},
-        keeps_up=False,
+        in_all=False,
     ),
     Peer(
         name="graphile-worker",
@@ -129,7 +129,7 @@ PEERS: Final = (
         unfinished=_OURS,
         settings={"calls": "claim_one_job, complete_job"},
         jobs=2_000,
-        keeps_up=False,
+        in_all=False,
     ),
 )
 

@@ -17,7 +17,7 @@ BATCH: Final = 100
 
 
 class PgQueuerPeer(program.Peer):
-    """Enqueues with its queries and works with its manager."""
+    """Enqueues with pgqueuer's queries and runs jobs with its manager."""
 
     async def connect(self, dsn: str) -> None:
         """Open the pool."""

@@ -5,7 +5,7 @@
 setup    install the schema into an empty database
 bulk     enqueue `jobs` jobs in one call
 single   enqueue `jobs` jobs, one call after another
-pickup   enqueue `jobs` jobs, one every `pause_seconds`; the worker of the same run records when each starts
+pickup   enqueue `jobs` jobs, a job every `pause_seconds`; the worker of the same run records when each job starts
 worker   print READY, wait for GO, run jobs until standard input is closed; a job sleeps `sleep_seconds`
 
 A worker prints RAN with the number of jobs it has run, at most every 10 ms, and immediately at the `expected`-th job.
@@ -36,7 +36,7 @@ Handler = Callable[[int], Awaitable[None]]
 
 
 class Peer(ABC):
-    """One queue, used as its documentation recommends."""
+    """A queue, used as its documentation recommends."""
 
     @abstractmethod
     async def connect(self, dsn: str) -> None:
@@ -149,5 +149,5 @@ async def _pickup(peer: Peer, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_line(*parts: object) -> None:
-    with _OUTPUT_LOCK:  # two threads would write into each other's lines
+    with _OUTPUT_LOCK:  # lines of two threads would be mixed
         print(*parts, flush=True)

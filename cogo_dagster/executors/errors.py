@@ -4,7 +4,7 @@
 class ExecutorUnavailable(Exception):
     """This worker cannot run the family: a setting is wrong or a program is missing.
 
-    Raised by `Executor.start`: the worker does not start, and no job loses an attempt. The message says what to do.
+    Raised by `Executor.start`: the worker does not start, and no job loses an attempt. The message states what to do.
     """
 
 

@@ -10,7 +10,7 @@ from cogo_dagster.queue.workspace import Workspace
 
 
 class LegacyExecutor(Executor):
-    """Adapts such an executor, by duck typing.
+    """Adapts an executor that is not a subclass of `Executor`, by duck typing.
 
     Args:
         executor: What the package's `build` returned.
@@ -34,12 +34,12 @@ class LegacyExecutor(Executor):
         Raises:
             TypeError: `build` returned something else.
         """
-        made = build(context.settings)
-        if isinstance(made, Executor):
-            return made
-        if not isinstance(getattr(made, "family", None), str) or not callable(getattr(made, "execute", None)):
+        executor = build(context.settings)
+        if isinstance(executor, Executor):
+            return executor
+        if not isinstance(getattr(executor, "family", None), str) or not callable(getattr(executor, "execute", None)):
             raise TypeError("its build function does not return an executor: name a subclass of cogo_dagster.Executor")
-        return cls(made, context)
+        return cls(executor, context)
 
     @property
     def lacks(self) -> str | None:

@@ -94,7 +94,7 @@ def _class_of(point: EntryPoint) -> type[Executor] | None:
     """Return the class that an entry point names, or None if it names a function.
 
     Raises:
-        ExecutorUnavailable: It cannot be loaded.
+        ExecutorUnavailable: The entry point cannot be loaded.
     """
     try:
         found = point.load()
@@ -109,7 +109,7 @@ def _built(point: EntryPoint, context: ExecutorContext) -> Executor:
         built = LegacyExecutor.of(point.load(), context) if executor is None else executor.build(context)
         _check(built, point.name)
     except ExecutorUnavailable:
-        raise  # its message says what to do
+        raise  # its message states what to do
     except (Exception, SystemExit) as error:
         raise _unavailable(point, error) from error
     return built

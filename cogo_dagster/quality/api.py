@@ -21,7 +21,7 @@ _MAX_BYTES: Final = 10_000_000
 
 
 class MetricsUnavailable(Exception):
-    """The metrics API is unreachable or its response is invalid; the message says what to do."""
+    """The metrics API is unreachable or its response is invalid; the message states what to do."""
 
 
 class MetricsApi:
@@ -47,8 +47,8 @@ class MetricsApi:
         return self._get("/api/metrics/weekly/summary", {"week": week, "branch": branch}, WeeklySummary)
 
     def _get(self, path: str, query: Mapping[str, str | None], model: type[T]) -> T:
-        given = urlencode({name: value for name, value in query.items() if value is not None})
-        url = f"{self._base}{path}" + (f"?{given}" if given else "")
+        parameters = urlencode({name: value for name, value in query.items() if value is not None})
+        url = f"{self._base}{path}" + (f"?{parameters}" if parameters else "")
         try:
             response = asyncio.run(_fetch(url, self._base, self._headers()))
         except (FetchFailed, InvalidAddress) as error:
@@ -83,7 +83,7 @@ def _error_detail(response: Fetched) -> str:
         detail = document.get("detail") or document.get("title") or ""
     except (ValueError, AttributeError):
         detail = ""
-    return " ".join(str(detail).split())[:200] or "see its log."
+    return " ".join(str(detail).split())[:200] or "see the log of the server."
 
 
 def _is_confidential(base: str) -> bool:

@@ -12,7 +12,8 @@ def types_frame(summary: GateSummary) -> "pd.DataFrame":
     """Return the finished jobs by type, with their success rate."""
     import pandas as pd  # noqa: PLC0415 - importing it takes 0.5 s
 
-    frame = pd.DataFrame([one.model_dump() for one in summary.jobs.by_type], columns=["type", "succeeded", "failed"])
+    rows = [counts.model_dump() for counts in summary.jobs.by_type]
+    frame = pd.DataFrame(rows, columns=["type", "succeeded", "failed"])
     ended = frame["succeeded"] + frame["failed"]
     frame["success_rate"] = (100 * frame["succeeded"] / ended.where(ended > 0)).round(2)
     return frame
@@ -23,4 +24,4 @@ def failures_frame(summary: GateSummary) -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415 - as above
 
     columns = ["count", "family", "error_class", "message", "fingerprint"]
-    return pd.DataFrame([one.model_dump() for one in summary.top_failures], columns=columns)
+    return pd.DataFrame([failure.model_dump() for failure in summary.top_failures], columns=columns)

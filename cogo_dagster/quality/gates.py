@@ -24,7 +24,7 @@ from cogo_dagster.settings import Settings
 from cogo_dagster.text import storable
 
 Address = Callable[[str], str | None]
-"""Returns the URL of an artifact's content, by its id."""
+"""Returns the URL of an artifact's content, given the artifact's id."""
 
 _SETTLE_TIME: Final = timedelta(minutes=5)
 
@@ -65,14 +65,14 @@ class GateService:
         return cls(transport, store, threshold, settings.gate_branch, lambda id: artifact_content(settings, id))
 
     def record(self, run: Mapping[str, Json]) -> tuple[GateRun, bool]:
-        """Record a gate run; return it, and whether it is new. Idempotent by its `gate_run_id`."""
-        answer = RecordedGateRun.model_validate(self._transport.call("record_gate_run", {"run": dict(run)}))
-        return self._run(answer.gate_run), answer.created
+        """Record a gate run; return the run, and whether it is new. Idempotent by `gate_run_id`."""
+        recorded = RecordedGateRun.model_validate(self._transport.call("record_gate_run", {"run": dict(run)}))
+        return self._run(recorded.gate_run), recorded.created
 
     def record_reports(self, run: Mapping[str, Json], reports: Mapping[str, ReportPaths]) -> tuple[GateRun, bool]:
         """Read reports, store them as artifacts, and record a gate run; see `record`.
 
-        A report that cannot be read contributes no numbers, but the run is recorded; `report_notes` says why.
+        A report that cannot be read contributes no numbers, but the run is recorded; `report_notes` has the reason.
 
         Args:
             run: The known fields, which take precedence over the reports. An id is added if there is none.
@@ -90,8 +90,8 @@ class GateService:
             if note_text := " ".join(filter(None, (*report.notes, note))):
                 notes[report.kind] = storable(note_text)[:2_000]
         facts |= {"report_notes": notes} if notes else {}
-        given = {name: value for name, value in run.items() if value is not None}
-        return self.record({"gate_run_id": str(uuid4()), **facts, **given})
+        fields = {name: value for name, value in run.items() if value is not None}
+        return self.record({"gate_run_id": str(uuid4()), **facts, **fields})
 
     def keep_file(self, name: str, content_type: str, text: str, extension: str) -> str:
         """Store a text as an artifact without a job; return the artifact's id."""
@@ -129,8 +129,8 @@ class GateService:
         Args:
             since_seconds: Only runs recorded in the last *since_seconds*.
         """
-        given = {"type": type, "branch": branch, "status": status, "since_seconds": since_seconds, "max_runs": limit}
-        rows = read_list(GateRunRow, self._transport.call("list_gate_runs", given))
+        filters = {"type": type, "branch": branch, "status": status, "since_seconds": since_seconds, "max_runs": limit}
+        rows = read_list(GateRunRow, self._transport.call("list_gate_runs", filters))
         return [self._run(row) for row in rows]
 
     def summary(
@@ -163,13 +163,13 @@ class GateService:
     def _numbers(
         self, hours: float, branch: str | None, *, start: datetime | None = None, end: datetime | None = None
     ) -> Mapping[str, Json]:
-        given = {
+        window = {
             "window_start": _text(start),
             "window_end": _text(end),
             "branch": branch or self.branch,
             "hours": hours,
         }
-        numbers: Mapping[str, Json] = self._transport.call("gate_summary", given)
+        numbers: Mapping[str, Json] = self._transport.call("gate_summary", window)
         return numbers
 
     def _with_q1(self, numbers: Mapping[str, Json]) -> GateSummary:
@@ -178,13 +178,13 @@ class GateService:
 
     def store_day(self, start: datetime, branch: str | None = None) -> Stored:
         """Compute and store a closed UTC day; see the SQL function `store_gate_snapshot` for repeated calls."""
-        given = {"kind": "daily", "window_start": _text(start), "branch": branch or self.branch}
-        return self._stored(KeptWindow.model_validate(self._transport.call("store_gate_snapshot", given)))
+        window = {"kind": "daily", "window_start": _text(start), "branch": branch or self.branch}
+        return self._stored(KeptWindow.model_validate(self._transport.call("store_gate_snapshot", window)))
 
     def store_rolling(self, branch: str | None = None) -> Stored:
         """Compute and store the last 24 hours."""
-        given = {"kind": "rolling", "branch": branch or self.branch}
-        return self._stored(KeptWindow.model_validate(self._transport.call("store_gate_snapshot", given)))
+        window = {"kind": "rolling", "branch": branch or self.branch}
+        return self._stored(KeptWindow.model_validate(self._transport.call("store_gate_snapshot", window)))
 
     def snapshots(self, days: int = 30, branch: str | None = None) -> list[Stored]:
         """Return stored days, newest first."""
@@ -195,13 +195,13 @@ class GateService:
         return [GateNumbers.model_validate(row.numbers) for row in self._snapshot_rows(days, branch)]
 
     def store_week(self, week: str, branch: str | None = None) -> tuple[WeeklySummary, str]:
-        """Compute and store a week that is over; return it and the outcome, see `Stored`."""
-        given = {"window_start": _text(start_of(week)), "branch": branch or self.branch}
-        kept = KeptWindow.model_validate(self._transport.call("store_weekly_summary", given))
+        """Compute and store a week that is over; return the week and the outcome, see `Stored`."""
+        window = {"window_start": _text(start_of(week)), "branch": branch or self.branch}
+        kept = KeptWindow.model_validate(self._transport.call("store_weekly_summary", window))
         return self.weekly(week, branch), kept.outcome
 
     def publish_week(self, week: str | None = None, branch: str | None = None) -> PublishedWeek:
-        """Return a week and its chart, which is stored as an artifact; a week that is over is stored too."""
+        """Return a week and its chart, which is stored as an artifact; the week is stored too if it is over."""
         found = self._week(week, branch)
         name = week_of(found.summary.window.start)
         # By the database's clock: numbers that are not stored were computed now.
@@ -215,7 +215,7 @@ class GateService:
         return week_of(self.numbers(hours=0.001).window.end - timedelta(days=7))
 
     def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
-        """Return a week (default: the last that is over) with the previous week; stored numbers are preferred."""
+        """Return a week (default: the last completed week) with the week before; stored numbers are preferred."""
         this = self._week(week, branch)
         chosen = week_of(this.summary.window.start)
         last = self._week(week_of(this.summary.window.start - timedelta(days=7)), branch)
@@ -232,12 +232,12 @@ class GateService:
         )
 
     def _week(self, week: str | None, branch: str | None) -> Stored:
-        given = {"window_start": _text(start_of(week)) if week else None, "branch": branch or self.branch}
-        return self._stored(StoredWindow.model_validate(self._transport.call("weekly_numbers", given)))
+        window = {"window_start": _text(start_of(week)) if week else None, "branch": branch or self.branch}
+        return self._stored(StoredWindow.model_validate(self._transport.call("weekly_numbers", window)))
 
     def _snapshot_rows(self, days: int, branch: str | None) -> list[StoredWindow]:
-        given = {"kind": "daily", "branch": branch or self.branch, "max_snapshots": days}
-        return read_list(StoredWindow, self._transport.call("list_gate_snapshots", given))
+        filters = {"kind": "daily", "branch": branch or self.branch, "max_snapshots": days}
+        return read_list(StoredWindow, self._transport.call("list_gate_snapshots", filters))
 
     def _stored(self, row: StoredWindow) -> Stored:
         return Stored(

@@ -1,6 +1,6 @@
 """The types of the quality gate, which are also the responses of the API.
 
-    gate run   one evaluation of a commit; `gate_fix` is one after an automatic fix
+    gate run   an evaluation of a commit; in a `gate_fix` run, after an automatic fix
     Q1         the pass rate of the gate runs in a window: passes, fails or is not computed
     snapshot   the stored numbers of a closed UTC day
 
@@ -25,7 +25,7 @@ class _Model(BaseModel):
 
 
 class GateRun(_Model):
-    """One evaluation of a commit.
+    """An evaluation of a commit.
 
     The URLs redirect to signed URLs; they are None if METRICS_BASE is not set or the report is deleted.
 
@@ -33,7 +33,7 @@ class GateRun(_Model):
         coverage_percent: Line coverage; None means unknown, as for every number here.
         tests_total: Tests that ran, each counted once.
         tests_flaky: Tests that passed after a failure.
-        report_notes: By kind, why a report has no numbers: `report unread: …`.
+        report_notes: By kind, the reason why a report has no numbers: `report unread: …`.
     """
 
     gate_run_id: str
@@ -73,7 +73,7 @@ class GateRun(_Model):
             "coverage": self.coverage_artifact_id,
             "junit": self.junit_artifact_id,
         }
-        return self.model_copy(update={f"{kind}_url": url_of(one) if one else None for kind, one in ids.items()})
+        return self.model_copy(update={f"{kind}_url": url_of(id) if id else None for kind, id in ids.items()})
 
 
 class Window(_Model):
@@ -141,7 +141,7 @@ class JobCounts(_Model):
         failed: Jobs that failed permanently, even if they were retried later.
         forced: Successes due to BROWSER_FORCE_SUCCESS; not included in the rates.
         first_try_rate: The percentage of succeeded and failed jobs that succeeded at the first attempt.
-        retried: Failed attempts that were followed by another one.
+        retried: Failed attempts that were followed by another attempt.
         lost: Attempts whose lease was lost.
         queue_wait_seconds: From the time a job was due to the start of the successful attempt.
     """

@@ -73,7 +73,7 @@ class Weeks:
         """Send a week to every target; see `Alerts.announce`.
 
         Args:
-            again: Send it also to targets that have accepted it.
+            again: Send the week also to targets that have accepted it.
 
         Raises:
             InvalidArgument: The week is not over.
@@ -82,10 +82,10 @@ class Weeks:
         return self._alerts().announce(self.announcement(week), again=again)
 
     def enqueue(self, week: str, *, again: bool = False) -> Enqueued:
-        """Enqueue the job that sends a week, unless an earlier job was accepted by a target or may still be.
+        """Enqueue the job that sends a week, unless a target has accepted the week or an earlier job may still send it.
 
         Args:
-            again: Enqueue it in any case, and send it to all targets again.
+            again: Enqueue the job in any case, and send the week to all targets again.
 
         Raises:
             InvalidArgument: The week is not over.
@@ -132,7 +132,7 @@ class WeeklyPayload(BaseModel):
 
 
 class WeeklySummaryExecutor(Executor, family="weekly_summary"):
-    """Computes or loads a week, stores its chart, and announces it; a repeated run does not announce it again."""
+    """Computes or loads a week, stores its chart, and announces the week; a repeated run does not announce it again."""
 
     slots = 1
 
@@ -174,7 +174,7 @@ def _parse(type: str, payload: Json) -> WeeklyPayload:
     try:
         return WeeklyPayload.model_validate(payload)
     except ValidationError as error:
-        reasons = [f"{one.reason}." for one in mistakes(error) if one.kind == "value_error"]
+        reasons = [f"{mistake.reason}." for mistake in mistakes(error) if mistake.kind == "value_error"]
         example = f'The payload of a {type} job must be like {{"week": "2026-W47"}}.'
         raise InvalidPayload(" ".join([*reasons, example])) from None
 

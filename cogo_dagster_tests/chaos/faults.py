@@ -45,12 +45,12 @@ class Faults:
             "freeze briefly": self._freeze,
             **dict.fromkeys(SPECIFICATIONS, self._clock),
             "reset connections": self._cut,
-            "network away": self._cut,
+            "no network": self._cut,
             "half-open connections": self._silence,
             "latency": self._latency,
             "lose a reply": self._lose_reply,
             **dict.fromkeys(REST_FAULTS, self._to_project),
-            "store away": lambda step: store_away(world, step),
+            "store unreachable": lambda step: store_away(world, step),
             "disk full": lambda step: disk_full(world, step),
             "kill a Dagster run": lambda _: _happened(world.dagster.kill_run()),
             "terminate a Dagster run": lambda _: _happened(world.dagster.terminate_run()),
@@ -132,11 +132,11 @@ class Faults:
         match step.kind:
             case "delay requests":
                 order("delay", "/rpc/", seconds=step.hold_seconds, times=20)
-            case "answer 503":
+            case "response 503":
                 order("answer", word, times=8)
-            case "answer 429":
+            case "response 429":
                 order("answer", word, status=429, body=b"{}", content_type="application/json", times=8)
-            case "answer HTML":
+            case "response HTML":
                 order("answer", word, status=200, times=2)
             case _:
                 order("cut_short", word, times=2)

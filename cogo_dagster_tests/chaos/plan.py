@@ -38,12 +38,18 @@ SERVER_FAULTS: Final = {
 LINK_FAULTS: Final = {
     "reset connections": 4,
     "half-open connections": 4,
-    "network away": 3,
+    "no network": 3,
     "latency": 3,
     "lose a reply": 12,
 }
-REST_FAULTS: Final = {"delay requests": 3, "answer 503": 3, "answer 429": 2, "answer HTML": 2, "cut an answer short": 4}
-STORE_FAULTS: Final = {"store away": 3, "disk full": 2}
+REST_FAULTS: Final = {
+    "delay requests": 3,
+    "response 503": 3,
+    "response 429": 2,
+    "response HTML": 2,
+    "truncated response": 4,
+}
+STORE_FAULTS: Final = {"store unreachable": 3, "disk full": 2}
 OPERATOR: Final = {
     "retry": 3,
     "replay": 3,

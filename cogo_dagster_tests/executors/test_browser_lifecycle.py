@@ -147,8 +147,8 @@ def test_a_call_that_never_returns_is_abandoned(monkeypatch: pytest.MonkeyPatch)
         async def run(self) -> None:
             await asyncio.Event().wait()
 
-        def died(self) -> ExecutionFailed:
-            return ExecutionFailed("It died.", error_class="browser_gone", retryable=True)
+        def ended(self) -> ExecutionFailed:
+            return ExecutionFailed("It ended.", error_class="browser_gone", retryable=True)
 
         async def abandon(self, work: "asyncio.Task[Any]") -> None:
             self.abandoned = True
@@ -156,13 +156,13 @@ def test_a_call_that_never_returns_is_abandoned(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(executor, "WATCH_SECONDS", 0.01)
     attempt = FailingTransport()
-    with pytest.raises(ExecutionFailed, match=r"It died\."):
+    with pytest.raises(ExecutionFailed, match=r"It ended\."):
         asyncio.run(asyncio.wait_for(executor._run_watched(attempt, 60), 10))
     assert attempt.abandoned
 
 
 def test_a_browser_that_died_between_jobs_is_replaced(site: Site, folder: Path) -> None:
-    """A browser that died while no job used it is replaced."""
+    """A browser that ended while no job used it is replaced."""
     with bench(site, folder) as started:
         pid = started.running.browser_pid
         os.kill(pid, signal.SIGKILL)

@@ -6,8 +6,8 @@ from cogo_dagster_tests.fuzz import commands, database, endings, functions, web
 from cogo_dagster_tests.fuzz.trial import Kinds
 
 KINDS: Final[Kinds] = {
-    "endings of executors": (endings.outcomes, 16_000),
-    "endings of executors in a worker": (endings.settled_endings, 4_000),
+    "outcomes of executors": (endings.outcomes, 16_000),
+    "outcomes of executors in a worker": (endings.settled_endings, 4_000),
     "payloads": (functions.payloads, 14_000),
     "reports": (functions.reports, 16_000),
     "plans": (functions.plans, 12_000),
@@ -16,7 +16,7 @@ KINDS: Final[Kinds] = {
     "searches": (database.searches, 3_000),
     "arguments of SQL functions": (database.arguments, 4_000),
     "rows by plain SQL": (database.rows, 2_000),
-    "words on the command line": (commands.garbage, 500),
+    "arguments of the command line": (commands.garbage, 500),
     "options of commands": (commands.options, 1_000),
     "payload and plan files": (commands.files, 500),
     "API, signed in": (web.signed_in, 1_500),

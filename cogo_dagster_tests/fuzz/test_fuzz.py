@@ -11,7 +11,7 @@ from cogo_dagster_tests.fuzz.catalogue import KINDS
 from cogo_dagster_tests.fuzz.trial import Surroundings, Trial
 
 CASES = 60
-SLOW = {"words on the command line": 10, "options of commands": 15, "payload and plan files": 10}
+SLOW = {"arguments of the command line": 10, "options of commands": 15, "payload and plan files": 10}
 
 
 @pytest.fixture

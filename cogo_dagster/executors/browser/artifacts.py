@@ -21,7 +21,7 @@ CONTENT_TYPES = {
 
 
 class ArtifactCollector:
-    """Collects artifacts in one folder.
+    """Collects artifacts in a folder.
 
     Args:
         folder: The empty, private folder that they are written to.

@@ -1,9 +1,9 @@
 """Start Playwright's driver, and with it the browser, without the worker's environment.
 
 Playwright copies all of `os.environ` into its driver and has no option to change that, but it starts the program
-that `PLAYWRIGHT_NODEJS_PATH` names. That is a script which keeps an allow-list of variables and executes the guard,
-which starts Node.js in its own session, writes its process id to a file, and ends all remaining processes once
-Node.js or the worker has ended. If the script has not run, the browser is not used.
+that `PLAYWRIGHT_NODEJS_PATH` names. Here the program is a script that keeps an allow-list of variables and executes the
+guard. The guard starts Node.js in its own session, writes its process id to a file, and ends all remaining processes
+once Node.js or the worker has ended. If the script has not run, the browser is not used.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from cogo_dagster.queue.folders import LockedFolder, sweep_folders
 PREFIX = "cogo-browser-"
 PID_FILE = "driver.pid"
 GRACE_SECONDS = 1.0
-"""How long the driver may take to close its browser after the worker has died."""
+"""How long the driver may take to close its browser after the worker has ended."""
 
 
 def process_exists(pid: int) -> bool:
@@ -88,12 +88,12 @@ def read_driver_pid(scratch: Path) -> int:
     """Return the process id of the driver that was started through the script.
 
     Raises:
-        ExecutorUnavailable: The driver was started another way, and so has the worker's environment.
+        ExecutorUnavailable: The driver was not started through the script, and has the worker's environment.
     """
     try:
         return int((scratch / PID_FILE).read_text())
     except (OSError, ValueError):
         raise ExecutorUnavailable(
             "This version of Playwright does not start its driver through PLAYWRIGHT_NODEJS_PATH, so the browser would "
-            "see the worker's secrets: install the version that this project requires."
+            "have the worker's secrets: install the version that this project requires."
         ) from None

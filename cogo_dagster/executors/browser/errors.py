@@ -32,13 +32,13 @@ NAVIGATED_AWAY = re.compile(
 
 _RULES: tuple[tuple[str, str, bool, str], ...] = (
     # (pattern, class, retryable, message); the first match wins
-    (DRIVER_GONE.pattern, "driver_gone", True, "the Playwright driver died"),
+    (DRIVER_GONE.pattern, "driver_gone", True, "the Playwright driver ended unexpectedly"),
     (r"Target crashed|Page crashed", "page_crash", True, "the page crashed"),
     (
         r"(page|context|browser) has been closed|Browser closed|TargetClosedError",
         "browser_gone",
         True,
-        "the browser died",
+        "the browser ended unexpectedly",
     ),
     (r"ERR_NAME_", "dns", True, "the host name could not be resolved"),
     (r"ERR_CERT_|ERR_SSL_|ERR_BAD_SSL", "tls", False, "the site's TLS certificate or handshake is invalid"),

@@ -137,5 +137,5 @@ async def _listed(call: Coroutine[Any, Any, list[T]]) -> list[T]:
     """Return what the driver has recorded, or nothing if it does not respond."""
     try:
         return await with_timeout(call, LIST_TIMEOUT_SECONDS)
-    except Exception:  # noqa: BLE001 - Playwright raises a plain Exception if its driver dies
+    except Exception:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
         return []

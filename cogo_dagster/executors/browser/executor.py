@@ -36,7 +36,7 @@ EVIDENCE_TIMEOUT_SECONDS = 15.0
 DEATH_CLASSES = frozenset({"driver_gone", "browser_gone", "page_crash"})
 """Error classes that a signal to the browser's processes causes."""
 SIDE_EFFECT_CLASSES = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})
-"""Error classes that a dying browser can cause before it is gone: its network process may end first."""
+"""Error classes that an ending browser can cause while it still responds: its network process may end first."""
 
 
 class BrowserExecutor(Executor, family="browser"):
@@ -77,7 +77,7 @@ class BrowserExecutor(Executor, family="browser"):
         """Start the proxy and, in real mode, find and start a browser.
 
         Raises:
-            ExecutorUnavailable: No browser can be started; the message says what to do.
+            ExecutorUnavailable: No browser can be started; the message states what to do.
             Interrupted: The worker is being stopped.
         """
         await self._proxy.start()
@@ -213,7 +213,7 @@ async def _run_watched(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
                 late = _timed_out(limit_seconds)
                 await ends_within(attempt.collect_evidence(late), EVIDENCE_TIMEOUT_SECONDS)
                 raise late
-            dead = attempt.died()
+            dead = attempt.ended()
             await asyncio.wait({work}, timeout=min(left_seconds, WATCH_SECONDS))
             if dead is not None and not work.done():
                 raise dead
@@ -243,12 +243,12 @@ def _may_be_interrupted(error: ExecutionFailed) -> bool:
 
 
 def _result(work: "asyncio.Task[Json]", attempt: "BrowserAttempt") -> Json:
-    """Return the attempt's result. Playwright raises a plain Exception if its driver dies during a call."""
+    """Return the attempt's result. Playwright raises a plain Exception if its driver ends during a call."""
     try:
         return work.result()
     except Exception as error:
         known = isinstance(error, ExecutionFailed) and error.error_class not in SIDE_EFFECT_CLASSES
-        if not known and (dead := attempt.died()) is not None:
+        if not known and (dead := attempt.ended()) is not None:
             raise dead from error
         raise
 

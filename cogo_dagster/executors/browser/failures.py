@@ -46,7 +46,7 @@ def response_failure(
 
 
 def response_error(operation: str, cause: HopFailed | BrowserFailure, headers: Mapping[str, str]) -> ExecutionFailed:
-    """Return the error for what `response_failure` found, with the delay that Retry-After asks for."""
+    """Return the error for the result of `response_failure`, with the delay in Retry-After."""
     if isinstance(cause, HopFailed):
         return hop_failed(operation, cause)
     error = failed(operation, cause)

@@ -45,7 +45,7 @@ async def fetch_page(
             session,
             timeout_seconds=(request.timeout_ms or nav_timeout_ms) / 1000,
             max_bytes=MAX_FILE_BYTES,
-            headers=request.extra_headers | _asked_headers(request),
+            headers=request.extra_headers | _payload_headers(request),
         )
     except FetchFailed as error:
         raise _classify(operation, request.url, session, error) from error
@@ -72,7 +72,7 @@ def page_title(content: bytes, content_type: str = "") -> str | None:
     return storable(html.unescape(match[1]).strip()[:500]) if match else None
 
 
-def _asked_headers(request: BrowserPayload) -> dict[str, str]:
+def _payload_headers(request: BrowserPayload) -> dict[str, str]:
     headers = {"user-agent": request.user_agent, "accept-language": request.locale}
     return {name: value for name, value in headers.items() if value is not None}
 

@@ -227,7 +227,7 @@ def _install(search: Search, folder: Path) -> tuple[BrowserChoice | None, list[s
     playwright, environment = [sys.executable, "-m", "playwright"], search.download_environment()
     search = search if search.shell else replace(search, channel="chromium")
     with installer(folder) as steps:
-        # Another process may have installed one while this one waited for the lock.
+        # Another process may have installed a browser while this process waited for the lock.
         choice = search.first_working()
         if choice is not None:
             return choice, []

@@ -1,4 +1,4 @@
-"""Detects scripts without glyphs, by rendering a character of each and comparing it with the missing-glyph box."""
+"""Detects scripts without glyphs: renders a character of each script and compares it with the missing-glyph box."""
 
 from typing import Any, Final
 

@@ -1,6 +1,6 @@
 """Runs the steps that install a browser, in one process of the machine at a time.
 
-A package manager that is killed leaves the packages in an inconsistent state (`dpkg was interrupted`). So a step that
+A killed package manager leaves the packages in an inconsistent state (`dpkg was interrupted`). Therefore a step that
 changes packages runs in its own session, ignores the signals that stop a worker, and is never killed. If this process
 cannot wait for its end, the step continues in the background and holds the lock until it ends.
 """
@@ -50,8 +50,8 @@ class Step:
     """A step of the installation.
 
     Attributes:
-        what: Title of the step, for log messages.
-        packages: Whether it changes the system's packages and so must not be killed.
+        title: The title of the step, for log messages.
+        packages: Whether the step changes the system's packages and must therefore not be killed.
         environment: Variables in addition to those of the installer.
     """
 
@@ -184,7 +184,7 @@ class _Progress:
 
 @contextlib.contextmanager
 def installer(folder: Path) -> Iterator[Installer]:
-    """Hold the installation lock, which one process at a time can have.
+    """Hold the installation lock, which is exclusive.
 
     Args:
         folder: The folder of the lock and the log; created if missing.

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 _ABSENT_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
-"""Names in zone databases that browsers do not know."""
+"""Names in zone databases that browsers do not support."""
 
 
 def _codes(text: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Finds out why a navigation failed when the browser's message does not say."""
+"""Determines the cause of a failed navigation if the browser's message does not contain it."""
 
 import re
 from urllib.parse import urljoin

@@ -26,7 +26,7 @@ def check_node() -> None:
     """Check that Node.js runs, before anything that depends on it.
 
     Raises:
-        ExecutorUnavailable: It does not run; the message says what is missing and how to install it.
+        ExecutorUnavailable: Node.js does not run; the message states what is missing and how to install it.
     """
     node = node_program()
     try:

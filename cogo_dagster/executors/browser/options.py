@@ -48,7 +48,7 @@ class BrowserOptions:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def traces(self, attempt: int, max_attempts: int) -> bool:
-        """Return whether an attempt is traced if its payload does not say."""
+        """Return whether an attempt is traced if its payload does not specify it."""
         if self.trace == "retries":
             return attempt > 1 or max_attempts == 1
         return self.trace == "always"

@@ -189,7 +189,7 @@ class BrowserPayload(_Strict):
         pdf: Save page.pdf at the end; default for the type `browser.pdf`.
         full_page: Whether screenshot.png shows the whole page or only the window.
         scroll: Scroll through every page that is opened, and again at the end, to load lazy content.
-        dialogs: How alert, confirm and prompt are answered; each is noted in the result.
+        dialogs: Whether alert, confirm and prompt are dismissed or accepted; each dialog is noted in the result.
         trace: Whether attempts are traced and the trace is kept even on success; default `COGO_BROWSER_TRACE`.
         wait_until: When a navigation counts as finished.
         timeout_ms: Timeout of one navigation or action; default `BROWSER_NAV_TIMEOUT_MS`.

@@ -1,4 +1,4 @@
-"""Keeps one healthy browser; it is replaced after a number of jobs, when it uses too much memory, or when it died."""
+"""Keeps a healthy browser; it is replaced after a number of jobs, if it uses too much memory, or if it has ended."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ FONTS_TIMEOUT_SECONDS = 20
 
 
 class BrowserPool:
-    """Provides the current browser, and replaces it when it has reached a limit or died.
+    """Provides the current browser, and replaces it when it has reached a limit or ended.
 
     A replaced browser gets no new jobs and is closed when its last job has ended.
 

@@ -28,7 +28,7 @@ CLOSE_TIMEOUT_SECONDS = 5
 
 CHROMIUM_FLAGS = (
     "--disable-quic",  # UDP would bypass the proxy
-    # Two names of one flag, which Chromium renamed (Chromium 156 knows only the second).
+    # Two names of one flag, which Chromium renamed (Chromium 156 supports only the second).
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-background-networking",
@@ -45,9 +45,9 @@ class RunningBrowser:
 
     Attributes:
         browser: Playwright's handle.
-        jobs: Jobs that have used it.
-        in_use: Jobs that are using it.
-        suspect: Set when an operation in it hung: it gets no further job.
+        jobs: Number of jobs that have used the browser.
+        in_use: Number of jobs that are using the browser.
+        unhealthy: Set when an operation in the browser hung: it gets no further job.
     """
 
     def __init__(self, driver: Playwright, browser: Browser, scratch: LockedFolder, pids: tuple[int, int]) -> None:
@@ -64,7 +64,7 @@ class RunningBrowser:
         """Start a driver and its browser.
 
         Raises:
-            ExecutorUnavailable: It does not start; the message says why.
+            ExecutorUnavailable: The browser does not start; the message contains the reason.
         """
         try:
             scratch = await asyncio.to_thread(scratch_folder)
@@ -102,15 +102,15 @@ class RunningBrowser:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be used for another job."""
-        return not self.unhealthy and self.died() is None
+        """Whether the browser can be used for another job."""
+        return not self.unhealthy and self.ended() is None
 
-    def died(self) -> BrowserFailure | None:
-        """Return which process died, if any; more reliable than the error of the call that was running."""
+    def ended(self) -> BrowserFailure | None:
+        """Return the failure if the driver or the browser has ended; more reliable than the error of a running call."""
         if not process_exists(self.driver_pid):
-            return BrowserFailure("driver_gone", True, "the Playwright driver died")
+            return BrowserFailure("driver_gone", True, "the Playwright driver ended unexpectedly")
         if not (self.browser.is_connected() and process_exists(self.browser_pid)):
-            return BrowserFailure("browser_gone", True, "the browser died")
+            return BrowserFailure("browser_gone", True, "the browser ended unexpectedly")
         return None
 
     async def flush_stale_error(self) -> None:

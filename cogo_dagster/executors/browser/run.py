@@ -63,7 +63,7 @@ class BrowserAttempt:
         proxy: The proxy for all requests; *session* has its credentials.
         nav_timeout_ms: Timeout of a step for which the payload has none.
         without_glyphs: Scripts that are rendered as boxes on this machine.
-        traced: Whether a trace is recorded; it is kept if the attempt fails or the payload asks for it.
+        traced: Whether a trace is recorded; it is kept if the attempt fails or the payload requests it.
     """
 
     def __init__(
@@ -120,8 +120,8 @@ class BrowserAttempt:
         """End *work*, the task of `run`, by closing its context; kill the browser if that hangs."""
         self._abandoned = True
         work.add_done_callback(retrieve_exception)
-        if self._running.died() is not None:
-            return  # closing the dead browser's driver ends it
+        if self._running.ended() is not None:
+            return  # closing the driver of the browser, which has ended, ends the task
         await self.close()
         if self._running.unhealthy:
             self._running.kill()
@@ -131,9 +131,9 @@ class BrowserAttempt:
         work.cancel()
         await self._running.flush_stale_error()
 
-    def died(self) -> ExecutionFailed | None:
-        """Return the failure of the attempt if its browser died."""
-        failure = self._running.died()
+    def ended(self) -> ExecutionFailed | None:
+        """Return the failure of the attempt if its browser has ended."""
+        failure = self._running.ended()
         return failed(self._operation, failure) if failure else None
 
     async def collect_evidence(self, error: ExecutionFailed) -> None:
@@ -142,13 +142,13 @@ class BrowserAttempt:
         if page_session is None or self._evidence:
             return
         self._evidence = True  # a failed step and the time limit can both call this
-        if self._running.died() is None:
+        if self._running.ended() is None:
             await self._save_trace()
         # Concurrently: if the page hangs, each of them takes its whole timeout.
         evidence = [asyncio.ensure_future(self._save_evidence(*step)) for step in self._evidence_steps(page_session)]
         await asyncio.wait(evidence)
         record = await self._record(page_session)
-        record["notes"] += filter(None, (one.result() for one in evidence))
+        record["notes"] += filter(None, (task.result() for task in evidence))
         with contextlib.suppress(ExecutionFailed):
             self._collector.add_json("evidence.json", record)
         error.detail = "\n".join(filter(None, (error.detail, *record["notes"])))
@@ -165,12 +165,12 @@ class BrowserAttempt:
         """Save one file of the evidence, or return a note on why it is missing."""
         if name in self._collector:
             return None
-        dead = self._running.died()
+        dead = self._running.ended()
         if dead is not None:
             return f"{name} is missing: {dead.message}."
         try:
             await save()
-        except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver dies
+        except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
             return f"{name} is missing: {first_line(str(reason))}."
         return None
 
@@ -178,7 +178,7 @@ class BrowserAttempt:
         """Return the steps, notes and errors of the attempt."""
         notes = list(page_session.notes)
         errors: dict[str, Json] = {}
-        if self._running.died() is None:
+        if self._running.ended() is None:
             seen, errors = await page_session.events.record()
             notes += seen
             errors["failed_requests"] += unreachable_hosts(self._session)
@@ -263,7 +263,7 @@ class BrowserAttempt:
         except ExecutionFailed:
             raise
         except Exception as error:
-            # Playwright raises a plain Exception if its driver dies, sometimes before the process is gone.
+            # Playwright raises a plain Exception if its driver ends, sometimes before the process is gone.
             if not (isinstance(error, Error | StepTimeout) or DRIVER_GONE.search(str(error))):
                 raise
             raise await self._classify(operation, str(error), before) from error
@@ -271,20 +271,20 @@ class BrowserAttempt:
             self._steps.append({"step": operation, "duration_ms": round((time.monotonic() - started) * 1000)})
 
     async def _classify(self, operation: str, message: str, before: HopFailed | None) -> ExecutionFailed:
-        failure = self._running.died() or classify(message)
+        failure = self._running.ended() or classify(message)
         if failure.error_class in ("connection", "network"):
             hop = find_failed_hop(self._session, self._request.url, before)
             if hop is not None:
                 return hop_failed(operation, hop)
         broken = self._page_session.events.broken if self._page_session is not None else None
-        if broken is not None and broken.done() and self._running.died() is None:
+        if broken is not None and broken.done() and self._running.ended() is None:
             failure = classify(broken.result())
         elif operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
             failure = await self._diagnose(message) or failure
         return failed(operation, failure, detail=message)
 
     async def _diagnose(self, message: str) -> BrowserFailure | None:
-        if self._page_session is None or self._running.died() is not None:
+        if self._page_session is None or self._running.ended() is not None:
             return None
         wait_until = re.search(r'waiting until "(\w+)"', message)
         return await diagnose(

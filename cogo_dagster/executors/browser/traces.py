@@ -40,9 +40,9 @@ def clean_trace(trace: Path, secrets: Collection[str]) -> None:
     fresh = trace.with_suffix(".clean")
     hidden = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if len(secret) >= _MIN_SECRET_LENGTH]
     try:
-        with zipfile.ZipFile(trace) as given, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as cleaned:
-            for entry in given.infolist():
-                content = given.read(entry)
+        with zipfile.ZipFile(trace) as recorded, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as cleaned:
+            for entry in recorded.infolist():
+                content = recorded.read(entry)
                 if entry.filename.endswith((".trace", ".network")):
                     content = b"\n".join(_clean_line(line) for line in content.splitlines())
                 for secret in hidden:
@@ -63,13 +63,13 @@ def _clean_line(line: bytes) -> bytes:
 
 def _clean(value: Any, within: str = "") -> Any:
     if isinstance(value, list):
-        return [_clean(one, within) for one in value]
+        return [_clean(item, within) for item in value]
     if not isinstance(value, dict):
         return value
     secret = within in _LISTS or str(value.get("name", "")).lower() in _NAMES
     return {
         name: HIDDEN
-        if isinstance(one, str) and ((secret and name == "value") or name.lower() in _NAMES)
-        else _clean(one, name)
-        for name, one in value.items()
+        if isinstance(item, str) and ((secret and name == "value") or name.lower() in _NAMES)
+        else _clean(item, name)
+        for name, item in value.items()
     }

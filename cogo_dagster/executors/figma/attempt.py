@@ -59,10 +59,10 @@ class FigmaAttempt:
             ExecutionFailed: Nodes are missing, see `export.check_complete`, or the network failed.
         """
         version = await self._version()
-        given = [self._job.type, self._request.file_key, version, self._request.parameters]
+        subject = [self._job.type, self._request.file_key, version, self._request.parameters]
         if isinstance(self._request, FileRequest):
-            given.append(list(self._request.node_ids))
-        self._files = ExportedFiles(self._workspace.folder, self._transport, self._store, self._job.id, given)
+            subject.append(list(self._request.node_ids))
+        self._files = ExportedFiles(self._workspace.folder, self._transport, self._store, self._job.id, subject)
         if isinstance(self._request, FileRequest):
             document = await export_file(self._client, self._request, self._files)
             return self._result(self._files, document, {})

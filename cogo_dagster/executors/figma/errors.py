@@ -28,7 +28,7 @@ class FigmaError(Exception):
     Attributes:
         status: The HTTP status.
         message: Figma's error message, without secrets.
-        by_figma: False if the response has none of Figma's formats: something in between sent it.
+        by_figma: False if the response has none of Figma's formats: a proxy or firewall sent it.
     """
 
     def __init__(self, status: int, message: str, *, by_figma: bool = True) -> None:

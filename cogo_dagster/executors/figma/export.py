@@ -22,7 +22,7 @@ MAX_HALVINGS: Final = 32
 MAX_IDS_CHARACTERS: Final = 4_000
 """Of the encoded ids in a URL; proxies and servers accept URLs of some 8,000 characters."""
 
-DOWNLOADS_AT_ONCE: Final = 4
+MAX_CONCURRENT_DOWNLOADS: Final = 4
 _SIGNATURES: Final[Mapping[str, bytes]] = {"png": b"\x89PNG", "jpg": b"\xff\xd8", "pdf": b"%PDF", "svg": b"<svg"}
 
 
@@ -37,7 +37,7 @@ class NodeExport:
 
     Attributes:
         failed: The reason for each node that could not be exported, by node id.
-        passing: The failures among them that are retryable.
+        retryable_failures: The retryable errors, by node id.
     """
 
     def __init__(self, client: FigmaClient, request: FigmaRequest, files: ExportedFiles, batch: int) -> None:
@@ -47,7 +47,7 @@ class NodeExport:
         self._batch = batch
         self._halvings = 0
         self._single_failures: list[FigmaError] = []
-        self._downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
+        self._downloads = asyncio.Semaphore(MAX_CONCURRENT_DOWNLOADS)
         self._format = request.format if isinstance(request, ImagesRequest) else "json"
         self.failed: dict[str, str] = {}
         self.retryable_failures: dict[str, ExecutionFailed] = {}
@@ -86,7 +86,7 @@ class NodeExport:
             return
         self._single_failures.append(error)
         if error.status >= 500 and not self._files.names and len(self._single_failures) > 1:
-            raise error  # single nodes fail too, and none has succeeded: this is an outage
+            raise error  # calls for single nodes fail too, and no node has been exported: this is an outage
         for node in nodes:
             self.failed[node] = error.summary
 
@@ -103,7 +103,7 @@ class NodeExport:
         if expired:  # downloading the batch took too long; get new links, once
             again = await self._fetch_all(await self._links(expired))
             for node in again:
-                message = f"The link to the rendered image of {node} has expired, and so has a new one."
+                message = f"The link to the rendered image of {node} has expired, and so has a new link."
                 self._record_failure(node, ExecutionFailed(message, error_class="link_expired", retryable=True))
 
     async def _links(self, nodes: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The files of one job: newly exported ones, and cached ones of earlier attempts and jobs.
+"""The files of a job: newly exported files, and cached files of earlier attempts and jobs.
 
 A cache key covers file, version, parameters and node. The artifacts table is the cache: an artifact with that key is
 copied from the store instead of being requested from Figma. This includes artifacts of the job's earlier attempts, so

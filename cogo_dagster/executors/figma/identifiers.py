@@ -49,7 +49,7 @@ def node_id(text: str) -> str:
 
 
 def file_stem(node: str) -> str:
-    """Return a unique file name for a node: `I5:6;1:2` becomes `I5-6_1-2`; a long one ends with a digest."""
+    """Return a unique file name for a node: `I5:6;1:2` becomes `I5-6_1-2`; a long name ends with a digest."""
     stem = node.replace(":", "-").replace(";", "_")
     return (
         stem if len(stem) <= _MAX_STEM_LENGTH else f"{stem[:_MAX_STEM_LENGTH]}_{sha256(node.encode()).hexdigest()[:16]}"

@@ -31,10 +31,10 @@ MAX_FILE_IDS_CHARACTERS: Final = 6_000
 _IDENTITY: Final = frozenset({"file_key", "node_ids"})
 
 
-def _require_list(given: Any) -> Any:
-    if not isinstance(given, list | tuple):
+def _require_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
         raise ValueError('must be a list, such as ["1:2"]')  # noqa: TRY004 - pydantic does not handle TypeError
-    return given
+    return value
 
 
 NodeId = Annotated[str, Field(max_length=400), AfterValidator(node_id)]
@@ -61,15 +61,15 @@ class FigmaRequest(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _split_link(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not isinstance(given.get("file_key"), str):
-            return given
+    def _split_link(cls, payload: Any) -> Any:
+        if not isinstance(payload, dict) or not isinstance(payload.get("file_key"), str):
+            return payload
         try:
-            key, node = split_link(given["file_key"])
+            key, node = split_link(payload["file_key"])
         except ValueError as error:
             raise ValueError(f"file_key {error}") from None
-        found = {"node_ids": [node]} if node and cls.needs_nodes else {}
-        return found | given | {"file_key": key}
+        linked = {"node_ids": [node]} if node and cls.needs_nodes else {}
+        return linked | payload | {"file_key": key}
 
     @field_validator("node_ids", mode="after")
     @classmethod
@@ -81,8 +81,8 @@ class FigmaRequest(BaseModel):
     @property
     def parameters(self) -> dict[str, str]:
         """The other query parameters, in Figma's spelling; fields that were not set are omitted."""
-        given = self.model_dump(exclude_none=True, exclude_unset=True, exclude=set(_IDENTITY))
-        return {name: _query_value(value) for name, value in sorted(given.items())}
+        fields = self.model_dump(exclude_none=True, exclude_unset=True, exclude=set(_IDENTITY))
+        return {name: _query_value(value) for name, value in sorted(fields.items())}
 
 
 class FileRequest(FigmaRequest):

@@ -1,7 +1,7 @@
 """Figma's rate limits: a token bucket and a circuit breaker per API token and tier, shared through the database.
 
 Limits per minute belong to the API token. Limits per month depend on the plan of the file, and another file may have
-another plan: a circuit that is open for days, or because of a low limit, belongs to one file.
+another plan. Therefore a circuit that is open for days, or because of a low limit, applies to one file only.
 
 The limits depend on the user's seat and on the file's plan, which only a response 429 reveals. The buckets are sized
 for a Dev or Full seat on the smallest paid plan. With a smaller limit (6 calls of tier 1 a month with a View seat)

@@ -1,4 +1,4 @@
-"""A guard process between the worker and a program: no process that the program starts outlives them.
+"""A guard process between the worker and a program: no process of the program outlives the program or the worker.
 
 `program.py` is the guard; `command.py` runs a command under it and returns its output.
 """

@@ -3,7 +3,7 @@
 It is a child of the worker and the parent of the program. On Linux it is the subreaper of its descendants
 (prctl(2), PR_SET_CHILD_SUBREAPER): an orphaned process becomes the guard's child, even in another session, so that no
 children left means no descendants left. On other systems it can only find the program's process group. It ends the
-descendants when the program has ended, when the worker closes the guard's standard input, and when the worker dies.
+descendants when the program has ended, when the worker closes the guard's standard input, and when the worker ends.
 
 The file is run by its path with `python -I -S` and imports few modules, so that it starts in about 15 ms.
 """

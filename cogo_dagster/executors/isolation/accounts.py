@@ -14,7 +14,7 @@ UIDS: Final = range(64_200, 64_264)
 """Outside the ranges that distributions assign to users and services, and inside the range that containers map."""
 
 _LOCKS: Final = (Path("/run/cogo-dagster"), Path("/var/lock/cogo-dagster"), Path("/tmp/.cogo-dagster-locks"))  # noqa: S108
-"""The first one that can be created is used, if it belongs to root."""
+"""The first folder that can be created, or exists and belongs to root, is used."""
 
 
 class NoAccount(OSError):

@@ -80,10 +80,11 @@ class Confinement:
     """The isolation of one job.
 
     Attributes:
-        area: The folder that its commands own.
-        ways: The mechanisms that this machine supports.
+        area: The folder that the commands own.
+        mechanisms: The mechanisms that this machine supports.
         uid: The reserved account; None if the worker is not root.
-        readable: The paths that its commands may read.
+        requirements: What the commands need.
+        readable: The paths that the commands may read.
     """
 
     area: Path

@@ -1,4 +1,4 @@
-"""Landlock (landlock(7), Linux 5.13): a process irrevocably gives up access to files, ports and signals.
+"""Landlock (landlock(7), Linux 5.13): a process irrevocably drops access to files, ports and signals.
 
 A process in a Landlock domain cannot trace a process outside it either, which covers /proc/PID/environ, mem and fd.
 """
@@ -87,8 +87,8 @@ def restrict(rules: Rules, version: int) -> None:
         OSError: The kernel rejects the rules.
     """
     network = rules.connect is not None and version >= NET_ABI
-    given = attribute(version, network=network)
-    ruleset = syscalls.syscall(_CREATE_RULESET, given, len(given), 0)
+    restricted = attribute(version, network=network)
+    ruleset = syscalls.syscall(_CREATE_RULESET, restricted, len(restricted), 0)
     handled = _EVERYTHING[min(version, 5)]
     devices = _READ | _WRITE_FILE | _IOCTL_DEV
     chosen = ((rules.read, _READ), (rules.write, handled), (rules.devices, devices), (rules.folders, _READ_DIR))

@@ -1,8 +1,8 @@
-"""The process between the guard and a command: isolates itself as a plan says and then executes the command.
+"""The process between the guard and a command: isolates itself according to a plan and then executes the command.
 
-With namespaces there are three processes: this one stays outside and passes on the exit code; the first process of the
-PID namespace reaps orphans, and the kernel kills all processes of the namespace when it exits; the third executes the
-command.
+With namespaces there are three processes: the launcher stays outside and passes on the exit code; the first process of
+the PID namespace reaps orphans, and the kernel kills all processes of the namespace when it exits; the third executes
+the command.
 """
 
 import contextlib
@@ -98,7 +98,7 @@ def _reap_until(child: int) -> int:
 
 
 def _exec_command(plan: Plan, command: list[str], folder: str) -> NoReturn:
-    """Drop privileges as the plan says, and execute the command."""
+    """Drop privileges according to the plan, and execute the command."""
     syscalls.drop_bounding_set()
     if plan.uid is not None:
         os.setgroups([])
@@ -162,7 +162,7 @@ def _ignore_signal(*_: object) -> None:
 
 
 def _exit_like(status: int) -> NoReturn:
-    """Exit the same way as the command did."""
+    """Exit with the exit code or the signal of the command."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         with contextlib.suppress(OSError, ValueError):

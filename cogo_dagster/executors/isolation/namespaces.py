@@ -27,7 +27,7 @@ _LOCKED_FLAGS: Final = {
     "nodiratime": 2_048,
     "relatime": 1 << 21,
 }
-"""Flags of a mount of another user namespace are locked: clearing one is an error."""
+"""Flags of a mount of another user namespace are locked: to clear such a flag is an error."""
 
 
 def enter(*, as_root: bool, network: bool) -> None:
@@ -53,7 +53,7 @@ def enter(*, as_root: bool, network: bool) -> None:
 
 
 def build_root(read: Iterable[str], write: Iterable[str], uid: int, gid: int) -> None:
-    """Replace the root folder with an empty one that has these folders and files at their paths.
+    """Replace the root folder with a folder that contains only these folders and files, at their paths.
 
     Must be called by the first process of the PID namespace.
 
@@ -145,14 +145,14 @@ def _mounts_below(target: str) -> list[tuple[str, int]]:
             fields = line.split()
             place = _unescaped(fields[4])
             if place == target or place.startswith(f"{target}/"):
-                found.append((place, sum(_LOCKED_FLAGS.get(word, 0) for word in fields[5].split(","))))
+                found.append((place, sum(_LOCKED_FLAGS.get(flag, 0) for flag in fields[5].split(","))))
     return found
 
 
 def _unescaped(place: str) -> str:
     """Undo the escapes of /proc/self/mountinfo."""
-    for escape, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        place = place.replace(escape, letter)
+    for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        place = place.replace(escape, character)
     return place
 
 

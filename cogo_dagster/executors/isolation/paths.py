@@ -108,7 +108,7 @@ def _toolchains(commands: Iterable[Sequence[str]], env: Mapping[str, str]) -> It
     search = env.get("PATH", os.defpath)
     folders = {Path(folder) for folder in search.split(os.pathsep) if folder.startswith("/")}
     programs = {Path(found) for command in commands if (found := shutil.which(command[0], path=search))}
-    used = {*folders, *(one.parent for one in programs), *(one.resolve().parent for one in programs)}
+    used = {*folders, *(program.parent for program in programs), *(program.resolve().parent for program in programs)}
     prefixes = {Path(sys.prefix), Path(sys.base_prefix), *(folder.parent for folder in used if folder.name == "bin")}
     prefixes |= {base for prefix in prefixes for base in _base_prefix(prefix)}
     yield from (folder for folder in folders if not _has_home(folder))
@@ -163,9 +163,9 @@ def _excluding(path: Path, hidden: set[Path]) -> Iterator[Path]:
         yield path
         return
     try:
-        inside = sorted(path.iterdir())
+        entries = sorted(path.iterdir())
     except OSError:
         return
-    for one in inside:
-        for step in _resolve_links(one):
+    for entry in entries:
+        for step in _resolve_links(entry):
             yield from _excluding(step, hidden)

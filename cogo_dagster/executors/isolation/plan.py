@@ -1,4 +1,4 @@
-"""The isolation of one command, created by the worker and applied by `launcher.py`."""
+"""The isolation of a command, created by the worker and applied by `launcher.py`."""
 
 import json
 from typing import Literal, NamedTuple
@@ -7,19 +7,19 @@ Network = Literal["ports", "none", "host"]
 
 
 class Plan(NamedTuple):
-    """How one command is isolated.
+    """The isolation of a command.
 
     Attributes:
-        read: Folders and files that it may read and execute.
-        write: Folders that it may write to.
+        read: Folders and files that the command may read and execute.
+        write: Folders that the command may write to.
         report: The file that receives the error if the isolation cannot be set up.
-        namespaces: Whether it gets new user (unless started by root), mount, PID and IPC namespaces.
+        namespaces: Whether the command gets new user (unless started by root), mount, PID and IPC namespaces.
         landlock: The Landlock version to use; 0 for none.
         uid: The account to change to, with a group of the same number; None keeps the worker's.
         network: `ports`: only these TCP ports; `none`: only a new loopback interface, or no sockets at all without
             namespaces; `host`: like the worker.
-        connect: TCP ports that it may connect to.
-        listen: TCP ports that it may listen on.
+        connect: TCP ports that the command may connect to.
+        listen: TCP ports that the command may listen on.
     """
 
     read: tuple[str, ...]

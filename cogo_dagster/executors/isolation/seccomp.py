@@ -65,7 +65,7 @@ userfaultfd. `ipc`: System V IPC and message queues. `others`: limits and priori
 argument; 0 is the calling process."""
 _IO_URING_SETUP: Final = 425
 _OF_ACCOUNTS: Final = {141: 2, 140: 2, 251: 3, 30: 3}
-"""Calls whose first argument is a kind and whose second is a process; the kind that means all processes of a user."""
+"""By call, the value of the first argument that selects all processes of a user; the second argument is an id."""
 
 
 class Filter(NamedTuple):
@@ -93,7 +93,7 @@ def available() -> bool:
 
 def program(chosen: Filter, machine: str) -> bytes:
     """Return the filter, as an array of struct sock_filter."""
-    return b"".join(struct.pack("=HBBI", *one) for one in _instructions(chosen, _MACHINES[machine]))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in _instructions(chosen, _MACHINES[machine]))
 
 
 def restrict(chosen: Filter) -> None:

@@ -44,8 +44,8 @@ def syscall(number: int, *arguments: Any) -> int:
     Raises:
         OSError: The call failed.
     """
-    whole = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    return _checked(_libc().syscall(ctypes.c_long(number), *whole))
+    converted = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
+    return _checked(_libc().syscall(ctypes.c_long(number), *converted))
 
 
 def unshare(flags: int) -> None:
@@ -73,9 +73,9 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """Change an attribute of this process (the manual page is in section 2)."""
-    whole = [ctypes.c_ulong(one) for one in (*arguments, 0, 0, 0, 0)[:4]]
-    _checked(_libc().prctl(option, *whole))
+    """Change an attribute of this process (prctl(2))."""
+    converted = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
+    _checked(_libc().prctl(option, *converted))
 
 
 def drop_capabilities() -> None:
@@ -93,8 +93,8 @@ def drop_bounding_set() -> None:
             return
 
 
-def _checked(answer: int) -> int:
-    if answer < 0:
+def _checked(result: int) -> int:
+    if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    return answer
+    return result

@@ -34,8 +34,8 @@ async def clone(repository: Repository, payload: GatePayload, workspace: Path) -
     if repository.fetch:
         await _git(["fetch", "--quiet", "--prune", "origin"], source, env)
     commit = await _commit(payload, source, env)
-    how = "--no-hardlinks" if is_root() and not _is_open_to_all(source) else "--shared"
-    await _git(["clone", "--quiet", how, "--no-checkout", "--", str(source), str(target)], workspace, env)
+    sharing = "--no-hardlinks" if is_root() and not _objects_are_readable_by_all(source) else "--shared"
+    await _git(["clone", "--quiet", sharing, "--no-checkout", "--", str(source), str(target)], workspace, env)
     await _git(["checkout", "--quiet", "--detach", commit], target, env)
     folder = inside(target, payload.path)
     if folder is None or not folder.is_dir():
@@ -57,14 +57,14 @@ def shared_objects(checkout: Path) -> list[Path]:
     return found
 
 
-def _is_open_to_all(source: Path) -> bool:
+def _objects_are_readable_by_all(source: Path) -> bool:
     """Return whether every account may read a repository's objects; parent folders are not checked."""
     folders = [folder for name in (".git/objects", "objects") if (folder := source / name).is_dir()]
-    inside = [entry for folder in folders for entry in (folder, *folder.glob("*"), *folder.glob("pack/*"))]
-    return bool(inside) and all(_is_read_by_all(entry.stat().st_mode) for entry in inside)
+    entries = [entry for folder in folders for entry in (folder, *folder.glob("*"), *folder.glob("pack/*"))]
+    return bool(entries) and all(_is_readable_by_all(entry.stat().st_mode) for entry in entries)
 
 
-def _is_read_by_all(mode: int) -> bool:
+def _is_readable_by_all(mode: int) -> bool:
     wanted = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(mode) else 0)
     return mode & wanted == wanted
 

@@ -2,7 +2,7 @@
 
 A failed gate is a result, not a failure: the job succeeds with the status `fail`. The job fails only if the commit
 cannot be evaluated; then, and if stopping the worker ended a step, no gate run is recorded. The run has the job's id,
-so that a repeated attempt does not record another one.
+so that a repeated attempt does not record a second run.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ class GateExecutor(Executor, family="gate"):
 
     @property
     def lacks(self) -> str | None:
-        """The missing setting because of which this machine leaves the jobs to other workers, if any."""
+        """The missing setting, if any; this machine then leaves the jobs to other workers."""
         if not self._commands:
             return "COGO_GATE_COMMANDS"
         return None if self._unisolated or is_possible() else _NO_ISOLATION
@@ -110,18 +110,18 @@ class GateExecutor(Executor, family="gate"):
     @classmethod
     def _parsed(cls, type: str, payload: Json, commands: str | None) -> GatePayload:
         try:
-            given = GatePayload.model_validate(payload)
+            parsed = GatePayload.model_validate(payload)
         except ValidationError as error:
             first, example = mistakes(error)[0], '{"branch": "main", "repository": "shop"}'
             where = first.path or "payload"
             raise InvalidPayload(
                 f"The {where} of a {type} job is invalid: {first.reason}. Example: {example}."
             ) from None
-        if not is_branch(given.branch):
-            raise InvalidPayload(f"{given.branch!r} is not a branch name: write it as feature/login.")
+        if not is_branch(parsed.branch):
+            raise InvalidPayload(f"{parsed.branch!r} is not a branch name: write it as feature/login.")
         if commands:
-            cls._repository(given, commands)
-        return given
+            cls._repository(parsed, commands)
+        return parsed
 
     async def start(self) -> None:
         """Validate the settings.
@@ -166,7 +166,7 @@ class GateExecutor(Executor, family="gate"):
             kept, _ = await asyncio.to_thread(self._gates.record_reports, run, reports)
         except InvalidArgument as error:
             raise ExecutionFailed(str(error), error_class="report", retryable=False, artifacts=[log]) from error
-        results = [{"step": s.name, "exit_code": s.exit_code, "seconds": s.seconds} for s in steps]
+        results = [{"step": step.name, "exit_code": step.exit_code, "seconds": step.seconds} for step in steps]
         return ExecutionResult({"gate_run": kept.model_dump(mode="json"), "steps": results}, [log])
 
     async def _isolated_steps(self, repository: Repository, folder: Path, area: Path) -> list[StepResult]:
@@ -186,7 +186,7 @@ class GateExecutor(Executor, family="gate"):
         if not mechanisms.possible:
             message = f"The commands were not run, since they cannot be isolated without {_NO_ISOLATION}."
             raise ExecutionFailed(message, error_class="isolation", retryable=True)
-        others = [one.checkout for one in repositories(self._commands or "{}").values()]
+        checkouts = [configured.checkout for configured in repositories(self._commands or "{}").values()]
         requirements = Requirements(
             commands=[arguments for step in STEPS if (arguments := repository.command(step))],
             env=environment(area / "home", repository.env),
@@ -194,7 +194,7 @@ class GateExecutor(Executor, family="gate"):
             objects=await asyncio.to_thread(shared_objects, area / "checkout"),
             ports=repository.ports,
             unrestricted_network=repository.unrestricted_network,
-            hidden=[*self._hidden, *others],
+            hidden=[*self._hidden, *checkouts],
         )
         return confinement(area, requirements, mechanisms)
 
@@ -206,11 +206,11 @@ class GateExecutor(Executor, family="gate"):
         env = environment(home, repository.env)
         for step in STEPS:
             command = repository.command(step)
-            broken = {one.name for one in ended if one.exit_code}
+            failed = {result.name for result in ended if result.exit_code}
             if (
                 command is None
                 or (step == "fix" and self.family != "gate_fix")
-                or (step == "test" and "build" in broken)
+                or (step == "test" and "build" in failed)
             ):
                 continue
             ended.append(await run(step, command, folder, env, repository.timeout_seconds, confinement=confined))
@@ -231,10 +231,9 @@ class GateExecutor(Executor, family="gate"):
         return known[name]
 
     def _log(self, steps: list[StepResult], folder: Path) -> ArtifactFile:
-        path = (
-            Path(tempfile.mkdtemp(dir=folder)) / _LOG
-        )  # a new folder: the commands could have created something at a known path
-        parts = [f"$ {s.name} (exit code {s.exit_code}, {s.seconds:g} s)\n{s.output}" for s in steps]
+        # A new folder: the commands could have created something at a known path.
+        path = Path(tempfile.mkdtemp(dir=folder)) / _LOG
+        parts = [f"$ {step.name} (exit code {step.exit_code}, {step.seconds:g} s)\n{step.output}" for step in steps]
         path.write_text(redact("\n".join(parts), self._secrets), encoding="utf-8")
         return ArtifactFile(_LOG, "text/plain", path)
 
@@ -246,14 +245,14 @@ class GateFixExecutor(GateExecutor, family="gate_fix"):
 def _reports(
     repository: Repository, folder: Path, area: Path, log: ArtifactFile, *, passed: bool
 ) -> Mapping[str, ReportPaths]:
-    """Return the report files that exist; if all steps passed, a missing one is an error in the settings.
+    """Return the report files that exist; if all steps passed, a missing file is an error in the settings.
 
     Only files inside the area are used, since the commands may have replaced the checkout with a link.
     """
-    is_ours = inside(area, str(folder.relative_to(area))) is not None
+    is_inside = inside(area, str(folder.relative_to(area))) is not None
     found: dict[str, ReportPaths] = {}
     for kind, names in repository.reports.items():
-        paths = {name: files for name in names if is_ours and (files := files_at(folder, name)) is not None}
+        paths = {name: files for name in names if is_inside and (files := files_at(folder, name)) is not None}
         if paths:
             found[kind] = list(paths.values())
         if passed and len(paths) < len(names):

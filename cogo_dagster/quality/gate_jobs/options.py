@@ -95,13 +95,13 @@ def repositories(text: str) -> Mapping[str, Repository]:
     """Parse COGO_GATE_COMMANDS.
 
     Raises:
-        ExecutorUnavailable: It is invalid.
+        ExecutorUnavailable: The setting is invalid.
     """
     try:
-        given = load_json(text)
-        if not isinstance(given, dict) or not given:
+        setting = load_json(text)
+        if not isinstance(setting, dict) or not setting:
             raise ValueError("it must be an object with at least one repository")  # noqa: TRY301 - one message for both
-        return {name: Repository.model_validate(one) for name, one in given.items()}
+        return {name: Repository.model_validate(repository) for name, repository in setting.items()}
     except ValidationError as error:
         first = mistakes(error)[0]
         raise ExecutorUnavailable(f"COGO_GATE_COMMANDS: {first.path}: {first.reason}. Example: {EXAMPLE}") from None
@@ -124,7 +124,7 @@ def inside(folder: Path, path: str) -> Path | None:
 
 
 def files_at(folder: Path, name: str) -> Path | tuple[Path, ...] | None:
-    """Return a file in a folder, or the files that a subfolder or a pattern stands for; None if there are none.
+    """Return a file in a folder, or the files of a subfolder or a pattern; None if there are none.
 
     Paths outside the folder, also through a link, are excluded.
     """
@@ -132,10 +132,10 @@ def files_at(folder: Path, name: str) -> Path | tuple[Path, ...] | None:
     if path is not None and path.is_file():
         return path
     if path is not None and path.is_dir():
-        found = sorted(one for one in path.rglob("*") if one.suffix.lower() in _REPORT_SUFFIXES)
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _REPORT_SUFFIXES)
     elif path is not None and not Path(name).is_absolute():
         found = sorted(folder.glob(name)) if glob.has_magic(name) else []
     else:
         found = []
-    kept = tuple(real for one in found if (real := inside(folder, str(one))) is not None and real.is_file())
+    kept = tuple(real for file in found if (real := inside(folder, str(file))) is not None and real.is_file())
     return kept or None

@@ -19,7 +19,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The coverage of one report, or of several merged ones.
+    """The coverage of a report, or of several merged reports.
 
     Attributes:
         lines: None if the report has no counts.

@@ -31,11 +31,11 @@ def read_coverage(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], l
     elif all(_GO.match(text) for _, text in files):
         found = [read_go(files)]
     else:
-        found = [_read(one, text) for one, text in files]
+        found = [_read(file, text) for file, text in files]
     if len(found) == 1 and found[0].percent is not None:
         return {"coverage_percent": check_percentage(path, found[0].percent)}, []
-    lines = _total(path, [one.lines for one in found])
-    branches = _total(path, [one.branches for one in found])
+    lines = _total(path, [coverage.lines for coverage in found])
+    branches = _total(path, [coverage.branches for coverage in found])
     if not lines.valid:
         raise_error(path, "has no measured lines: run the tests with coverage")
     facts: dict[str, Json] = {"coverage_percent": lines.percent}
@@ -43,10 +43,10 @@ def read_coverage(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], l
 
 
 def _total(path: Path, counts: Sequence[Counts | None]) -> Counts:
-    known = [one for one in counts if one is not None]
+    known = [count for count in counts if count is not None]
     if len(known) < len(counts):
         raise_error(path, "has no counts and cannot be combined with others: use one report for everything")
-    total = Counts(sum(one.covered for one in known), sum(one.valid for one in known))
+    total = Counts(sum(count.covered for count in known), sum(count.valid for count in known))
     if not 0 <= total.covered <= total.valid:
         raise_error(path, f"has invalid counts ({total.covered} of {total.valid} covered): regenerate the report")
     return total
@@ -100,6 +100,6 @@ def _pair(numbers: Json, covered: str, valid: str) -> Counts | None:
     if not isinstance(numbers, dict):
         return None
     found = [number_of(numbers.get(name)) for name in (covered, valid)]
-    if any(one is None or one != int(one) for one in found):
+    if any(number is None or number != int(number) for number in found):
         return None
-    return Counts(*(int(one or 0) for one in found))
+    return Counts(*(int(number or 0) for number in found))

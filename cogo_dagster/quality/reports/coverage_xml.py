@@ -17,21 +17,21 @@ def read_xml(path: Path, text: str) -> Coverage:
     """Return the counts of a report, or the line rate of a Cobertura report without counts.
 
     Raises:
-        ReportError: It is another kind of XML, or incomplete.
+        ReportError: The text is another kind of XML, or incomplete.
     """
-    tag, attributes, inside = _look(path, text)
+    tag, attributes, child = _root(path, text)
     if tag == "report":
         return _jacoco(events(path, text, "none"))
     if tag != "coverage":
         raise other_format(
             path, f"is XML with the root <{tag[:40]}>, not <coverage> (Cobertura, Clover) or <report> (JaCoCo)"
         )
-    if inside in ("project", "testproject") or ("clover" in attributes and "line-rate" not in attributes):
+    if child in ("project", "testproject") or ("clover" in attributes and "line-rate" not in attributes):
         return _clover(events(path, text, "none"))
     return _cobertura(path, attributes, events(path, text, "none"))
 
 
-def _look(path: Path, text: str) -> tuple[str, Mapping[str, str], str]:
+def _root(path: Path, text: str) -> tuple[str, Mapping[str, str], str]:
     """Return the name and attributes of the root, and the name of its first child."""
     tag, attributes = "", {}
     for event, element, depth in events(path, text, "none"):
@@ -44,13 +44,13 @@ def _look(path: Path, text: str) -> tuple[str, Mapping[str, str], str]:
 
 def _cobertura(path: Path, root: Mapping[str, str], found: Events) -> Coverage:
     lines, branches = _counts(root, "lines-covered", "lines-valid"), _counts(root, "branches-covered", "branches-valid")
-    check_count, conditions, anything = _cobertura_lines(found)
-    lines = lines or (check_count if check_count.valid else None)
+    counted, conditions, has_classes = _cobertura_lines(found)
+    lines = lines or (counted if counted.valid else None)
     branches = branches or conditions
     if lines is not None:
         return Coverage(lines, branches)
     rate = number_of(root.get("line-rate"))
-    if rate in (0, 1) and not anything:
+    if rate in (0, 1) and not has_classes:
         return Coverage()  # tools write this if nothing was measured
     return Coverage(None, None, check_percentage(path, None if rate is None else rate * 100))
 
@@ -59,17 +59,17 @@ def _cobertura_lines(found: Events) -> tuple[Counts, Counts, bool]:
     """Return the counts of the <line> elements, each line of a file once, and whether there is any class."""
     lines: dict[tuple[str, str], bool] = {}
     conditions: dict[tuple[str, str], tuple[int, int]] = {}
-    file, anything = "", False
+    file, has_classes = "", False
     for event, element, _ in found:
         if event == "start" and element.tag == "class":
-            file, anything = element.get("filename") or element.get("name") or "", True
+            file, has_classes = element.get("filename") or element.get("name") or "", True
         elif event == "end" and element.tag == "line" and element.get("number"):
             key = file, element.get("number") or ""
             lines[key] = lines.get(key, False) or (number_of(element.get("hits")) or 0) > 0
             if ratio := _CONDITIONS.search(element.get("condition-coverage") or ""):
                 conditions[key] = max(conditions.get(key, (0, 0)), (int(ratio[1]), int(ratio[2])))
-    taken = Counts(sum(one for one, _ in conditions.values()), sum(of for _, of in conditions.values()))
-    return Counts(sum(lines.values()), len(lines)), taken, anything
+    branches = Counts(sum(taken for taken, _ in conditions.values()), sum(total for _, total in conditions.values()))
+    return Counts(sum(lines.values()), len(lines)), branches, has_classes
 
 
 def _clover(found: Events) -> Coverage:
@@ -85,8 +85,8 @@ def _clover(found: Events) -> Coverage:
             by_level[parents[-1]].append(dict(element.attrib))
     metrics = by_level["project"] or by_level["file"]
     return Coverage(
-        _sum(metrics, lambda one: _counts(one, "coveredstatements", "statements")),
-        _sum(metrics, lambda one: _counts(one, "coveredconditionals", "conditionals")),
+        _sum(metrics, lambda row: _counts(row, "coveredstatements", "statements")),
+        _sum(metrics, lambda row: _counts(row, "coveredconditionals", "conditionals")),
     )
 
 
@@ -98,7 +98,7 @@ def _jacoco(found: Events) -> Coverage:
             by_depth.setdefault(depth, []).append(dict(element.attrib))
     counters = by_depth[min(by_depth)] if by_depth else []
     return Coverage(
-        _sum(counters, lambda one: _missed(one, "LINE")), _sum(counters, lambda one: _missed(one, "BRANCH"))
+        _sum(counters, lambda row: _missed(row, "LINE")), _sum(counters, lambda row: _missed(row, "BRANCH"))
     )
 
 
@@ -110,10 +110,10 @@ def _missed(counter: Mapping[str, str], kind: str) -> Counts | None:
 
 
 def _counts(numbers: Mapping[str, str], covered: str, valid: str) -> Counts | None:
-    found, of = count_in(numbers.get(covered)), count_in(numbers.get(valid))
-    return None if found is None or of is None else Counts(found, of)
+    part, total = count_in(numbers.get(covered)), count_in(numbers.get(valid))
+    return None if part is None or total is None else Counts(part, total)
 
 
 def _sum(rows: list[Mapping[str, str]], counts: Callable[[Mapping[str, str]], Counts | None]) -> Counts:
-    known = [one for row in rows if (one := counts(row))]
-    return Counts(sum(one.covered for one in known), sum(one.valid for one in known))
+    known = [count for row in rows if (count := counts(row))]
+    return Counts(sum(count.covered for count in known), sum(count.valid for count in known))

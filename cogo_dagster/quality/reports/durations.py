@@ -16,16 +16,16 @@ def seconds_of(times: Iterable[str]) -> tuple[float | None, list[str]]:
 
     A negative time, caused by a clock change, counts as 0.
     """
-    given = [time.strip() for time in times]
-    decimal_comma = _has_decimal_comma(given)
+    stripped = [time.strip() for time in times]
+    decimal_comma = _has_decimal_comma(stripped)
     total, invalid = 0.0, list[str]()
-    for time in given:
+    for time in stripped:
         seconds = _seconds(time, decimal_comma=decimal_comma)
         if seconds is None or total + seconds > _MAX_SECONDS:
             invalid.append(time)
         else:
             total += max(seconds, 0.0)
-    return (total if given and len(invalid) < len(given) else None), invalid
+    return (total if stripped and len(invalid) < len(stripped) else None), invalid
 
 
 def _has_decimal_comma(times: Sequence[str]) -> bool:

@@ -20,7 +20,7 @@ _MAX_DEPTH: Final = 200
 
 
 class ReportError(InvalidArgument):
-    """A report cannot be read; the message names the file and says what to do."""
+    """A report cannot be read; the message names the file and states what to do."""
 
 
 class OtherFormat(ReportError):
@@ -36,7 +36,7 @@ def read_bytes(path: Path) -> bytes:
     limit = f"the limit is {MAX_BYTES // 2**20} MiB: make the report smaller"
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
-            raise_error(path, "is not a regular file")
+            raise_error(path, "is not a regular file: name a regular file")
         size_bytes = path.stat().st_size
         if size_bytes > MAX_BYTES:
             raise_error(path, f"has {size_bytes / 2**20:,.0f} MiB; {limit}")
@@ -107,7 +107,7 @@ def events(path: Path, text: str, keep: str) -> Iterator[tuple[str, Element, int
                 element.tag = element.tag.rpartition("}")[2]
                 parents.append(element)
                 if len(parents) > _MAX_DEPTH:
-                    raise_error(path, "is nested too deeply to be a report")
+                    raise_error(path, f"is nested too deeply (over {_MAX_DEPTH} levels): check that it is a report")
                 yield event, element, len(parents)
             else:
                 yield event, element, len(parents)
@@ -115,7 +115,7 @@ def events(path: Path, text: str, keep: str) -> Iterator[tuple[str, Element, int
                 if parents and parents[-1].tag != keep:
                     del parents[-1][:]
     except DefusedXmlException:
-        raise_error(path, "declares XML entities, which are not allowed")
+        raise_error(path, "declares XML entities, which are not allowed: write the report without them")
     except (ParseError, LookupError, ValueError) as error:
         raise_error(path, f"is not valid XML ({str(error)[:120]}): regenerate the report")
 
@@ -148,7 +148,7 @@ def check_count(path: Path, value: Json, what: str) -> int:
     """Return *value* if it is a count.
 
     Raises:
-        ReportError: It is not.
+        ReportError: The value is not a count.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_COUNT:
         raise_error(path, f"has {str(value)[:40]!r} as the number of {what}: regenerate the report")
@@ -165,7 +165,7 @@ def check_percentage(path: Path, value: Json) -> float:
     """Return a percentage, rounded to two decimals.
 
     Raises:
-        ReportError: It is not between 0 and 100.
+        ReportError: The value is not between 0 and 100.
     """
     number = number_of(value)
     if number is None or not 0 <= number <= 100:

@@ -2,7 +2,7 @@
 
 A test is identified by class and name and has the outcome of its last case: a failure with a failing teardown is one
 failed test, and a failure followed by a pass is a flaky test that passed. The totals of a suite are used only if none
-of its cases has failed: they mean errors outside the tests.
+of its cases has failed: then the errors occurred outside the tests.
 """
 
 from collections.abc import Sequence
@@ -72,17 +72,17 @@ def read_junit(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list
         ReportError: A file is not a JUnit report.
     """
     found = [_read(path, text) for path, text in files]
-    outside = sum(one.outside for one in found)
-    failed = sum(one.count(FAILED) for one in found) + outside
+    outside = sum(tests.outside for tests in found)
+    failed = sum(tests.count(FAILED) for tests in found) + outside
     facts: dict[str, Json] = {
-        "tests_total": sum(one.count(PASSED) for one in found) + failed,
+        "tests_total": sum(tests.count(PASSED) for tests in found) + failed,
         "tests_failed": failed,
-        "tests_flaky": sum(sum(one.outcomes[key] == PASSED for key in one.flaky) for one in found),
+        "tests_flaky": sum(sum(tests.outcomes[key] == PASSED for key in tests.flaky) for tests in found),
     }
     notes: list[str] = []
     seconds: list[float] = []
-    for (path, _), one in zip(files, found, strict=True):
-        total, invalid = seconds_of(one.times)
+    for (path, _), tests in zip(files, found, strict=True):
+        total, invalid = seconds_of(tests.times)
         if invalid:
             times = "time" if len(invalid) == 1 else "times"
             notes.append(f"The report {safe_name(path)} has {len(invalid):,} invalid {times} ({invalid[0][:40]!r}).")

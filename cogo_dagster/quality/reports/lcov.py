@@ -18,7 +18,8 @@ class _Source:
 
     Attributes:
         lines: Whether a line was executed, by line number.
-        claims: The totals LF, LH, BRF, BRH, for reports without lines.
+        branches: Whether a branch was taken, by line, block and branch number.
+        totals: The totals LF, LH, BRF, BRH, for reports without lines.
     """
 
     lines: dict[str, bool] = field(default_factory=dict)
@@ -51,13 +52,13 @@ def read_lcov(files: Sequence[tuple[Path, str]]) -> Coverage:
     sources: dict[str, _Source] = {}
     for path, text in files:
         if not text.rstrip("\0 \t\r\n").endswith("end_of_record"):
-            raise_error(path, "is truncated: it does not end with end_of_record")
-        for source, name, value in _rows(text):
-            sources.setdefault(source, _Source()).add(name, value)
-    lines = _sum([one.counts(one.lines, "LF", "LH") for one in sources.values()])
-    branches = _sum([one.counts(one.branches, "BRF", "BRH") for one in sources.values()])
+            raise_error(path, "is truncated, since it does not end with end_of_record: regenerate the report")
+        for file, name, value in _rows(text):
+            sources.setdefault(file, _Source()).add(name, value)
+    lines = _sum([source.counts(source.lines, "LF", "LH") for source in sources.values()])
+    branches = _sum([source.counts(source.branches, "BRF", "BRH") for source in sources.values()])
     if max(lines.valid, branches.valid) > MAX_COUNT:
-        raise_error(files[0][0], "has impossibly large counts")
+        raise_error(files[0][0], "has impossibly large counts: regenerate the report")
     return Coverage(lines, branches)
 
 
@@ -95,4 +96,4 @@ def _mark(found: dict[str, bool], where: str, hits: str = "") -> None:
 
 
 def _sum(counts: Sequence[Counts]) -> Counts:
-    return Counts(sum(one.covered for one in counts), sum(one.valid for one in counts))
+    return Counts(sum(count.covered for count in counts), sum(count.valid for count in counts))

@@ -87,11 +87,11 @@ def _object(path: Path, document: dict[str, Json]) -> Pair:
     if isinstance(summary, dict) and "errors" in summary and "warnings" in summary:
         return check_count(path, summary["errors"], "errors"), check_count(path, summary["warnings"], "warnings")
     if isinstance(document.get("diagnostics"), list):
-        given = [row for row in document["diagnostics"] if isinstance(row, dict)]
+        rows = [row for row in document["diagnostics"] if isinstance(row, dict)]
         source = document.get("source")
         if isinstance(source, dict) and source.get("name") == "ruff":  # its rdjson reports every violation as a warning
-            return _total(path, [(1, 0) for _ in given])
-        return _total(path, [_severity_counts(row.get("severity") or document.get("severity")) for row in given])
+            return _total(path, [(1, 0) for _ in rows])
+        return _total(path, [_severity_counts(row.get("severity") or document.get("severity")) for row in rows])
     raise other_format(path, f"is not a lint report: {_KNOWN}")
 
 
@@ -116,14 +116,14 @@ def _eslint(path: Path, row: dict[str, Json]) -> Pair:
 
 
 def _stylelint(path: Path, row: dict[str, Json]) -> Pair:
-    given = row["warnings"] if isinstance(row["warnings"], list) else []
-    found = [_severity_counts(one.get("severity")) for one in given if isinstance(one, dict)]
-    broken = row.get("parseErrors") if isinstance(row.get("parseErrors"), list) else []
-    return _total(path, [*found, *((1, 0) for _ in broken or [])])
+    warnings = row["warnings"] if isinstance(row["warnings"], list) else []
+    found = [_severity_counts(warning.get("severity")) for warning in warnings if isinstance(warning, dict)]
+    parse_errors = row.get("parseErrors") if isinstance(row.get("parseErrors"), list) else []
+    return _total(path, [*found, *((1, 0) for _ in parse_errors or [])])
 
 
 def _ruff(path: Path, row: dict[str, Json]) -> Pair:  # noqa: ARG001 - as the others
-    """Count a violation of ruff as an error unless it has the severity of a warning, as in newer versions."""
+    """Count a violation of ruff as an error unless its severity, which newer versions write, is warning or info."""
     return _severity_counts(row.get("severity")) if row.get("severity") in ("warning", "info") else (1, 0)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 _ROW: Final = re.compile(
     r"(?P<path>[^\s:][^:\n]*|[A-Za-z]:[^:\n]+):\d+(:\d+)?(-\d+(:\d+)?)?: (?P<message>.+)", re.ASCII
 )
-_PYLINT: Final = re.compile(r"(?P<letter>[CRWEFI])\d{4}: ")
+_PYLINT: Final = re.compile(r"(?P<category>[CRWEFI])\d{4}: ")
 _MYPY: Final = re.compile(r"(?P<severity>error|warning|note): ")
 _OTHER: Final = re.compile(
     r"\*{5,}.*|-{5,}|=+|Your code has been rated .*|Found (\d+|no) (errors?|issues?).*|Success: .*|All checks passed!"
@@ -38,7 +38,7 @@ def read_rows(text: str) -> tuple[int, int] | None:
 
 def _severity(message: str) -> str:
     if pylint := _PYLINT.match(message):
-        return {"E": "error", "F": "error", "I": "note"}.get(pylint["letter"], "warning")
+        return {"E": "error", "F": "error", "I": "note"}.get(pylint["category"], "warning")
     if mypy := _MYPY.match(message):
         return mypy["severity"]
     return "error"

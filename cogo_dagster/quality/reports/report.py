@@ -34,7 +34,7 @@ class GateReport:
         kind: `eslint` (also for other linters), `coverage` or `junit`.
         paths: Its files.
         facts: Its values for columns of a gate run; empty if it could not be read.
-        notes: Messages about what could not be read.
+        notes: Messages about the parts that could not be read.
         extension: The file extension of its artifact, determined by the content.
     """
 
@@ -50,7 +50,7 @@ class GateReport:
         return _TYPES.get(self.extension, "text/plain")
 
     def content(self) -> bytes:
-        """Return the bytes to store: the file, a ZIP archive of several, or the start of one that is too large."""
+        """Return the bytes to store: the file, a ZIP archive of several files, or the start of a file too large."""
         if self.extension != "zip":
             return _content(self.paths[0]) if self.paths else b""
         archive = io.BytesIO()
@@ -72,7 +72,7 @@ def read_report(kind: str, paths: ReportPaths) -> GateReport:
         paths: See `paths.expand`.
 
     Raises:
-        ReportError: It cannot be read.
+        ReportError: The report cannot be read.
     """
     found = expand(kind, paths)
     texts: list[tuple[Path, str]] = []

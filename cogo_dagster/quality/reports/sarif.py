@@ -32,7 +32,8 @@ def read_sarif(path: Path, document: dict[str, Json]) -> tuple[int, int]:
 
 
 def _counts(result: dict[str, Json]) -> bool:
-    suppressed = [one for one in _objects(result.get("suppressions")) if one.get("status", "accepted") == "accepted"]
+    suppressions = _objects(result.get("suppressions"))
+    suppressed = any(suppression.get("status", "accepted") == "accepted" for suppression in suppressions)
     return result.get("kind", "fail") == "fail" and not suppressed and result.get("baselineState") != "absent"
 
 
@@ -57,4 +58,4 @@ def _rule_levels(run: dict[str, Json]) -> dict[Json, str]:
 
 
 def _objects(value: Json) -> list[dict[str, Json]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
