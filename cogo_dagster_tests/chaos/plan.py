@@ -72,6 +72,7 @@ DAGSTER_FAULTS: Final = {
 LOSABLE: Final = (
     "claim_jobs",
     "settle_jobs",
+    "succeed_jobs",
     "create_artifacts",
     "finish_artifacts",
     "renew_leases",

@@ -23,6 +23,27 @@ SQL_MUTATIONS: Final = (
         "fence",
     ),
     _sql(
+        "a stale worker succeeds",
+        "succeed_jobs",
+        "and j.lease_token = item.lease_token and j.lease_expires_at is not null",
+        "and j.lease_expires_at is not null",
+        "fence",
+    ),
+    _sql(
+        "a success is not checked",
+        "succeed_jobs",
+        "    if recorded = attempt_count then",
+        "    if true then",
+        "fence",
+    ),
+    _sql(
+        "a cursor skips other priorities",
+        "claim_jobs",
+        "case when level.priority = after_priority then after_time else '-infinity' end",
+        "coalesce(after_time, '-infinity')",
+        "claim",
+    ),
+    _sql(
         "a stale worker renews",
         "renew_leases",
         "where j.lease_token = i.lease_token and j.lease_expires_at is not null",

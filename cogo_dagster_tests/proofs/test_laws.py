@@ -33,6 +33,11 @@ BREAKAGES: Final = {
         "and j.lease_token = i.lease_token and j.lease_expires_at",
         "and j.lease_expires_at",
     ),
+    "any token may succeed": (
+        "succeed_jobs",
+        "and j.lease_token = item.lease_token and j.lease_expires_at",
+        "and j.lease_expires_at",
+    ),
     "any token may renew": (
         "renew_leases",
         "j.lease_token = i.lease_token and j.lease_expires_at",
@@ -45,7 +50,7 @@ BREAKAGES: Final = {
     ),
     "an unexpired lease is recovered": ("recover_leases", "and j.lease_expires_at < at", ""),
     "attempts are not counted": ("claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts"),
-    "a claim cannot be repeated": ("claim_jobs", "if answer is null then", "if true then"),
+    "a claim cannot be repeated": ("claim_jobs", "if result is null then", "if true then"),
     "the lowest priority comes first": ("claim_jobs", "generate_series(0, 9)", "generate_series(9, 0, -1)"),
     "a snooze counts an attempt": (
         "settle_jobs",

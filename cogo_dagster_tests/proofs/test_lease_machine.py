@@ -30,8 +30,8 @@ PROOF: Final = settings(
 
 BROKEN_FUNCTIONS: Final = {
     "no fence": (
-        "settle_jobs",
-        "and j.lease_token = i.lease_token and j.lease_expires_at is not null",
+        "succeed_jobs",
+        "and j.lease_token = item.lease_token and j.lease_expires_at is not null",
         "and j.lease_expires_at is not null",
     ),
     "attempts are counted late": ("claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts"),
@@ -40,7 +40,7 @@ BROKEN_FUNCTIONS: Final = {
         "when e.never_started and not j.cancel_requested",
         "when not j.cancel_requested",
     ),
-    "a claim cannot be repeated": ("claim_jobs", "if answer is null then", "if true then"),
+    "a claim cannot be repeated": ("claim_jobs", "if result is null then", "if true then"),
     "a claim outlives its lease": ("claim_jobs", "where e.claim_id = claim_jobs.claim_id)", "where false)"),
     "a settlement cannot be repeated": (
         "settle_jobs",

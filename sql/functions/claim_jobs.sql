@@ -69,10 +69,14 @@ begin
 
     -- A repeated call waits for a first one that still runs after its connection broke, and finds the jobs it claimed.
     perform pg_advisory_xact_lock(hashtextextended(claim_jobs.claim_id::text, 0));
-    result := cogo_internal.claimed_jobs(claim_jobs.claim_id, claim_jobs.compact);
+    if exists (select from public.jobs j where j.lease_token = claim_jobs.claim_id and j.status = 'running') then
+        result := cogo_internal.claimed_jobs(claim_jobs.claim_id, claim_jobs.compact);
+    end if;
 
     if result is null then
-        paused_types := cogo_internal.paused_types(claim_jobs.executor_id);
+        if exists (select from public.paused) then
+            paused_types := cogo_internal.paused_types(claim_jobs.executor_id);
+        end if;
         with due as materialized (
             select lane.id, coalesce(requested.prefetch, false) as prefetch
             from jsonb_to_recordset(claim_jobs.families) as requested (family text, max_jobs integer, prefetch boolean)
