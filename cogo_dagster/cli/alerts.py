@@ -15,7 +15,7 @@ from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import ExitCode, Report, command, group
 from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
-from cogo_dagster.formatting.values import NOTHING, distance
+from cogo_dagster.formatting.values import NOTHING, counted, distance
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json
@@ -165,8 +165,8 @@ def deliver(
             receipts = alerts_without_database(settings).outage_watch().database_down(error, grace_seconds=0)
             _print_receipts(receipts)
         raise
-    raised = sum(report.raised.values())
-    lines = [f"{raised} new failures; {report.delivered} messages delivered, {report.failed} failed."]
+    raised, sent = counted(sum(report.raised.values()), "new failure"), counted(report.delivered, "message")
+    lines = [f"{raised}; {sent} delivered, {report.failed} failed."]
     lines += [f"{one.target}: {one.receipt.message}" for one in report.attempts if one.receipt.message]
     if not settings.webhook_types:
         lines.append(_NO_TARGETS)
@@ -252,7 +252,7 @@ def replay(
 ) -> Report:
     """Schedule dead deliveries again, and enable targets that were disabled."""
     answer = application.alerts.replay(actor(), target=target, alert_id=alert_id)
-    return Report(answer, f"Rescheduled {answer['changed']} dead deliveries; `cogo alerts deliver` sends them now.")
+    return Report(answer, f"Dead deliveries rescheduled: {answer['changed']}. `cogo alerts deliver` sends them now.")
 
 
 def _receipt_row(name: str, receipt: Receipt) -> dict[str, Any]:

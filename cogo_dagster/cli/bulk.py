@@ -18,6 +18,7 @@ from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.command import BadInput, print_json, registered
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, print_table
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, ignore_progress, preview
 from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.model import Json
@@ -79,7 +80,7 @@ class Labels:
 
     def count(self, number: int) -> str:
         """Return a number and the noun, as `2 jobs`."""
-        return f"{number:,} {self.noun}{'' if number == 1 else 's'}"
+        return counted(number, self.noun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +250,8 @@ def _next_step(totals: Totals, mode: Mode) -> str:
     if not totals.matched:
         return ""
     if mode.plan_file is not None:
-        return f"; run with `--apply {mode.plan_file}` within a day to change them"
-    return "; use --no-dry-run (or DRY_RUN=false) to change them"
+        return f"; apply the plan within a day with `--apply {mode.plan_file}`"
+    return "; use --no-dry-run (or DRY_RUN=false) to make changes"
 
 
 def _plan(application: Application, operation: Operation, totals: Totals) -> BulkPlan:

@@ -20,7 +20,7 @@ from cogo_dagster.bootstrap.leftovers import leftovers, remove
 from cogo_dagster.cli.command import BadInput, Report, command, group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import column, print_facts, print_table
-from cogo_dagster.formatting.values import distance, size
+from cogo_dagster.formatting.values import counted, distance, size
 from cogo_dagster.queue import migrate as schema
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
@@ -43,7 +43,7 @@ def migrate() -> Report:
     document = {"changed": not before.current, "applied": before.pending, "release": schema.SCHEMA_RELEASE}
     if before.current:
         return Report(document, f"{without_password(dsn)} is already at release {schema.SCHEMA_RELEASE}.")
-    done = f"applied {len(before.pending)} migrations" if before.pending else "replaced the functions"
+    done = f"applied {counted(len(before.pending), 'migration')}" if before.pending else "replaced the functions"
     return Report(document, f"Migrated {without_password(dsn)} to release {schema.SCHEMA_RELEASE}: {done}.")
 
 
@@ -78,7 +78,7 @@ def export_supabase(
     except OSError as error:
         raise BadInput(f"--output {output} cannot be written ({error.strerror}): choose another folder.") from None
     document = {"folder": str(output.resolve()), "files": [file.name for file in files]}
-    return Report(document, f"Wrote {len(files)} files to {output}: apply them with `supabase db push`.")
+    return Report(document, f"Wrote {counted(len(files), 'file')} to {output}: apply them with `supabase db push`.")
 
 
 @command(app)
@@ -193,5 +193,5 @@ def _readable(found: Json) -> dict[str, Json]:
 def _schema_state(found: Json) -> str:
     if found["release"] is None:
         return "not migrated"
-    state = "current" if found["current"] else f"{len(found['pending'])} migrations pending"
+    state = "current" if found["current"] else f"{counted(len(found['pending']), 'migration')} pending"
     return f"release {found['release']} ({state}); this code has {found['code_release']}"

@@ -10,7 +10,7 @@ from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.options import Limit, Since
 from cogo_dagster.cli.tables import Row, column, lists
-from cogo_dagster.formatting.values import distance
+from cogo_dagster.formatting.values import counted, distance
 from cogo_dagster.quality.api import MetricsApi
 from cogo_dagster.quality.records import GateRun, GateSummary, GateType
 from cogo_dagster.quality.verdict import Threshold
@@ -173,10 +173,10 @@ def _chosen(run_type: RunType | None) -> GateType | None:
 
 def _message(run: GateRun) -> str:
     facts = [
-        f"{run.lint_errors} lint errors" if run.lint_errors is not None else "",
+        counted(run.lint_errors, "lint error") if run.lint_errors is not None else "",
         f"{run.coverage_percent:g} % of lines covered" if run.coverage_percent is not None else "",
         f"{run.branch_coverage_percent:g} % of branches covered" if run.branch_coverage_percent is not None else "",
-        f"{run.tests_failed} of {run.tests_total} tests failed" if run.tests_total is not None else "",
+        f"{run.tests_failed} of {counted(run.tests_total, 'test')} failed" if run.tests_total is not None else "",
         f"{run.tests_flaky} flaky" if run.tests_flaky else "",
     ]
     found = ", ".join(fact for fact in facts if fact)

@@ -20,6 +20,7 @@ from cogo_dagster.cli.gate import (
 )
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, column, print_table
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.quality.records import GateSummary, Stored
 from cogo_dagster.quality.summary import day_markdown
 from cogo_dagster.quality.verdict import backtest as evaluate
@@ -87,9 +88,9 @@ def backtest(
         counts = {verdict: sum(row.q1.verdict == verdict for row in evaluated) for verdict in _LABELS}
         if rows:
             typer.echo(
-                f"With a pass rate of {threshold.min_pass_rate:g} % and at least {threshold.min_runs} runs: "
-                f"{counts['fail']} of {len(rows)} days fail, {counts['pass']} pass, {counts['not_computed']} have too "
-                "little data."
+                f"With a pass rate of {threshold.min_pass_rate:g} % and at least "
+                f"{counted(threshold.min_runs, 'run')}, of {counted(len(rows), 'day')} {counts['fail']} fail, "
+                f"{counts['pass']} pass, and {counts['not_computed']} have too little data."
             )
 
     return Report(rows, show)

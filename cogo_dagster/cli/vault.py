@@ -11,7 +11,7 @@ from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Row, column, lists, print_facts
-from cogo_dagster.formatting.values import distance
+from cogo_dagster.formatting.values import counted, distance
 from cogo_dagster.vault.build import vault_key_file, vault_keys
 from cogo_dagster.vault.key_ring import add_key, new_key
 from cogo_dagster.vault.key_vault import Rotation, check_reference, variable_of
@@ -186,9 +186,9 @@ def _parse_legacy(arguments: list[str], environment: str | None) -> tuple[str | 
 
 
 def _rotated(done: Rotation) -> str:
-    message = f"Encrypted {done.changed} secrets with key {done.key_id}."
+    message = f"Encrypted {counted(done.changed, 'secret')} with the key {done.key_id}."
     if done.skipped:
-        message += f" {done.skipped} were changed in the meantime: rotate again."
+        message += f" Skipped {counted(done.skipped, 'secret')} that changed in the meantime: rotate again."
     if done.unreadable:
         message += f" Unchanged, because their key is missing: {', '.join(done.unreadable)}."
     return message

@@ -10,7 +10,7 @@ from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import ExitCode, JsonFlag, Report, command, group, print_json
 from cogo_dagster.cli.options import read_settings, seconds_of
 from cogo_dagster.cli.tables import Row, column, lists
-from cogo_dagster.formatting.values import distance
+from cogo_dagster.formatting.values import counted, distance
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import Settings, SettingsError
@@ -147,6 +147,6 @@ def revoke(application: Application, name: Name) -> Report:
     """Revoke a token, and end all dashboard sessions opened with it."""
     done = AccessTokens(application.transport).revoke(name, actor())
     if done.changed:
-        return Report(done, f"Revoked the token of {name}; ended {done.sessions} sessions.")
+        return Report(done, f"Revoked the token of {name}; ended {counted(done.sessions, 'session')}.")
     missing = f"No live token named {name}: see `cogo tokens list`."
     return Report(done, lambda: typer.echo(missing, err=True), ExitCode.FAILED)

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.executors.registry import families, validate_payload
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.links import artifact_content, job_page
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
@@ -166,7 +167,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
 def _failure_message(row: WholeJob) -> str:
     error = row.error
     reason = f": {error.error_class}: {error.message}" if isinstance(error, StoredError) else "."
-    attempts = f"{row.attempts} {'attempt' if row.attempts == 1 else 'attempts'}"
+    attempts = counted(row.attempts, "attempt")
     return f"The {row.type} job {row.id} is {row.status} after {attempts}{reason}"
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter
 from cogo_dagster.supervision.capacity import Demand, recovery_needed, workers_to_start
@@ -30,16 +31,17 @@ class Decision:
 def start_workers(found: Demand, max_workers: int) -> Decision:
     """Decide how many runs of process_jobs to launch."""
     reason = (
-        f"{found.ready} due, {found.orphaned} orphaned, "
-        f"{found.workers_alive} workers alive, {found.workers_starting} starting."
+        f"Jobs: {found.ready} due, {found.orphaned} orphaned. "
+        f"Workers: {found.workers_alive} alive, {found.workers_starting} starting."
     )
     return Decision(reason, workers_to_start(found, max_workers))
 
 
 def recover(found: Demand, expired_leases: int) -> Decision:
     """Decide whether to launch recover_leases."""
-    reason = f"{expired_leases} expired leases; none, or a worker will recover them."
-    return Decision(reason, 1 if recovery_needed(found, expired_leases) else 0)
+    reason = "A live or starting worker recovers them." if expired_leases else "Nothing to recover."
+    expired = counted(expired_leases, "expired lease")
+    return Decision(f"{expired}. {reason}", 1 if recovery_needed(found, expired_leases) else 0)
 
 
 def replay(dead_lettered: Sequence[DeadLetter], op_name: str, now: datetime, *, under_way: bool) -> Decision:
@@ -54,7 +56,7 @@ def replay(dead_lettered: Sequence[DeadLetter], op_name: str, now: datetime, *, 
     if not chosen:
         transient = sum(map(is_transient, dead_lettered))
         return Decision(
-            f"{len(dead_lettered)} open dead-lettered jobs, {transient} of them transient; none is due now."
+            f"{counted(len(dead_lettered), 'open dead-lettered job')}, {transient} with a transient error; none is due."
         )
     if under_way:
         return Decision("A replay is queued or running.")

@@ -57,6 +57,11 @@ def number(value: object) -> str:
     return f"{value:,}".replace(",", "\u2009")
 
 
+def counted(value: int, noun: str) -> str:
+    """Format a number and a noun that agrees with it: `1 slot`, `2 slots`."""
+    return f"{number(value)} {noun if value == 1 else f'{noun}s'}"
+
+
 def compact(value: int) -> str:
     """Format a count in few characters: 9,870 in full, 12k, 1.3M."""
     if value < 10_000:

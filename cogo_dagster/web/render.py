@@ -61,6 +61,7 @@ class Pages:
             alert_state=views.alert_state,
             clock=filters.clock,
             compact=filters.compact,
+            counted=filters.counted,
             cut=filters.cut,
             error_line=error_line,
             gate_reports=views.gate_reports,

@@ -8,6 +8,7 @@ from cogo_dagster.alerts.delivery import PassReport
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_failures import failure_of, record_runs, report_conditions, watch_schedules
 from cogo_dagster.dagster_support.ticks import TICK_SECONDS, Parts, within
+from cogo_dagster.formatting.values import counted
 
 _LOOK_SECONDS: Final = 6.0
 _DELIVERY_SECONDS: Final = 20.0
@@ -51,5 +52,5 @@ def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) 
 
 def _summary(report: PassReport) -> str:
     waiting = "".join(f" {name} is retried in {seconds:.0f} s." for name, seconds in report.waiting.items())
-    found = sum(report.raised.values())
-    return f"{found} failures found, {report.delivered} messages delivered, {report.failed} failed.{waiting}"
+    raised, sent = counted(sum(report.raised.values()), "new failure"), counted(report.delivered, "message")
+    return f"{raised}; {sent} delivered, {report.failed} failed.{waiting}"

@@ -56,7 +56,7 @@ def claim_jobs(
     if context.run.tags.get(SENSOR_TAG) == READY_JOBS and is_surplus(
         context.run_id, under_way(context.instance, worker.queue), max_workers
     ):
-        context.log.info("%d older runs are working, the maximum of COGO_MAX_WORKERS: nothing to do.", max_workers)
+        context.log.info("The run ends: COGO_MAX_WORKERS is %d, and that many older runs are active.", max_workers)
         return
     _tag(context, config, worker)
     given: dict[str, Any] = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}

@@ -81,13 +81,13 @@ def check_work(facts: Facts) -> Iterator[Finding]:
         minutes = oldest / 60 if isinstance(oldest, float) else 0
         yield failed(
             "orphaned_jobs",
-            f"{orphaned} running jobs have expired leases, the oldest for {minutes:.0f} min, and are not recovered.",
+            f"Running jobs with an expired lease that are not recovered: {orphaned}, the oldest for {minutes:.0f} min.",
             "Run `cogo recover leases`, or start a worker, which recovers them automatically.",
         )
     else:
         yield ok("orphaned_jobs", "No running job has an expired lease.")
     if not alive and ready:
-        yield failed("workers", f"{ready} jobs are due and no worker is alive.", "Start one with `cogo worker`.")
+        yield failed("workers", f"No worker is alive; due jobs: {ready}.", "Start one with `cogo worker`.")
     elif not alive:
         yield warning("workers", "No worker is alive; no jobs are due.", "Start one with `cogo worker`.")
     else:
@@ -107,15 +107,15 @@ def check_vault(facts: Facts, key_ids: Sequence[str], problem: str | None) -> It
     if problem is not None and not stored:
         yield unused("vault", f"No secrets are stored. {problem}")
     elif problem is not None:
-        yield failed("vault", f"{stored} stored secrets cannot be decrypted.", problem)
+        yield failed("vault", f"The stored secrets ({stored}) cannot be decrypted.", problem)
     elif unreadable:
         yield warning(
             "vault",
-            f"{unreadable} of {stored} secrets are encrypted with a key that this process does not have.",
+            f"Secrets encrypted with a key that this process does not have: {unreadable} of {stored}.",
             "List them with `cogo vault list --all`; add the key to COGO_VAULT_KEYS, or set the secrets again.",
         )
     else:
-        yield ok("vault", f"{stored} secrets are stored; current key: {key_ids[0]}.")
+        yield ok("vault", f"Stored secrets: {stored}; current key: {key_ids[0]}.")
 
 
 def _clock(facts: Facts) -> Finding:
@@ -138,7 +138,7 @@ def _operator_work(facts: Facts) -> Iterator[Finding]:
     dead_lettered, paused = facts.stats.dlq_open, facts.stats.paused
     if dead_lettered:
         yield warning(
-            "dlq", f"{dead_lettered} jobs are in the dead-letter queue.", "`cogo list incidents` groups them by error."
+            "dlq", f"Open dead-lettered jobs: {dead_lettered}.", "`cogo list incidents` groups them by error."
         )
     else:
         yield ok("dlq", "The dead-letter queue is empty.")

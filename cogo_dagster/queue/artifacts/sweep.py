@@ -45,7 +45,7 @@ def sweep_artifacts(
     store.swept_until = after_id if rows else None
     if failed:
         key, error = next(iter(failed.items()))
-        raise ArtifactStoreError(f"{len(failed)} abandoned artifacts cannot be deleted, for example {key}: {error}")
+        raise ArtifactStoreError(f"Abandoned artifacts not deleted: {len(failed)}, for example {key}: {error}")
     return swept
 
 
@@ -78,7 +78,7 @@ def sweep_unknown_objects(
                 break
     if failed:
         key, error = next(iter(failed.items()))
-        raise ArtifactStoreError(f"{len(failed)} unknown objects cannot be deleted, for example {key}: {error}")
+        raise ArtifactStoreError(f"Unknown objects not deleted: {len(failed)}, for example {key}: {error}")
     return swept
 
 

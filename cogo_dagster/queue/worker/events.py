@@ -60,7 +60,8 @@ def _describe(event: WorkerEvent) -> str:
             reason = f": {data['error']['message']}" if data["error"] else "."
             return f"{name} {data['outcome']} after {data['run_seconds']:.2f} s{reason}"
         case EventKind.UPLOADED:
-            return f"Uploaded {len(data['artifacts'])} artifacts of {name}."
+            count = len(data["artifacts"])
+            return f"Uploaded {count} {'artifact' if count == 1 else 'artifacts'} of {name}."
         case EventKind.SETTLED:
             return f"{name} is now {data['job_status']}."
         case _:

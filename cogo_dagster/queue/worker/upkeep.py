@@ -90,7 +90,7 @@ class Upkeep:
             state.metrics.count("recovered", recovered.changed)
             state.wake.set()
             message = (
-                f"Recovered {recovered.changed} jobs with expired leases: {recovered.requeued} requeued, "
+                f"Recovered jobs with expired leases ({recovered.changed}): {recovered.requeued} requeued, "
                 f"{recovered.failed} failed, {recovered.cancelled} cancelled."
             )
             state.emit(EventKind.RECOVERED, Stage.CLAIM, None, message, changed=recovered.changed)
