@@ -33,7 +33,7 @@ Limit = Annotated[
         min=1,
         max=MAX_LIMIT,
         envvar="LIMIT",
-        help=f"Maximum number, up to {MAX_LIMIT:,}; no limit by default.",
+        help=f"Maximum number of rows, up to {MAX_LIMIT:,}; no limit by default.",
     ),
 ]
 DryRun = Annotated[
@@ -114,7 +114,7 @@ class Mode:
             return cls(dry_run=False, plan=BulkPlan.from_json(_read(apply_file)))
         if plan_file is not None and dry_run is False:
             raise BadInput(
-                "--plan is a dry run: remove --no-dry-run (or DRY_RUN=false), then run --apply with the file."
+                "--plan makes a dry run: remove --no-dry-run (or DRY_RUN=false), then use --apply with the file."
             )
         return cls(
             plan_file is not None or (dry_run_by_default if dry_run is None else dry_run), plan_file, None, limit
@@ -134,17 +134,17 @@ def bulk(
     The command takes the function's options, those of all bulk commands, and `--json`.
 
     Args:
-        app: The group it belongs to.
+        app: Group of the command.
         labels: Text for its messages.
-        dry_run_by_default: Whether it is a dry run without `--no-dry-run`.
-        planned: Whether it accepts a limit and plans.
+        dry_run_by_default: Whether the command makes a dry run without `--no-dry-run`.
+        planned: Whether the command accepts a limit and plans.
         afterwards: Called with the totals, whether it was a dry run, and whether the output is JSON.
     """
 
     def register(function: Callable[..., Operation]) -> Callable[..., None]:
         takes_flag = "as_json" in inspect.signature(function).parameters
 
-        def run_it(
+        def run_command(
             *,
             context: typer.Context,
             as_json: bool,
@@ -161,7 +161,7 @@ def bulk(
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)
 
-        return registered(run_it, function, app, None, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
+        return registered(run_command, function, app, None, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
 
     return register
 
@@ -178,7 +178,7 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
         if mode.plan_file is not None:
             _write(mode.plan_file, _plan(application, operation, totals))
     else:
-        totals = _act(application, operation, mode, labels, quiet=as_json)
+        totals = _execute(application, operation, mode, labels, quiet=as_json)
     if as_json:
         print_json(document(totals, dry_run=mode.dry_run))
     else:
@@ -196,12 +196,12 @@ def actor() -> str:
     """Return `user@host` for the operations log."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user ID without a name
+    except (KeyError, OSError):  # the user ID has no name, as in a container
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     return f"{user}@{platform.node()}"
 
 
-def _act(application: Application, operation: Operation, mode: Mode, labels: Labels, *, quiet: bool) -> Totals:
+def _execute(application: Application, operation: Operation, mode: Mode, labels: Labels, *, quiet: bool) -> Totals:
     plan = mode.plan
     if plan is not None:
         plan.require(operation.function, str(application.queue.schema_version().deployment_id), datetime.now(UTC))

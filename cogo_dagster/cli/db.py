@@ -49,7 +49,7 @@ def migrate() -> Report:
 
 @command(app)
 def status(*, as_json: bool) -> Report:
-    """Show the state of the database server and its schema, without starting it."""
+    """Show the state of the database server and of its schema, without starting the server."""
     settings = read_settings()
     found = _rest(settings) if settings.uses_rest else _direct(settings)
     report = Report(found, lambda: print_facts(_readable(found)))
@@ -111,16 +111,16 @@ def destroy(
     settings = _with_embedded_database()
     found = leftovers(settings)
     if not as_json:
-        print_table([asdict(one) for one in found], _LEFTOVERS, when_empty="Nothing to delete.")
-    agreed = yes or (not as_json and bool(found) and sys.stdin.isatty() and typer.confirm("Delete all of this?"))
-    if agreed:
+        print_table([asdict(leftover) for leftover in found], _LEFTOVERS, when_empty="Nothing to delete.")
+    confirmed = yes or (not as_json and bool(found) and sys.stdin.isatty() and typer.confirm("Delete all of this?"))
+    if confirmed:
         try:
             remove(settings, found)
         except OSError as error:
             raise BadInput(f"{error.filename} cannot be deleted ({error.strerror}): run this as its owner.") from None
-    listed = [{**asdict(one), "path": str(one.path)} for one in found]
-    message = "Deleted." if agreed else "Nothing was deleted; use --yes to delete without confirmation."
-    return Report({"deleted": agreed, "folders": listed}, message if found else "")
+    listed = [{**asdict(leftover), "path": str(leftover.path)} for leftover in found]
+    message = "Deleted." if confirmed else "Nothing was deleted; use --yes to delete without confirmation."
+    return Report({"deleted": confirmed, "folders": listed}, message if found else "")
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def _direct(settings: Settings) -> dict[str, Json]:
 
 
 def _rest(settings: Settings) -> dict[str, Json]:
-    """Return the status over REST, which has the release but not the migrations; opening it checks the release."""
+    """Return the status over REST, without the migrations; opening the application checks the release."""
     with open_application(settings) as application:
         release = application.queue.schema_version().release
         found = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}

@@ -103,7 +103,7 @@ class DemoResult:
     def to_json(self) -> dict[str, JsonValue]:
         """Return what `--json` prints."""
         jobs = [
-            job.document | {"artifacts": [one.document | {"path": self.paths[one.id]} for one in job.artifacts]}
+            job.document | {"artifacts": [row.document | {"path": self.paths[row.id]} for row in job.artifacts]}
             for job in self.jobs
         ]
         return {"jobs": jobs, "dagster_run_id": self.run.run_id, "database_url": self.database_url}

@@ -65,7 +65,7 @@ def figma(
     node_ids: Annotated[
         list[str] | None,
         typer.Option(
-            "--node-id", envvar="FIGMA_NODE_IDS", help="Node ID, as 1:2 or 1-2; repeatable or comma-separated."
+            "--node-id", envvar="FIGMA_NODE_IDS", help="Node ID, such as 1:2 or 1-2; repeatable or comma-separated."
         ),
     ] = None,
     image_format: Annotated[

@@ -43,7 +43,7 @@ def snapshot(
     *,
     day: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="Store the snapshot of a finished UTC day instead, as 2026-11-24."),
+        typer.Option(metavar="DAY", help="Store the snapshot of a finished UTC day instead, such as 2026-11-24."),
     ] = None,
     branch: BranchOption = None,
     source: SourceOption = Source.DB,
@@ -74,13 +74,13 @@ def backtest(
     *,
     min_pass_rate: MinPassRateOption = None,
     min_runs: MinRunsOption = None,
-    days: Annotated[int, typer.Option(min=1, max=1_000, help="Number of newest stored days.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=1_000, help="Number of stored days, newest first.")] = 30,
     branch: BranchOption = None,
 ) -> Report:
     """Evaluate a threshold on past days before adopting it."""
     threshold = chosen_threshold(application.settings, min_pass_rate, min_runs)
     evaluated = evaluate(application.gates.snapshot_numbers(days, branch), threshold)
-    rows = [{"day": one.day, **one.q1.model_dump()} for one in evaluated]
+    rows = [{"day": day.day, **day.q1.model_dump()} for day in evaluated]
 
     def show() -> None:
         empty = "No days are stored: `cogo metrics snapshot --day 2026-11-24` stores one."
@@ -135,7 +135,7 @@ def _annotate(level: Literal["error", "warning", "notice"], title: str, message:
 
 
 def _add_to_summary(markdown: str) -> None:
-    """Add a page to the summary of the job, if there is one; an error of writing is printed, not raised."""
+    """Add a page to the summary of the job, if there is one; an error in writing it is printed, not raised."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return

@@ -118,7 +118,7 @@ def rotate(
         ),
     ] = False,
 ) -> Report:
-    """Encrypt the secrets of all environments with the newest key; idempotent."""
+    """Encrypt the secrets of all environments again with the newest key; idempotent."""
     settings = read_settings()
     vault_keys(settings)()
     if make_key and (settings.vault_keys or not settings.uses_embedded_database):

@@ -34,7 +34,7 @@ def web(
     as_json: JsonFlag = False,
 ) -> None:
     """Serve the metrics API and the dashboard until Ctrl-C, and deliver alerts if WEBHOOK_TYPE is set."""
-    # Slow to import, and used by this command only.
+    # Slow to import; only this command uses it.
     from cogo_dagster.web.app import create_app  # noqa: PLC0415
     from cogo_dagster.web.serve import (  # noqa: PLC0415
         address,
@@ -67,7 +67,7 @@ def web(
 
 
 def _has_no_token(settings: Settings) -> bool:
-    """Whether no login is possible; False if the database, which may have a token, is unreachable."""
+    """Whether no token exists; False if the database, which may store one, is unreachable."""
     if settings.admin_token is not None:
         return False
     try:
@@ -134,9 +134,7 @@ def create(
 def list_tokens(
     application: Application,
     *,
-    live_only: Annotated[
-        bool, typer.Option("--live", help="Only tokens that are neither revoked nor expired.")
-    ] = False,
+    live_only: Annotated[bool, typer.Option("--live", help="Only tokens that are not revoked or expired.")] = False,
 ) -> list[Row]:
     """Show tokens with role, state and last use, without the tokens themselves."""
     return [*AccessTokens(application.transport).rows(live_only=live_only)]

@@ -121,7 +121,7 @@ def test_a_file_that_is_not_a_plan_is_rejected(nowhere: Terminal, cogo: Terminal
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--plan", "p", "--no-dry-run"), "--plan is a dry run"),
+        (("--plan", "p", "--no-dry-run"), "--plan makes a dry run"),
         (("--apply", "p", "--dry-run"), "exclude each other"),
         (("--apply", "p", "--type", "browser"), "remove --type"),
         (("--apply", "p", "--plan", "q"), "remove --plan"),
