@@ -32,7 +32,7 @@ Limit = Annotated[
 ]
 Since = Annotated[
     float | None,
-    typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Only rows of this last period: 30m, 2h, 1d …"),
+    typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Maximum age of the rows: 30m, 2h, 1d …"),
 ]
 TypePrefix = Annotated[
     str | None, typer.Option("--type", help="Only this type and the types below it: browser includes browser.pdf.")
