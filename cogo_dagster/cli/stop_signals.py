@@ -129,8 +129,8 @@ def _is_in_background(shell: int) -> bool:
     """Whether this process is a background job of the shell.
 
     Shells start background jobs with SIGINT and SIGQUIT ignored (POSIX, 2.11), and nohup ignores SIGHUP. Signals that
-    the shell itself ignores are inherited and prove nothing; in that case the process is a background job if the command
-    line of the shell contains `&`.
+    the shell itself ignores are inherited and prove nothing; then the process is taken as a background job if the
+    command line of the shell contains `&`.
     """
     ours, its = _ignored(os.getpid()), _ignored(shell)
     if (ours - its) & _BACKGROUND_SIGNALS:

@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from the database at each scrape. Labels contain no job ids."""
+"""Prometheus metrics, read from the database at each scrape. Labels contain no job IDs."""
 
 from collections.abc import Iterator, Mapping
 from itertools import accumulate

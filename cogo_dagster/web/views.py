@@ -200,13 +200,13 @@ def with_gaps(moments: Sequence[Moment]) -> list[tuple[Moment, float | None]]:
 
 def alert_state(alert: AlertRow) -> Label:
     """Return the label of an alert."""
-    word = "silenced" if alert.silenced else alert.status
+    state = "silenced" if alert.silenced else alert.status
     tone = {"firing": "failed", "resolved": "succeeded"}.get(alert.status)
-    return Label(word, tone or "queued", tone or "alerts")
+    return Label(state, tone or "queued", tone or "alerts")
 
 
 def alert_job(alert: AlertRow) -> str | None:
-    """Return the id of the job that an alert is about."""
+    """Return the ID of the job that an alert is about."""
     job_id = alert.refs.get("job_id") if isinstance(alert.refs, dict) else None
     return str(job_id) if job_id else None
 
@@ -214,8 +214,8 @@ def alert_job(alert: AlertRow) -> str | None:
 def target_state(target: AlertTarget) -> Label:
     """Return the label of an alert target."""
     if target.healthy:
-        return Label("reachable", "succeeded", "succeeded")
-    return Label("switched off" if target.disabled else "failing", "failed", "failed")
+        return Label("healthy", "succeeded", "succeeded")
+    return Label("disabled" if target.disabled else "failing", "failed", "failed")
 
 
 def text_or_error(error: Json) -> str:
@@ -230,8 +230,8 @@ def probe_state(healthy: bool) -> Label:
 
 def verdict_state(verdict: str) -> Label:
     """Return the label of the gate's verdict."""
-    words = {"pass": "Passed", "fail": "Failed"}
-    return Label(words.get(verdict, "Not computed"), verdict, status_icon(verdict))
+    labels = {"pass": "Passed", "fail": "Failed"}
+    return Label(labels.get(verdict, "Not computed"), verdict, status_icon(verdict))
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -249,7 +249,7 @@ def gate_reports(run: GateRun) -> list[ReportLink]:
     lint = None if run.lint_errors is None else counted(run.lint_errors, "error")
     coverage = None if run.coverage_percent is None else percent(run.coverage_percent)
     given = ((lint, run.eslint_url), (coverage, run.coverage_url))
-    return [ReportLink(words or ("report" if url else UNKNOWN), url) for words, url in given]
+    return [ReportLink(label or ("report" if url else UNKNOWN), url) for label, url in given]
 
 
 def gate_tests(run: GateRun) -> str:

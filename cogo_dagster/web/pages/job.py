@@ -67,7 +67,7 @@ class JobActions:
     Attributes:
         cancel: Label of the cancel button; None if the job cannot be cancelled.
         retry: Whether the job can be retried or replayed.
-        after_login: Whether an operator could act, so that the page offers to log in.
+        after_login: Whether an operator has actions, so that the page links to the login.
     """
 
     cancel: str | None

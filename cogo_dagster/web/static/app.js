@@ -65,9 +65,9 @@ async function refresh() {
   if (live.busy) { live.again = true; return; }
   live.busy = true;
   try {
-    const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (answer.ok) {
+    const response = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (response.ok) {
       update(fresh);
       updateAges();
       if (live.source && live.source.readyState === EventSource.OPEN) show("live", "live");
