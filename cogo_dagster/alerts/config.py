@@ -24,7 +24,7 @@ FindSecret = Callable[[str], str | None]
 
 
 def no_secret(reference: str) -> str | None:  # noqa: ARG001
-    """Return None: the lookup where there is no key vault."""
+    """Return None: the lookup without a key vault."""
     return None
 
 
@@ -63,7 +63,7 @@ def _google_chat(settings: Settings, find_secret: FindSecret) -> Target:
             if value is None:
                 raise SettingsError(
                     f"{_missing('googlechat', 'GOOGLE_CHAT_WEBHOOK_URL')[:-1]}; "
-                    f"the key vault has no {GOOGLE_CHAT_REFERENCE} in scope {settings.env} either."
+                    f"the key vault has no {GOOGLE_CHAT_REFERENCE} in the environment {settings.env} either."
                 )
             found.append(_checked(value, GOOGLE_CHAT_REFERENCE))
         return found[0]
@@ -113,4 +113,4 @@ def _checked(url: str, variable: str) -> str:
 
 
 def _missing(target: str, variable: str) -> str:
-    return f"WEBHOOK_TYPE names {target}, but {variable} is not set: set it, or remove {target} from WEBHOOK_TYPE."
+    return f"WEBHOOK_TYPE contains {target}, but {variable} is not set: set it, or remove {target} from WEBHOOK_TYPE."
