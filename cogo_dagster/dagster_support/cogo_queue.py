@@ -94,7 +94,9 @@ class CogoQueue(dg.ConfigurableResource[Any]):
         if family_of(job.type) in families():
             validate_payload(job.type, job.payload, self._application.settings)
         [enqueued] = self._application.queue.enqueue([job])
-        context.log.info("%s job %s %s.", job.type, enqueued.job_id, "enqueued" if enqueued.created else "exists")
+        context.log.info(
+            "%s job %s %s.", job.type, enqueued.job_id, "enqueued" if enqueued.created else "already exists"
+        )
         try:
             row = self._wait(enqueued.job_id, context, monotonic() + timeout_seconds)
         except BaseException:
@@ -104,7 +106,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
             self._cancel(enqueued, context)
             raise dg.Failure(
                 f"The {job.type} job {enqueued.job_id} did not finish within {timeout_seconds:g} s and was cancelled. "
-                "Check that workers run and serve its type; `cogo list jobs --why` shows the reason.",
+                "Check that a worker serves its type; `cogo list jobs --why` shows the reason.",
                 metadata=self._place(enqueued.job_id),
             )
         if row.status != "succeeded":

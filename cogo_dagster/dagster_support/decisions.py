@@ -1,4 +1,4 @@
-"""Decisions of sensors: pure functions of what was read, and their conversion to Dagster's results."""
+"""Decisions of sensors, as pure functions, and their conversion to the results of Dagster."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ def replay(dead_lettered: Sequence[DeadLetter], op_name: str, now: datetime, *, 
 
     Args:
         dead_lettered: The open dead-lettered jobs.
-        op_name: The op that is configured with their ids.
+        op_name: The op that is configured with the IDs of the jobs.
         under_way: Whether a replay is queued or running.
     """
     chosen = jobs_to_replay(dead_lettered, ReplayPolicy(), now)

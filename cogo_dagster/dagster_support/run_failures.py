@@ -1,4 +1,4 @@
-"""Failures in Dagster, in the form that alerts take: runs, late schedules, sensors, missing executors."""
+"""Reports failures in Dagster to the alerts: runs, late schedules, sensors, missing executors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -96,7 +96,7 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
     found = []
     for record in instance.get_run_records(failed, limit=_MAX_RUNS):
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        steps = [one.event_log_entry.dagster_event for one in events.records]
+        steps = [entry.event_log_entry.dagster_event for entry in events.records]
         failure = failure_of(record.dagster_run, [step for step in steps if step], None)
         found.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
     return found

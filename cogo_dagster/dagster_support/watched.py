@@ -1,4 +1,4 @@
-"""Finds running schedules with their next due tick, and failing sensors."""
+"""Finds running schedules with the time of their next tick, and failing sensors."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime

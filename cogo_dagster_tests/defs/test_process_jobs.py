@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from cogo_dagster.dagster_support.engine import EngineThread
+from cogo_dagster.dagster_support.worker_thread import WorkerThread
 from cogo_dagster.defs.operators.jobs import recover_leases
 from cogo_dagster.defs.queue.jobs import process_jobs
 from cogo_dagster.queue.client import Queue
@@ -215,11 +215,11 @@ def test_an_interrupted_run_requeues_its_jobs(
     install(FakeExecutor(gate))
     job = add(queue)
 
-    def follow(engine: EngineThread, stage: Stage) -> Iterator[WorkerEvent]:
+    def follow(engine: WorkerThread, stage: Stage) -> Iterator[WorkerEvent]:
         gate.arrived()
         raise interruption
 
-    monkeypatch.setattr(EngineThread, "follow", follow)
+    monkeypatch.setattr(WorkerThread, "follow", follow)
     assert not runs.run().success
     row = look(queue, job)
     assert (row["status"], row["attempts"], row["lease_expires_at"]) == ("queued", 0, None)

@@ -29,8 +29,8 @@ def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> d
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description=(
-        "Replays dead-lettered jobs with transient errors, after a cool-down, at most twice per lineage. The others "
-        "need an operator: `cogo list incidents`."
+        "Replays dead-lettered jobs with transient errors, after a cool-down, at most twice per lineage. All other "
+        "dead-lettered jobs require an operator: see `cogo list incidents`."
     ),
 )
 def dlq_replay(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
