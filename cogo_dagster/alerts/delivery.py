@@ -115,8 +115,8 @@ class Deliverer:
         """
         counts: dict[str, int] = {}
         for _ in range(_MAX_EVALUATIONS):
-            given = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
-            result = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", given))
+            arguments = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
+            result = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", arguments))
             for source, count in result.raised.items():
                 counts[source] = counts.get(source, 0) + count
             if not result.more:

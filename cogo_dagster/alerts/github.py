@@ -63,24 +63,26 @@ class GitHubTarget:
             return error.receipt
 
     async def _upsert(self, webhooks: Webhooks, wanted: Issue) -> str | None:
-        found = await self._open_issues(webhooks, wanted.labels[0])
+        open_issues = await self._open_issues(webhooks, wanted.labels[0])
         if wanted.event is Event.ANNOUNCEMENT:
-            return await self._announce(webhooks, wanted, found)
+            return await self._announce(webhooks, wanted, open_issues)
         if wanted.event is Event.RESOLVED:
             return await self._resolve(webhooks, wanted)
-        if not found:
+        if not open_issues:
             return await self._create(webhooks, wanted, [ALERT_LABEL, *wanted.labels])
-        if not await self._has(webhooks, found[0], wanted.mark):
-            await self._comment(webhooks, found[0]["number"], wanted.body)
+        if not await self._has(webhooks, open_issues[0], wanted.mark):
+            await self._comment(webhooks, open_issues[0]["number"], wanted.body)
         if len(wanted.labels) > 1:
-            await self._call(webhooks, "POST", f"/issues/{found[0]['number']}/labels", {"labels": list(wanted.labels)})
-        return f"#{found[0]['number']}"
+            await self._call(
+                webhooks, "POST", f"/issues/{open_issues[0]['number']}/labels", {"labels": list(wanted.labels)}
+            )
+        return f"#{open_issues[0]['number']}"
 
-    async def _announce(self, webhooks: Webhooks, wanted: Issue, found: list[Json]) -> str | None:
-        if any(wanted.mark in (existing["body"] or "") for existing in found):
-            return f"#{found[0]['number']}"
+    async def _announce(self, webhooks: Webhooks, wanted: Issue, open_issues: list[Json]) -> str | None:
+        if any(wanted.mark in (existing["body"] or "") for existing in open_issues):
+            return f"#{open_issues[0]['number']}"
         created = await self._create(webhooks, wanted, list(wanted.labels))
-        for existing in found:
+        for existing in open_issues:
             await self._close(webhooks, existing["number"])
         return created
 
@@ -100,8 +102,10 @@ class GitHubTarget:
         return reference
 
     async def _open_issues(self, webhooks: Webhooks, label: str) -> list[Json]:
-        found = await self._call(webhooks, "GET", f"/issues?state=open&labels={quote(label, safe='')}&per_page=5", None)
-        return [existing for existing in found if "pull_request" not in existing]
+        issues = await self._call(
+            webhooks, "GET", f"/issues?state=open&labels={quote(label, safe='')}&per_page=5", None
+        )
+        return [existing for existing in issues if "pull_request" not in existing]
 
     async def _has(self, webhooks: Webhooks, existing: Json, mark: str) -> bool:
         """Whether the issue or one of its latest comments contains the mark of this message."""

@@ -154,8 +154,8 @@ def _with_query(url: str, request_id: str) -> str:
     """Add parameters: reply in the thread, and deduplicate repeated requests."""
     parts = urlsplit(url)
     ours = {"messageReplyOption": "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD", "requestId": request_id}
-    given = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
-    return urlunsplit(parts._replace(query=urlencode([*given, *ours.items()])))
+    parameters = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
+    return urlunsplit(parts._replace(query=urlencode([*parameters, *ours.items()])))
 
 
 def _field(body: str, name: str) -> str | None:

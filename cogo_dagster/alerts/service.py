@@ -265,11 +265,11 @@ class Alerts:
 
     def record_run_failures(self, failures: Sequence[Mapping[str, Json]]) -> int:
         """Record failed Dagster runs, each once; return the number of new ones."""
-        shown = [
-            {**one, "error_class": self._line(one["error_class"]), "error_message": self._line(one["error_message"])}
-            for one in failures
+        redacted = [
+            failure | {name: self._line(failure[name]) for name in ("error_class", "error_message")}
+            for failure in map(dict, failures)
         ]
-        return int(self._call("record_run_failures", failures=shown)["recorded"])
+        return int(self._call("record_run_failures", failures=redacted)["recorded"])
 
     def record_run_successes(self, successes: Sequence[Mapping[str, Json]]) -> int:
         """Record successful Dagster runs; return the number of alerts that they resolved."""
@@ -277,13 +277,13 @@ class Alerts:
 
     def report_conditions(self, scope: str, conditions: Sequence[Mapping[str, Json]]) -> None:
         """Report all conditions that hold in a scope now; see the SQL function `report_conditions`."""
-        shown = [{**one, "error_message": self._line(one["error_message"])} for one in conditions]
-        self._call("report_conditions", scope=scope, conditions=shown)
+        redacted = [{**row, "error_message": self._line(row["error_message"])} for row in conditions]
+        self._call("report_conditions", scope=scope, conditions=redacted)
 
     def watch_schedules(self, schedules: Sequence[Mapping[str, Json]]) -> None:
         """Report the running schedules, and when each is due."""
-        shown = [{**one, "error": self._line(one["error"])} for one in schedules]
-        self._call("watch_schedules", schedules=shown)
+        redacted = [{**row, "error": self._line(row["error"])} for row in schedules]
+        self._call("watch_schedules", schedules=redacted)
 
     def _line(self, text: str | None) -> str | None:
         return self.redact(text).strip().split("\n", 1)[0][:1000] if text else None

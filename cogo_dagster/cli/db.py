@@ -51,9 +51,9 @@ def migrate() -> Report:
 def status(*, as_json: bool) -> Report:
     """Show the state of the database server and of its schema, without starting the server."""
     settings = read_settings()
-    found = _rest(settings) if settings.uses_rest else _direct(settings)
-    report = Report(found, lambda: print_facts(_readable(found)))
-    if found["schema"] is not None and not settings.uses_rest:
+    state = _rest(settings) if settings.uses_rest else _direct(settings)
+    report = Report(state, lambda: print_facts(_readable(state)))
+    if state["schema"] is not None and not settings.uses_rest:
         # Printed first: the command fails if the schema is not current.
         report.show(as_json=as_json)
         schema.require_current(_dsn(settings))
@@ -109,18 +109,18 @@ def destroy(
 ) -> Report:
     """List the database and files of this installation on this machine, and delete them after confirmation."""
     settings = _with_embedded_database()
-    found = leftovers(settings)
+    files = leftovers(settings)
     if not as_json:
-        print_table([asdict(leftover) for leftover in found], _LEFTOVERS, when_empty="Nothing to delete.")
-    confirmed = yes or (not as_json and bool(found) and sys.stdin.isatty() and typer.confirm("Delete all of this?"))
+        print_table([asdict(leftover) for leftover in files], _LEFTOVERS, when_empty="Nothing to delete.")
+    confirmed = yes or (not as_json and bool(files) and sys.stdin.isatty() and typer.confirm("Delete all of this?"))
     if confirmed:
         try:
-            remove(settings, found)
+            remove(settings, files)
         except OSError as error:
             raise BadInput(f"{error.filename} cannot be deleted ({error.strerror}): run this as its owner.") from None
-    listed = [{**asdict(leftover), "path": str(leftover.path)} for leftover in found]
+    listed = [{**asdict(leftover), "path": str(leftover.path)} for leftover in files]
     message = "Deleted." if confirmed else "Nothing was deleted; use --yes to delete without confirmation."
-    return Report({"deleted": confirmed, "folders": listed}, message if found else "")
+    return Report({"deleted": confirmed, "folders": listed}, message if files else "")
 
 
 @contextmanager
@@ -157,8 +157,8 @@ def _rest(settings: Settings) -> dict[str, Json]:
     """Return the status over REST, without the migrations; opening the application checks the release."""
     with open_application(settings) as application:
         release = application.queue.schema_version().release
-        found = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}
-        return {"database": "supabase", "address": application.public_dsn, "server": None, "schema": found}
+        schema_state = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}
+        return {"database": "supabase", "address": application.public_dsn, "server": None, "schema": schema_state}
 
 
 def _embedded(settings: Settings) -> dict[str, Json]:
@@ -174,13 +174,13 @@ def _own(settings: Settings) -> dict[str, Json]:
 
 
 def _schema(dsn: str) -> Json:
-    found = schema.status(dsn)
-    return asdict(found) | {"current": found.current, "code_release": schema.SCHEMA_RELEASE}
+    state = schema.status(dsn)
+    return asdict(state) | {"current": state.current, "code_release": schema.SCHEMA_RELEASE}
 
 
-def _readable(found: Json) -> dict[str, Json]:
-    server, schema_ = found["server"], found["schema"]
-    facts = {"database": found["database"], "address": found["address"]}
+def _readable(state: Json) -> dict[str, Json]:
+    server, schema_ = state["server"], state["schema"]
+    facts = {"database": state["database"], "address": state["address"]}
     if server is not None:
         facts["server"] = f"PostgreSQL {server['version']}, process {server['pid']}" if server["running"] else "stopped"
         facts["started"] = distance(server["started_at"].isoformat()) if server["started_at"] else None
@@ -190,8 +190,8 @@ def _readable(found: Json) -> dict[str, Json]:
     return facts
 
 
-def _schema_state(found: Json) -> str:
-    if found["release"] is None:
+def _schema_state(facts: Json) -> str:
+    if facts["release"] is None:
         return "not migrated"
-    state = "current" if found["current"] else f"{counted(len(found['pending']), 'migration')} pending"
-    return f"release {found['release']} ({state}); this code has {found['code_release']}"
+    state = "current" if facts["current"] else f"{counted(len(facts['pending']), 'migration')} pending"
+    return f"release {facts['release']} ({state}); this code has {facts['code_release']}"

@@ -51,10 +51,10 @@ _ATTEMPTS = (
 @command(app)
 def show(application: Application, job_id: JobId) -> Report:
     """Show one job: status with explanation, payload, attempts, artifacts and error."""
-    found = application.queue.get_jobs([job_id])
-    if not found:
+    jobs = application.queue.get_jobs([job_id])
+    if not jobs:
         raise JobNotFound(f"Job {job_id} not found: `cogo list jobs` lists the jobs.")
-    [job] = found
+    [job] = jobs
     artifacts = [(artifact, application.address_of(artifact)) for artifact in job.artifacts]
     reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
     reason = reasons[0] if reasons else None

@@ -291,5 +291,5 @@ def _facts(numbers: Numbers) -> dict[str, Json]:
     }
 
 
-def _split(given: list[str] | None) -> list[str] | None:
-    return [status.strip() for part in given for status in part.split(",") if status.strip()] if given else None
+def _split(values: list[str] | None) -> list[str] | None:
+    return [status.strip() for part in values for status in part.split(",") if status.strip()] if values else None

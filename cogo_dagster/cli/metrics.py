@@ -108,8 +108,8 @@ def q1(
     """Check the pass rate of the base branch: exit code 0 pass, 1 fail, 3 too little data."""
     settings = read_settings()
     threshold = chosen_threshold(settings, min_pass_rate, min_runs)
-    found = read_summary(settings, source, hours, branch)
-    judged = found.model_copy(update={"q1": judge(found, threshold)})
+    summary = read_summary(settings, source, hours, branch)
+    judged = summary.model_copy(update={"q1": judge(summary, threshold)})
     verdict, reason = judged.q1.verdict, judged.q1.reason
     _report_to_github(judged)
     window = judged.window.model_dump(mode="json")

@@ -226,8 +226,8 @@ def jobs(
     return Operation("purge_jobs", {"older_than_days": ttl_days, "statuses": _statuses(statuses)})
 
 
-def _statuses(given: str) -> list[str]:
-    statuses = [status.strip().lower() for status in given.split(",") if status.strip()]
+def _statuses(text: str) -> list[str]:
+    statuses = [status.strip().lower() for status in text.split(",") if status.strip()]
     wrong = next((status for status in statuses if status not in _FINISHED_STATUSES), None)
     if wrong in ("queued", "running"):
         raise BadInput(
@@ -235,7 +235,7 @@ def _statuses(given: str) -> list[str]:
         )
     if wrong or not statuses:
         raise BadInput(
-            f"JOB_PURGE_STATUSES is {given!r}: use a comma-separated list of {', '.join(_FINISHED_STATUSES)}."
+            f"JOB_PURGE_STATUSES is {text!r}: use a comma-separated list of {', '.join(_FINISHED_STATUSES)}."
         )
     return statuses
 

@@ -72,18 +72,18 @@ def get(
     name = _joined(reference)
     with open_application(read_settings()) as application:
         vault = application.vault_in(environment or application.settings.env)
-        found = vault.find(name)
-    if found is None:
+        secret = vault.find(name)
+    if secret is None:
         raise SecretNotFound(f"Secret {name} not found in {vault.environment}: store it with `cogo vault set`.")
     facts = {
-        "reference": found.reference,
-        "environment": found.environment,
-        "source": found.source,
-        "version": found.version,
-        "updated_at": found.updated_at,
+        "reference": secret.reference,
+        "environment": secret.environment,
+        "source": secret.source,
+        "version": secret.version,
+        "updated_at": secret.updated_at,
     }
     if reveal:
-        return Report(facts | {"value": found.value}, lambda: typer.echo(found.value))
+        return Report(facts | {"value": secret.value}, lambda: typer.echo(secret.value))
     return Report(facts, lambda: print_facts(facts | {"value": "not shown; use --reveal to print it"}))
 
 

@@ -93,11 +93,11 @@ _TOKENS: Final = (
 )
 
 
-def _role(given: str) -> Role:
+def _role(name: str) -> Role:
     for role in ROLES:
-        if role == given:
+        if role == name:
             return role
-    raise typer.BadParameter(f"{given!r} is not a role: choose viewer, operator or admin")
+    raise typer.BadParameter(f"{name!r} is not a role: choose viewer, operator or admin")
 
 
 @command(tokens)

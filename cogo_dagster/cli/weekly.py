@@ -27,9 +27,9 @@ AgainFlag = Annotated[bool, typer.Option("--again", help="Send it again, also to
 @command(app)
 def enqueue(*, week: WeekOption = None, again: AgainFlag = False) -> Report:
     """Enqueue the job that sends a weekly summary, at most one per week unless it delivered nothing."""
-    given = week and finished_week(week, datetime.now(UTC))
+    requested = week and finished_week(week, datetime.now(UTC))
     with open_application(read_settings()) as application:
-        chosen = given or application.gates.last_week()
+        chosen = requested or application.gates.last_week()
         job = application.weeks.enqueue(chosen, again=again)
     document = {"job_id": str(job.job_id), "created": job.created, "week": chosen}
     if job.created:
@@ -45,11 +45,11 @@ def show(*, week: WeekOption = None, branch: BranchOption = None, source: Source
     """Print the summary of a week without sending it."""
     settings = read_settings()
     if source is Source.API:
-        found = metrics_api(settings).weekly(week and week_of(start_of(week)), branch)
+        summary = metrics_api(settings).weekly(week and week_of(start_of(week)), branch)
     else:
         with open_application(settings) as application:
-            found = application.gates.weekly(week, branch)
-    return Report(found.model_dump(mode="json"), lambda: echo_markdown(found.markdown))
+            summary = application.gates.weekly(week, branch)
+    return Report(summary.model_dump(mode="json"), lambda: echo_markdown(summary.markdown))
 
 
 @command(notify)
@@ -66,10 +66,10 @@ def weekly(
     if not settings.webhook_types:
         raise SettingsError("WEBHOOK_TYPE is not set: set it to one or more of github, slack, http, googlechat.")
     chosen = week and finished_week(week, datetime.now(UTC))
-    found = metrics_api(settings).weekly(chosen) if source is Source.API else None
+    summary = metrics_api(settings).weekly(chosen) if source is Source.API else None
     with open_application(settings) as application:
         weeks = application.weeks
-        published = PublishedWeek(found) if found else weeks.publish(chosen or application.gates.last_week())
+        published = PublishedWeek(summary) if summary else weeks.publish(chosen or application.gates.last_week())
         announced = weeks.announce(published, again=again)
         report = application.alerts.deliver()
         waiting = [

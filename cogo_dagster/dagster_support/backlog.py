@@ -50,14 +50,14 @@ def unserved(cogo: CogoResource) -> dict[str, int]:
 
 def open_dead_lettered(cogo: CogoResource) -> list[DeadLetter]:
     """Return the open dead-lettered jobs, at most the newest ten thousand."""
-    found: list[DeadLetter] = []
-    while len(found) < _MAX_DEAD_LETTERED:
-        before = found[-1].cursor("failed_at", "job_id") if found else None
+    jobs: list[DeadLetter] = []
+    while len(jobs) < _MAX_DEAD_LETTERED:
+        before = jobs[-1].cursor("failed_at", "job_id") if jobs else None
         page = cogo.queue.list_dlq(max_jobs=_PAGE, before=before)
         if not page:
             break
-        found.extend(page)
-    return found
+        jobs.extend(page)
+    return jobs
 
 
 def is_under_way(instance: dg.DagsterInstance, job_name: str, max_seconds: float) -> bool:

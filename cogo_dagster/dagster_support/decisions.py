@@ -28,20 +28,20 @@ class Decision:
     op_config: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
-def start_workers(found: Demand, max_workers: int) -> Decision:
+def start_workers(demand: Demand, max_workers: int) -> Decision:
     """Decide how many runs of process_jobs to launch."""
     reason = (
-        f"Jobs: {found.ready} due, {found.orphaned} orphaned. "
-        f"Workers: {found.workers_alive} alive, {found.workers_starting} starting."
+        f"Jobs: {demand.ready} due, {demand.orphaned} orphaned. "
+        f"Workers: {demand.workers_alive} alive, {demand.workers_starting} starting."
     )
-    return Decision(reason, workers_to_start(found, max_workers))
+    return Decision(reason, workers_to_start(demand, max_workers))
 
 
-def recover(found: Demand, expired_leases: int) -> Decision:
+def recover(demand: Demand, expired_leases: int) -> Decision:
     """Decide whether to launch recover_leases."""
     reason = "A live or starting worker recovers them." if expired_leases else "Nothing to recover."
     expired = counted(expired_leases, "expired lease")
-    return Decision(f"{expired}. {reason}", 1 if recovery_needed(found, expired_leases) else 0)
+    return Decision(f"{expired}. {reason}", 1 if recovery_needed(demand, expired_leases) else 0)
 
 
 def replay(dead_lettered: Sequence[DeadLetter], op_name: str, now: datetime, *, under_way: bool) -> Decision:

@@ -20,8 +20,8 @@ from cogo_dagster.defs.operators.jobs import REPLAY_SECONDS, recover_leases, rep
 def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch recover_leases if leases have expired and no worker recovers them."""
     instance = context.instance
-    found, expired = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
-    return launch("recovery", recover(found, expired))
+    demand, expired = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
+    return launch("recovery", recover(demand, expired))
 
 
 @dg.sensor(

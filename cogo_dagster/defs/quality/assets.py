@@ -33,11 +33,11 @@ gate_runs: Final = dg.AssetSpec(
 )
 def provider_health(cogo: CogoResource) -> dg.MaterializeResult[None]:
     """Probe all providers and record the results."""
-    found = cogo.application.probe_providers()
-    healthy = sum(result.healthy for result in found)
-    rows = [dg.TableRecord(dict(result.to_json())) for result in found]
+    results = cogo.application.probe_providers()
+    healthy = sum(result.healthy for result in results)
+    rows = [dg.TableRecord(dict(result.to_json())) for result in results]
     table = {"providers": dg.MetadataValue.table(rows)} if rows else {}
-    return dg.MaterializeResult(metadata={"healthy": healthy, "unhealthy": len(found) - healthy, **table})
+    return dg.MaterializeResult(metadata={"healthy": healthy, "unhealthy": len(results) - healthy, **table})
 
 
 @dg.asset(

@@ -23,8 +23,8 @@ from cogo_dagster.supervision.zombies import Watch
 def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch a run of process_jobs if jobs are due and there are too few workers, starting ones included."""
     instance = context.instance
-    found, _ = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
-    return launch("worker", start_workers(found, cogo.application.settings.max_workers))
+    demand, _ = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
+    return launch("worker", start_workers(demand, cogo.application.settings.max_workers))
 
 
 @dg.sensor(

@@ -90,7 +90,7 @@ def _readiness(request: Request) -> Readiness:
     return Readiness(
         release=version.release,
         deployment_id=str(version.deployment_id),
-        unreachable_targets=[one.target for one in targets if not one.healthy],
+        unreachable_targets=[target.target for target in targets if not target.healthy],
     )
 
 

@@ -64,7 +64,7 @@ def list_jobs(
     limit: PageSize = 50,
 ) -> JobPage:
     """Jobs, newest first. A search reads at most 20,000 jobs a page; `looked_until` is set if it stopped there."""
-    found = application.queue.search_jobs(
+    page = application.queue.search_jobs(
         statuses=status,
         type_prefix=type,
         executor_id=executor,
@@ -76,7 +76,7 @@ def list_jobs(
         before_id=before,
         max_jobs=limit,
     )
-    return JobPage(jobs=found.jobs, next=found.before_id, looked_until=found.looked_until)
+    return JobPage(jobs=page.jobs, next=page.before_id, looked_until=page.looked_until)
 
 
 @router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(404))
@@ -151,10 +151,10 @@ def find_job(application: Application, job_id: UUID) -> WholeJob:
     Raises:
         JobNotFound: There is no such job.
     """
-    found = application.queue.get_jobs([job_id])
-    if not found:
+    jobs = application.queue.get_jobs([job_id])
+    if not jobs:
         raise no_such_job(job_id)
-    return found[0]
+    return jobs[0]
 
 
 def _file(document: Json, name: str) -> Response:

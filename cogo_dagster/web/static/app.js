@@ -31,12 +31,12 @@ function update(fresh) {
     const now = fresh.getElementById(old.id);
     if (!now) { if (!isBusy(old)) old.replaceChildren(); continue; }
     if (old.dataset.was === undefined) old.dataset.was = "";
-    const open = [...old.querySelectorAll("details")].map((one) => one.open);
+    const open = [...old.querySelectorAll("details")].map((details) => details.open);
     const html = now.innerHTML;
     if (plain(old) === plain(now) || isBusy(old)) continue;
     old.innerHTML = html;
     old.className = now.className;
-    old.querySelectorAll("details").forEach((one, at) => { if (at < open.length) one.open = open[at]; });
+    old.querySelectorAll("details").forEach((details, at) => { if (at < open.length) details.open = open[at]; });
   }
   for (const now of fresh.querySelectorAll("main [data-live]")) {
     if (!document.getElementById(now.id) && !now.parentElement.closest("[data-live]")) insert(now);
@@ -51,7 +51,7 @@ function update(fresh) {
 function plain(element) {
   const copy = element.cloneNode(true);
   copy.querySelectorAll("time").forEach((time) => { time.textContent = ""; });
-  copy.querySelectorAll("details").forEach((one) => { one.removeAttribute("open"); });
+  copy.querySelectorAll("details").forEach((details) => { details.removeAttribute("open"); });
   return copy.innerHTML;
 }
 
