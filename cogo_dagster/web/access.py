@@ -177,7 +177,7 @@ class Access:
         return session.holder if is_valid else None
 
     def _find(self, given: str) -> Holder | None:
-        if any(_same(given, token) for token in (self._own_token, self._admin_token.given) if token):
+        if any(_same(given, token) for token in (self._own_token, self._admin_token.environment_token) if token):
             return _ADMIN
         if (found := self.tokens.holder_of(given)) is not None:
             return found

@@ -40,7 +40,7 @@ _OPEN_TO_ALL: Final = frozenset({"/api/openapi.json", "/static", "/traces"})
 def create_app(
     settings: Settings,
     *,
-    open_it: Callable[[], AbstractContextManager[Application]] | None = None,
+    opener: Callable[[], AbstractContextManager[Application]] | None = None,
     bound_to: str = "127.0.0.1",
     open_here: bool = False,
     keep_seconds: float = 1.0,
@@ -48,13 +48,13 @@ def create_app(
     """Build the application; the database is opened when the first request needs it.
 
     Args:
-        open_it: Opens the application; default: the one that the settings describe.
+        opener: Opens the application; default: the one that the settings describe.
         bound_to: The address that the server listens on; it is also an accepted host name.
         open_here: Whether requests from this machine may read without a session, and other hosts are rejected (`cogo
             dev`). Unless the environment sets an admin token, one is created for the sessions of login links.
         keep_seconds: How long numbers are cached for all clients; 0 queries the database each time.
     """
-    backend = Backend(open_it or partial(open_application, settings), keep_seconds=keep_seconds)
+    backend = Backend(opener or partial(open_application, settings), keep_seconds=keep_seconds)
     static = StaticFiles()
     app = FastAPI(
         title="COGO operations",

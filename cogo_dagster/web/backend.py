@@ -48,14 +48,12 @@ class Backend:
     """Provides the application to requests.
 
     Args:
-        open_it: Opens the application; called again after a failure.
+        opener: Opens the application; called again after a failure.
         keep_seconds: How long numbers are cached for all clients; 0 queries the database each time.
     """
 
-    def __init__(
-        self, open_it: Callable[[], AbstractContextManager[Application]], *, keep_seconds: float = 1.0
-    ) -> None:
-        self._open = open_it
+    def __init__(self, opener: Callable[[], AbstractContextManager[Application]], *, keep_seconds: float = 1.0) -> None:
+        self._open = opener
         self._keep_seconds = keep_seconds
         self._stack = ExitStack()
         self._lock = Lock()
