@@ -167,7 +167,7 @@ def test_a_subset_of_the_ops_is_rejected(runs: Runs, queue: Queue, install: Inst
     [failure] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     error = failure.step_failure_data.error
     assert error is not None
-    assert "launch all of process_jobs" in (error.cause or error).message
+    assert "launch the whole job" in (error.cause or error).message
     assert (look(queue, job)["attempts"], executor.ran) == (0, [])
 
 
