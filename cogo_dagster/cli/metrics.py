@@ -89,8 +89,8 @@ def backtest(
         if rows:
             typer.echo(
                 f"With a pass rate of {threshold.min_pass_rate:g} % and at least "
-                f"{counted(threshold.min_runs, 'run')}, of {counted(len(rows), 'day')} {counts['fail']} fail, "
-                f"{counts['pass']} pass, and {counts['not_computed']} have too little data."
+                f"{counted(threshold.min_runs, 'run')}: {counts['fail']} of {counted(len(rows), 'day')} fail, "
+                f"{counts['pass']} pass, {counts['not_computed']} have too little data."
             )
 
     return Report(rows, show)
