@@ -145,15 +145,15 @@ class Redactor:
             return self._array(value)
         return value
 
-    def _object(self, given: dict[Json, Json]) -> dict[Json, Json]:
+    def _object(self, members: dict[Json, Json]) -> dict[Json, Json]:
         kept: dict[Json, Json] = {}
         changed = False
-        for name, value in given.items():
+        for name, value in members.items():
             new_name = self.text(name) if isinstance(name, str) else name
             new_value = self._member(name, value)
             changed = changed or new_name is not name or new_value is not value
             kept[new_name] = new_value
-        return kept if changed else given
+        return kept if changed else members
 
     def _member(self, name: Json, value: Json) -> Json:
         """Redact a value whose key names a secret, such as {"password": "…"}."""
@@ -161,14 +161,14 @@ class Redactor:
             return self.json(value)
         return HIDDEN if _names_a_secret(name) and len(value) >= 4 else self.json(value)
 
-    def _array(self, given: list[Json] | tuple[Json, ...]) -> list[Json] | tuple[Json, ...]:
+    def _array(self, items: list[Json] | tuple[Json, ...]) -> list[Json] | tuple[Json, ...]:
         kept: list[Json] = []
         changed = False
-        for value in given:
+        for value in items:
             new_value = self.json(value)
             changed = changed or new_value is not value
             kept.append(new_value)
-        return kept if changed else given
+        return kept if changed else items
 
     def _find(self, piece: str) -> Iterator[Span]:
         for view in views(piece):
@@ -243,7 +243,7 @@ def redact_logs(redactor: Redactor) -> None:
 
 def redact_handler(handler: logging.Handler, redactor: Redactor) -> None:
     """Redact the output of a handler; replaces an earlier redactor."""
-    for old in [one for one in handler.filters if isinstance(one, RedactingFilter)]:
+    for old in [item for item in handler.filters if isinstance(item, RedactingFilter)]:
         handler.removeFilter(old)
     handler.addFilter(RedactingFilter(redactor))
 

@@ -29,7 +29,7 @@ WebhookType = Literal["github", "slack", "http", "googlechat"]
 
 
 class SettingsError(Exception):
-    """A setting is missing or invalid; the message names it and says what to do."""
+    """A setting is missing or invalid; the message names it and states what to do."""
 
 
 def _default_worker_id() -> str:
@@ -134,12 +134,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_blanks(cls, given: Any) -> Any:
+    def _drop_blanks(cls, values: Any) -> Any:
         """Drop blank values, so that an override can unset a variable."""
-        for name, value in given.items():
+        for name, value in values.items():
             if isinstance(value, str) and not is_storable(value):
                 raise ValueError(f"{name} is not UTF-8 text without U+0000: correct it in the environment or in .env")
-        return {name: value for name, value in given.items() if not isinstance(value, str) or value.strip()}
+        return {name: value for name, value in values.items() if not isinstance(value, str) or value.strip()}
 
     @field_validator("home", "dagster_home", mode="after")
     @classmethod
@@ -190,12 +190,12 @@ class Settings(BaseSettings):
 
         Includes passwords, paths and queries of secret URLs, and the environment of gate commands.
         """
-        given = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
-        passwords = [unquote(urlsplit(text).password or "") for text in given if _URL.match(text)]
-        passwords += [found for text in given for found in _PASSWORD.findall(text)]
-        parts = [part for text in given if _WEB_URL.match(text) for part in secret_parts(text)]
+        secrets = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        passwords = [unquote(urlsplit(text).password or "") for text in secrets if _URL.match(text)]
+        passwords += [found for text in secrets for found in _PASSWORD.findall(text)]
+        parts = [part for text in secrets if _WEB_URL.match(text) for part in secret_parts(text)]
         keys = self.vault_keys.get_secret_value().replace(",", " ").split() if self.vault_keys else []
-        values = (*given, *passwords, *parts, *keys, *_gate_values(self.gate_commands))
+        values = (*secrets, *passwords, *parts, *keys, *_gate_values(self.gate_commands))
         return tuple(dict.fromkeys(value for value in values if value))
 
     @model_validator(mode="after")
@@ -213,7 +213,7 @@ class Settings(BaseSettings):
 def secret_parts(address: str) -> list[str]:
     """Return the secret parts of a webhook URL: the path and the values of the query, if long enough.
 
-    A path without digits, such as /webhooks/alerts, is not secret: these words would be redacted in every text.
+    A path without digits, such as /webhooks/alerts, is not secret, because its words would be redacted in every text.
     """
     try:
         parts = urlsplit(address)
@@ -231,7 +231,7 @@ def _gate_values(commands: str | None) -> list[str]:
     except ValueError:
         return []  # reported when the commands are parsed
     entries = repositories.values() if isinstance(repositories, dict) else ()
-    variables = [one["env"] for one in entries if isinstance(one, dict) and isinstance(one.get("env"), dict)]
+    variables = [entry["env"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("env"), dict)]
     return [
         value
         for env in variables
@@ -259,10 +259,10 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
 def _message(mistake: Mistake) -> str:
     if not mistake.place:
         return f"{mistake.reason}."
-    name, given = mistake.place[0], mistake.given
+    name, value = mistake.place[0], mistake.value
     if name == "WORKER_MODE":
-        return f"WORKER_MODE must be db (the only mode), but it is {given!r}: set it to db or unset it."
-    return f"{name} is {given!r}: {mistake.lowered}; correct it in the environment or in .env."
+        return f"WORKER_MODE must be db (the only mode), but it is {value!r}: set it to db or unset it."
+    return f"{name} is {value!r}: {mistake.lowered}; correct it in the environment or in .env."
 
 
 def is_root() -> bool:

@@ -111,10 +111,10 @@ def _uploaded(
     """Collect the artifacts as an upload does; return the settlement and the content of the artifacts."""
     artifacts: dict[str, bytes] = {}
     try:
-        for one in checked_artifacts(settlement.artifacts, workspace.folder if workspace.used else None):
-            key = f"{len(artifacts)}/{one.file.name}"
-            store.put(key, one.local, one.file.content_type)
-            artifacts[one.file.name] = store.open(key).read()
+        for artifact in checked_artifacts(settlement.artifacts, workspace.folder if workspace.used else None):
+            key = f"{len(artifacts)}/{artifact.file.name}"
+            store.put(key, artifact.local, artifact.file.content_type)
+            artifacts[artifact.file.name] = store.open(key).read()
     except ArtifactStoreError as error:
         return without_artifacts(settlement, error, secrets), {}
     return settlement, artifacts

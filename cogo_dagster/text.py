@@ -37,7 +37,7 @@ def storable(text: str) -> str:
 
 
 def storable_json(value: Json) -> tuple[Json, bool]:
-    """Return a document that the database accepts, and whether it differs from the given one.
+    """Return a document that the database accepts, and whether it differs from `value`.
 
     Strings and keys are made storable. NaN and infinity become null. Integers of more than 300 digits and values nested
     deeper than 200 levels become a text that describes them. Valid values are not copied. Values that are not JSON are
@@ -103,26 +103,26 @@ def _storable(value: Json, level: int) -> Json:
     return value
 
 
-def _storable_object(given: dict[Json, Json], level: int) -> dict[Json, Json]:
+def _storable_object(members: dict[Json, Json], level: int) -> dict[Json, Json]:
     kept: dict[Json, Json] = {}
     changed = False
-    for name, value in given.items():
+    for name, value in members.items():
         # No comprehension, which adds a frame per level: 200 levels must not exceed the recursion limit.
         new_name = storable(name) if isinstance(name, str) else name
         new_value = _storable(value, level + 1)
         changed = changed or new_name is not name or new_value is not value
         kept[new_name] = new_value
-    return kept if changed else given
+    return kept if changed else members
 
 
-def _storable_array(given: list[Json] | tuple[Json, ...], level: int) -> list[Json] | tuple[Json, ...]:
+def _storable_array(items: list[Json] | tuple[Json, ...], level: int) -> list[Json] | tuple[Json, ...]:
     kept: list[Json] = []
     changed = False
-    for value in given:
+    for value in items:
         new_value = _storable(value, level + 1)
         changed = changed or new_value is not value
         kept.append(new_value)
-    return kept if changed else given
+    return kept if changed else items
 
 
 def _too_deep() -> str:

@@ -23,13 +23,13 @@ class Mistake:
         kind: Type of the error in pydantic, such as `missing`.
         place: Path of keys to the value.
         reason: Message, without a full stop.
-        given: The invalid value.
+        value: The invalid value.
     """
 
     kind: str
     place: tuple[str, ...]
     reason: str
-    given: object
+    value: object
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> "Mistake":

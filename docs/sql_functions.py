@@ -14,12 +14,12 @@ _COMMA: Final = re.compile(r",(?=(?:[^']*'[^']*')*[^']*$)")
 
 _INTERNAL: Final = "Internal: other functions call it."
 
-IN_PUBLIC: Final = {"error_fingerprint": "the generated column jobs_dlq.fingerprint stands on it"}
+IN_PUBLIC: Final = {"error_fingerprint": "the generated column jobs_dlq.fingerprint depends on it"}
 """Internal functions that are not in schema cogo_internal, with the reason."""
 
 _LINE: Final = 120
 
-_CATALOGUE: Final = '''"""The catalogue of the engine's SQL functions: names, argument names and their SQL types.
+_CATALOGUE: Final = '''"""The catalogue of the SQL functions: names, argument names and their SQL types.
 
 Generated from sql/functions: run `uv run python -m docs.generate` after a change there.
 """

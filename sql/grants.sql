@@ -12,7 +12,7 @@ begin
             begin
                 execute format('create role %I nologin', role_name);
             exception when duplicate_object or unique_violation then
-                null;  -- another session was faster
+                null;  -- another session has created it
             end;
         end if;
     end loop;
@@ -210,7 +210,7 @@ begin
             'log_operation',
             'look_at_job',
             'median_and_p95',
-            'new_jobs',
+            'new_job_rows',
             'next_due',
             'note_operation',
             'open_circuit',

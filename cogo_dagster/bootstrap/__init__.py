@@ -1,4 +1,4 @@
-"""Builds the objects of the application from the settings; nothing else does."""
+"""Builds the objects of the application from the settings. No other package does this."""
 
 from cogo_dagster.bootstrap.application import Application
 from cogo_dagster.bootstrap.database import (

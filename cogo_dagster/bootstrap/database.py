@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
-    """Yield the connection string of the queue's database; starts and migrates an embedded one, checks others."""
+    """Yield the connection string of the queue's database.
+
+    An embedded database is started and migrated. The schema of another database is checked.
+    """
     if settings.uses_embedded_database:
         with embedded_server(settings).running(keep=keep) as server:
             dsn = server.dsn()
@@ -33,12 +36,12 @@ def own_dsn(settings: Settings) -> str:
     """Return COGO_DATABASE_URL.
 
     Raises:
-        SettingsError: It is not set, so that the database is accessible over REST only.
+        SettingsError: COGO_DATABASE_URL is not set, so that the database is accessible over REST only.
     """
     if settings.database_url is None:
         raise SettingsError(
-            "This needs a connection to the database, which SUPABASE_URL does not give: set COGO_DATABASE_URL to the "
-            "Postgres connection string of the project."
+            "This command needs a connection to the database, which SUPABASE_URL does not provide: set "
+            "COGO_DATABASE_URL to the Postgres connection string of the project."
         )
     return settings.database_url.get_secret_value()
 

@@ -96,14 +96,14 @@ def _store_of(settings: Settings) -> ArtifactStore:
 
 
 def alert_loop(
-    settings: Settings, alerts: "Callable[[], Alerts]", say: Callable[[str], None], pause_seconds: float = 10
+    settings: Settings, alerts: "Callable[[], Alerts]", report: Callable[[str], None], pause_seconds: float = 10
 ) -> "AlertLoop":
     """Return a loop of deliveries, for a process that opens the database at first use.
 
     Args:
         settings: Settings with the targets.
         alerts: Returns the service of alerts, and opens the database if necessary; called in each iteration.
-        say: Called with messages about errors.
+        report: Called with messages about errors.
         pause_seconds: Delay between iterations.
 
     Raises:
@@ -113,7 +113,7 @@ def alert_loop(
 
     watch = alerts_without_database(settings).outage_watch()
     return AlertLoop(
-        lambda seconds: alerts().deliver(seconds), lambda: alerts().call_switch(), watch, say, pause_seconds
+        lambda seconds: alerts().deliver(seconds), lambda: alerts().call_switch(), watch, report, pause_seconds
     )
 
 

@@ -195,7 +195,7 @@ def _adopt_store(*, as_json: bool) -> None:
     with open_application(read_settings()) as application:
         application.store.adopt()
         where = application.store.where
-    Report({"adopted": where}, f"This database is now the owner of {where}.").show(as_json=as_json)
+    Report({"adopted": where}, f"{where} belongs to this database now.").show(as_json=as_json)
 
 
 _PURGED: Final = Labels(

@@ -34,7 +34,7 @@ def end_zombies(
     records = _own(begun_runs(instance, _BEGUN), str(cogo.queue.schema_version().deployment_id))
     workers = [*living_workers(cogo.queue), *newest_workers(cogo.queue)] if records else []
     moment = datetime.now(UTC).timestamp() if now is None else now
-    watch, dead = watch.look(with_workers(records, workers), moment)
+    watch, dead = watch.observe(with_workers(records, workers), moment)
     return watch, [run.run_id for run in dead if _end(instance, run)]
 
 

@@ -1,4 +1,4 @@
-"""`cogo drill`: cause failures on a scratch database, and check the guarantees of the queue."""
+"""Implements `cogo drill`, which causes failures on a scratch database and checks the guarantees of the queue."""
 
 from cogo_dagster.drill.observation import Observation
 from cogo_dagster.drill.scenarios import drill

@@ -29,24 +29,24 @@ _CHUNK_BYTES: Final = 1_048_576
 _REMOVED_VARIABLES: Final = ("COGO_", "SUPABASE_", "BROWSER_", "WEBHOOK_", "EXECUTOR_ID", "MAX_JOBS", "WORKER_")
 
 
-def drill(queue: Queue, place: Scratch, say: Callable[[str], None]) -> list[Observation]:
+def drill(queue: Queue, place: Scratch, report: Callable[[str], None]) -> list[Observation]:
     """Run all scenarios and return the observations.
 
     Args:
         queue: Queue of the scratch database.
         place: The scratch database and its folder.
-        say: Called with a message before each scenario.
+        report: Called with a message before each scenario.
 
     Raises:
         DrillFailed: A worker did not start, or a scenario timed out.
     """
-    say("A worker is killed with SIGKILL while it executes jobs; another worker recovers them …")
+    report("A worker is killed with SIGKILL while it executes jobs; another worker recovers them …")
     observations = [*_kill_worker(queue, place)]
-    say("A lease expires while its worker is suspended …")
+    report("A lease expires while its worker is suspended …")
     observations += _expire_lease(queue)
-    say("A dead-lettered job is replayed twice …")
+    report("A dead-lettered job is replayed twice …")
     observations += _replay_twice(queue)
-    say("Replies of the database are lost after the commit …")
+    report("Replies of the database are lost after the commit …")
     observations.append(lose_replies(queue, place.dsn, place.home))
     return [*observations, *_invariants(queue, FolderStore(place.home / "artifacts"))]
 
@@ -101,7 +101,7 @@ def _expire_lease(queue: Queue) -> Iterator[Observation]:
     yield Observation(
         "a_stale_worker_is_refused",
         (late.status, renewed, good.status, row.result) == ("lease_lost", "lease_lost", "ok", {"by": "fresh"}),
-        f"The stale worker got {renewed} and {late.status}; the job has the result of the newer attempt.",
+        f"The stale worker received {renewed} and {late.status}; the job has the result of the newer attempt.",
     )
 
 
@@ -164,7 +164,7 @@ def _claimed(queue: Queue, job_id: UUID, lease_seconds: int) -> Job:
 @contextmanager
 def _worker(place: Scratch, site: HeldSite, name: str, **settings: str) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a worker process on the scratch database, and kill it at the end."""
-    given = {
+    variables = {
         "COGO_DATABASE_URL": place.dsn,
         "COGO_HOME": str(place.home),
         "COGO_LEASE_SECONDS": str(_LEASE_SECONDS),
@@ -178,7 +178,7 @@ def _worker(place: Scratch, site: HeldSite, name: str, **settings: str) -> "Iter
         worker = subprocess.Popen(  # noqa: S603 - this program
             [sys.executable, "-c", program],
             cwd=place.home,
-            env=_environment() | given | settings,
+            env=_environment() | variables | settings,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -196,4 +196,4 @@ def _environment() -> dict[str, str]:
 
 def _log(place: Scratch, name: str) -> str:
     lines = Path(place.home / f"{name}.log").read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "nothing"
+    return lines[-1] if lines else "(empty)"

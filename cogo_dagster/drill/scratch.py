@@ -17,7 +17,7 @@ from cogo_dagster.queue.migrate import migrate
 
 
 class DrillFailed(Exception):
-    """The drill could not be run; the message says what to do."""
+    """The drill could not be run; the message states the reason."""
 
 
 @dataclass(frozen=True, slots=True)

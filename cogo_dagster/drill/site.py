@@ -1,4 +1,4 @@
-"""A page that responds when the drill allows it: jobs that open it run until then."""
+"""A page that responds only when the drill allows it, so that jobs that open it run until then."""
 
 import threading
 from collections.abc import Iterator

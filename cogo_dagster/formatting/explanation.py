@@ -87,7 +87,7 @@ _REQUIRED_SETTINGS: Final[Mapping[str, str]] = {"figma": "FIGMA_API_TOKEN"}
 _TEMPLATES: Final[Mapping[str, str]] = {
     "no_worker": "no worker is alive: start one with `cogo worker`",
     "no_address": "no live worker serves the executor ID {executor_id}: start one with EXECUTOR_ID={executor_id}",
-    "busy": "all {slots} slots of the workers that can run it are busy",
+    "busy": "all slots ({slots}) of the workers that can run it are busy",
     "succeeded": "succeeded",
     "cancelled": "cancelled",
 }

@@ -17,9 +17,9 @@ _MAX_SECONDS: Final = 315_360_000
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def parse_duration(given: str) -> float | None:
+def parse_duration(text: str) -> float | None:
     """Return the seconds of `90`, `90s`, `30m`, `2h`, `1d` or `1w`; None if invalid or longer than ten years."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw]?)", given.strip())
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw]?)", text.strip())
     seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else None
     return None if seconds is None or seconds > _MAX_SECONDS else seconds
 
@@ -92,8 +92,8 @@ def error_line(error: Json) -> str:
 
 def one_line(text: object, max_chars: int = 2_000) -> str:
     """Return text as one line that is safe to print, truncated, with control characters escaped."""
-    given = str(text)
-    if len(given) <= max_chars and given.isprintable() and given.isascii() and "  " not in given:
-        return given.strip()
-    kept = given if len(given) <= max_chars else f"{given[: max_chars - 1]}…"
-    return " ".join(printable(" ".join(kept.split())).split())
+    full = str(text)
+    if len(full) <= max_chars and full.isprintable() and full.isascii() and "  " not in full:
+        return full.strip()
+    shown = full if len(full) <= max_chars else f"{full[: max_chars - 1]}…"
+    return " ".join(printable(" ".join(shown.split())).split())

@@ -138,7 +138,7 @@ class ClientConnection(asyncio.Protocol):
     # Callbacks of the server connection.
 
     def server_connected(self, server: ServerConnection) -> None:
-        """Own the server connection, so that it is closed with this one."""
+        """Take ownership of the server connection, so that it is closed with this connection."""
         self._server = server
         if self._state is not _ClientState.DIALING:
             server.close()

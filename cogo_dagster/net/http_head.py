@@ -48,7 +48,7 @@ class Head:
     def has_option(self, option: str) -> bool:
         """Whether `Connection` or `Proxy-Connection` has this option."""
         values = self.values("connection") + self.values("proxy-connection")
-        return any(option == one.strip().lower() for value in values for one in value.split(","))
+        return any(option == token.strip().lower() for value in values for token in value.split(","))
 
     def for_next_hop(self, start: str, *, connection: str, **replaced: str) -> bytes:
         """Return the bytes for the next hop, without hop-by-hop fields.

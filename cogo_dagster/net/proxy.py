@@ -114,6 +114,6 @@ class ForwardProxy:
 
     def session_of(self, head: Head) -> ProxySession | None:
         """Return the session of the credential of a request; None if it is missing or invalid."""
-        given = head.values("proxy-authorization")
-        scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        credentials = head.values("proxy-authorization")
+        scheme, _, key = credentials[0].partition(" ") if len(credentials) == 1 else ("", "", "")
         return self._sessions.get(key.strip()) if scheme.lower() == "basic" else None

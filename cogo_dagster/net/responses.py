@@ -25,7 +25,7 @@ def challenge(*, keep: bool) -> bytes:
 
 
 def failure_response(failure: HopFailed, mark: str) -> bytes:
-    """Return the response for a failed hop. It has the mark of the session, which servers cannot know and forge."""
+    """Return the response for a failed hop. It has the mark of the session, which servers cannot read or forge."""
     return _response(_STATUS.get(failure.kind, "502 Bad Gateway"), failure.message, (MARK_HEADER, mark))
 
 
@@ -35,7 +35,7 @@ def bad_response(error: BadHead, authority: str) -> HopFailed:
         return HopFailed("headers", authority, f"{authority} sends more headers than browsers accept.")
     if isinstance(error, HeadCut):
         return HopFailed("connection", authority, f"{authority} closed the connection without a response.")
-    return HopFailed("not_http", authority, f"{authority} does not speak HTTP: {error}.")
+    return HopFailed("not_http", authority, f"{authority} did not respond with HTTP: {error}.")
 
 
 def _response(status: str, message: str, *fields: tuple[str, str], connection: str = "close") -> bytes:

@@ -33,5 +33,5 @@ class Backoff:
 
 
 def jittered(seconds: float, low: float = 0.5, high: float = 1.5) -> float:
-    """Return a random duration between *low* and *high* times the given one."""
+    """Return a random duration between *low* and *high* times `seconds`."""
     return seconds * random.uniform(low, high)  # noqa: S311 - jitter, not a secret

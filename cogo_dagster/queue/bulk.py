@@ -1,4 +1,4 @@
-"""Bulk operations: one SQL function each, called in batches until nothing is left.
+"""Bulk operations: one SQL function each, called in batches until no row is left.
 
 The same function performs the operation and its dry run, which writes nothing.
 """
@@ -32,10 +32,10 @@ class Operation:
     arguments: Mapping[str, Json] = field(default_factory=dict)
 
     @property
-    def given(self) -> dict[str, Json]:
+    def set_arguments(self) -> dict[str, Json]:
         """The arguments that are set; a replay also gets this code's release."""
-        given = {name: value for name, value in self.arguments.items() if value is not None}
-        return {"code_version": code_version()} | given if self.function == "replay_dlq" else given
+        arguments = {name: value for name, value in self.arguments.items() if value is not None}
+        return {"code_version": code_version()} | arguments if self.function == "replay_dlq" else arguments
 
 
 @dataclass(slots=True)
@@ -56,14 +56,14 @@ class Totals:
     counts: Counter[str] = field(default_factory=Counter)
     items: list[Json] = field(default_factory=list)
 
-    def add(self, answer: Mapping[str, Json]) -> None:
+    def add(self, result: Mapping[str, Json]) -> None:
         """Add the result of one batch."""
-        numbers = {name: n for name, n in answer.items() if type(n) is int}
+        numbers = {name: n for name, n in result.items() if type(n) is int}
         self.matched += numbers.pop("matched")
         self.changed += numbers.pop("changed", 0)
         self.skipped += numbers.pop("skipped", 0)
         self.counts.update(numbers)
-        self.items.extend(answer.get("items", ()))
+        self.items.extend(result.get("items", ()))
 
 
 Progress = Callable[[Totals], None]
@@ -77,18 +77,20 @@ def preview(queue: Queue, operation: Operation, limit: int | None = None) -> Tot
     """Return what would happen to each row; write nothing.
 
     Args:
-        limit: Maximum number of rows; None takes all that match.
+        limit: Maximum number of rows; None for all matching rows.
 
     Raises:
         QueueError: An argument is invalid, or a named row does not qualify; see the SQL function.
     """
-    found, more = Totals(), True
+    totals, more = Totals(), True
     page: dict[str, Json] = {}
-    while more and (size := _batch_size(limit, found.matched)):
-        answer = queue.operate(operation.function, operation.given | page | {"dry_run": True, "batch_size": size})
-        found.add(answer)
-        page, more = {"after": answer.get("after")}, answer["more"]
-    return found
+    while more and (size := _batch_size(limit, totals.matched)):
+        result = queue.operate(
+            operation.function, operation.set_arguments | page | {"dry_run": True, "batch_size": size}
+        )
+        totals.add(result)
+        page, more = {"after": result.get("after")}, result["more"]
+    return totals
 
 
 def perform(
@@ -103,7 +105,7 @@ def perform(
 
     Args:
         actor: Who performs the operation, for the log.
-        limit: Maximum number of rows; None takes all that match.
+        limit: Maximum number of rows; None for all matching rows.
         on_batch: Called after each batch with the totals so far.
 
     Raises:
@@ -119,12 +121,12 @@ def perform_items(
     actor: str,
     on_batch: Progress = ignore_progress,
 ) -> Totals:
-    """Change exactly these rows of a dry run, skipping those that changed since.
+    """Change exactly these rows of a dry run, except rows that have changed since.
 
     Args:
         items: With `id` and `version`, as `preview` lists them; without a version, a row only has to match.
     """
-    arguments = {name: value for name, value in operation.given.items() if name != "job_ids"}
+    arguments = {name: value for name, value in operation.set_arguments.items() if name != "job_ids"}
     return _sum(queue, Operation(operation.function, arguments), actor, _by_name(items), on_batch)
 
 
@@ -133,20 +135,22 @@ Batches = Callable[[Totals, Json], Mapping[str, Json] | None]
 
 
 def _sum(queue: Queue, operation: Operation, actor: str, batches: Batches, on_batch: Progress) -> Totals:
-    done, answer, action_id, number = Totals(), None, str(new_request_id()), 0
-    while (batch := batches(done, answer)) is not None:
+    done, result, action_id, number = Totals(), None, str(new_request_id()), 0
+    while (batch := batches(done, result)) is not None:
         action = {"id": action_id, "batch": number, "actor": actor}
-        answer = queue.operate(operation.function, operation.given | dict(batch) | {"dry_run": False, "action": action})
-        done.add(answer)
+        result = queue.operate(
+            operation.function, operation.set_arguments | dict(batch) | {"dry_run": False, "action": action}
+        )
+        done.add(result)
         on_batch(done)
         number += 1
     return done
 
 
 def _by_filter(limit: int | None) -> Batches:
-    def next_batch(so_far: Totals, answer: Json) -> Mapping[str, Json] | None:
+    def next_batch(so_far: Totals, result: Json) -> Mapping[str, Json] | None:
         size = _batch_size(limit, so_far.matched)
-        return {"batch_size": size} if size and (answer is None or answer["more"]) else None
+        return {"batch_size": size} if size and (result is None or result["more"]) else None
 
     return next_batch
 
@@ -157,7 +161,7 @@ def _by_name(items: Sequence[Mapping[str, Json]]) -> Batches:
         for first in range(0, len(items), _BATCH)
     )
 
-    def next_batch(so_far: Totals, answer: Json) -> Mapping[str, Json] | None:  # noqa: ARG001 - the items decide alone
+    def next_batch(so_far: Totals, result: Json) -> Mapping[str, Json] | None:  # noqa: ARG001 - the items decide alone
         batch = next(left, None)
         return None if batch is None else {"items": batch}
 

@@ -36,7 +36,7 @@ class BulkPlan:
         return {
             "format": _FORMAT,
             "operation": self.operation.function,
-            "arguments": self.operation.given,
+            "arguments": self.operation.set_arguments,
             "deployment_id": self.deployment_id,
             "made_at": self.made_at.isoformat(),
             "made_by": self.made_by,
@@ -48,7 +48,7 @@ class BulkPlan:
         """Parse the content of a plan file.
 
         Raises:
-            InvalidArgument: It is not a plan, or damaged.
+            InvalidArgument: The document is not a plan, or is damaged.
         """
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
             raise InvalidArgument(f"This file is not a plan ({_FORMAT!r} is missing): create one with --plan FILE.")
@@ -69,14 +69,14 @@ class BulkPlan:
         """Check that the plan is for this function and database, and not too old.
 
         Raises:
-            InvalidArgument: It is not; the message says what to do.
+            InvalidArgument: The plan is for another function or database, or is too old.
         """
         if self.operation.function != function:
             raise InvalidArgument(f"This plan is for {self.operation.function}, not for {function}: nothing was done.")
         if self.deployment_id != deployment_id:
             raise InvalidArgument(
                 f"This plan was made in another database ({self.deployment_id}; this one is {deployment_id}): "
-                "nothing was done; make a plan in this database."
+                "nothing was done; create a plan in this database with --plan FILE."
             )
         if not -timedelta(minutes=10) <= now - self.made_at <= MAX_AGE:
             raise InvalidArgument(

@@ -11,7 +11,7 @@ from psycopg.errors import _WaitTimeout  # the only exception by which psycopg r
 from psycopg.rows import TupleRow
 
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, error_from_sqlstate
-from cogo_dagster.queue.limits import ANSWER_SECONDS, CONNECT_SECONDS, limited
+from cogo_dagster.queue.limits import CONNECT_SECONDS, REPLY_SECONDS, limited
 from cogo_dagster.queue.threads import within
 
 T = TypeVar("T")
@@ -20,11 +20,11 @@ _SOCKET: Final = {
     "keepalives_idle": 15,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": int(ANSWER_SECONDS * 1000),
+    "tcp_user_timeout": int(REPLY_SECONDS * 1000),
 }
 
 # libpq has no SQLSTATE for a failed login. Messages in other languages or of other poolers count as unavailable.
-_REFUSED: Final = re.compile(
+_LOGIN_REJECTED: Final = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|role \".*\" does not exist|not permitted to log in"
     r"|permission denied for database|no such user|Tenant or user not found",
     re.IGNORECASE,
@@ -41,18 +41,18 @@ class Connection(psycopg.Connection[TupleRow]):
         own_timeout: The session's statement_timeout before it was set; None if it was not set.
     """
 
-    wait_seconds: float = ANSWER_SECONDS
+    wait_seconds: float = REPLY_SECONDS
     own_timeout: str | None = None
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for a reply, at most `wait_seconds`; for other events, as long as the caller says."""
+        """Wait for a reply, at most `wait_seconds`; for other events, until the caller's timeout."""
         if timeout is not None:
             return super().wait(gen, interval, timeout)
         try:
             return super().wait(gen, interval, self.wait_seconds)
         except _WaitTimeout:
             self.pgconn.finish()
-            raise psycopg.OperationalError(f"no answer within {self.wait_seconds:.2g} s") from None
+            raise psycopg.OperationalError(f"no response within {self.wait_seconds:.2g} s") from None
 
 
 def connect(
@@ -85,10 +85,10 @@ def connect(
     except psycopg.Error as error:
         raise _connect_error(first_line(error)) from None
     except TimeoutError:
-        raise _connect_error(f"no answer within {seconds:.2g} s") from None
+        raise _connect_error(f"no response within {seconds:.2g} s") from None
     except Exception as error:  # no threads, file descriptors or memory left
         raise _connect_error(first_line(error)) from error
-    connection.wait_seconds = wait_seconds or limited(ANSWER_SECONDS)
+    connection.wait_seconds = wait_seconds or limited(REPLY_SECONDS)
     return connection
 
 
@@ -97,7 +97,7 @@ def connected(dsn: str, *, wait_seconds: float | None = None, **options: Any) ->
     """Open a connection as `connect` does, and close it at the end.
 
     Raises:
-        QueueError: It cannot be opened, it broke, or a statement in the context failed.
+        QueueError: The connection cannot be opened, it broke, or a statement in the context failed.
     """
     with closing(connect(dsn, wait_seconds=wait_seconds, **options)) as connection:
         try:
@@ -118,7 +118,7 @@ def first_line(error: Exception) -> str:
 
 
 def _connect_error(reason: str) -> QueueError:
-    if _REFUSED.search(reason):
+    if _LOGIN_REJECTED.search(reason):
         return AccessDenied(f"The database rejected the login ({reason}): check COGO_DATABASE_URL.")
     return DatabaseUnavailable(
         f"The database cannot be reached ({reason}): check COGO_DATABASE_URL and that the server runs."

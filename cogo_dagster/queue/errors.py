@@ -1,4 +1,4 @@
-"""Errors of the queue. The class says what the caller should do.
+"""Errors of the queue. The class determines what the caller should do.
 
 QueueError
 ├── JobNotFound          CQ001
@@ -10,7 +10,7 @@ QueueError
 ├── SchemaTooNew         the database was migrated by newer code: update this code
 ├── AccessDenied         the key, the login or the role is rejected: waiting does not help
 ├── DatabaseUnavailable  wait for the database: nothing was done
-└── TransportError       the outcome is unknown: repeat on a new connection; every unknown error is one
+└── TransportError       the outcome is unknown: repeat on a new connection; every unknown error has this class
 
 Errors are distinguished by SQLSTATE, PostgREST code, HTTP status or exception class, never by message.
 """
@@ -21,7 +21,7 @@ from typing import Final
 
 
 class QueueError(Exception):
-    """Base class; the message says what happened and what to do."""
+    """Base class; the message states what happened and what to do."""
 
 
 class JobNotFound(QueueError):
@@ -95,7 +95,7 @@ TRIES: Final = 5
 """Maximum number of calls by a transport for a transient error."""
 
 _INVALID: Final = "Invalid argument: {message}."
-_GAVE_UP: Final = "The database cancelled the call ({message}): nothing was done, and the call may be repeated."
+_CALL_CANCELLED: Final = "The database cancelled the call ({message}): nothing was done, and the call may be repeated."
 _FULL: Final = "The database is out of resources ({message}): nothing was done; add disk space or memory."
 _TOO_MANY: Final = "The database has too many clients ({message}): nothing was done; lower COGO_POOL_SIZE."
 _STANDBY: Final = "The database is read-only ({message}): it is a standby, or a project whose disk is full."
@@ -105,10 +105,10 @@ _ROLE: Final = "The database denied access to this role ({message}): connect as 
 _MIGRATE: Final = "The database is not migrated for this release ({message}): run `cogo db migrate`."
 _BROKE: Final = "The connection to the database broke ({message}): the call may be repeated."
 _REST_BROKE: Final = "The connection to Supabase broke ({message}): the call may be repeated."
-_REST_AWAY: Final = "Supabase cannot be reached ({message}): check SUPABASE_URL and the network."
-_REST_NO_DATABASE: Final = "Supabase's database does not answer ({code}): nothing was done."
+_REST_UNREACHABLE: Final = "Supabase cannot be reached ({message}): check SUPABASE_URL and the network."
+_REST_NO_DATABASE: Final = "Supabase's database does not respond ({code}): nothing was done."
 _REST_LOST: Final = "Supabase lost its database ({code}): the call may be repeated."
-_GATEWAY: Final = "Supabase's gateway answered {code}: the call may be repeated."
+_GATEWAY: Final = "Supabase's gateway returned {code}: the call may be repeated."
 _KEY: Final = (
     "Supabase rejected the key{reason}: set SUPABASE_SERVICE_ROLE_KEY to the secret key (sb_secret_… or the legacy "
     "service_role key) of the project in SUPABASE_URL."
@@ -119,17 +119,17 @@ _PAUSED: Final = "The Supabase project is paused: restore it in its dashboard."
 _HIDDEN: Final = "The project's API does not expose the schema public: add it in the project's API settings."
 
 UNKNOWN: Final = Rule(
-    TransportError, "The database answered {code} ({message}): the call may be repeated.", TRIES, reconnects=True
+    TransportError, "The database returned {code} ({message}): the call may be repeated.", TRIES, reconnects=True
 )
 
 _BROKEN: Final = Rule(TransportError, _BROKE, TRIES, reconnects=True)
 _REST_BROKEN: Final = Rule(TransportError, _REST_BROKE, TRIES)
-_REST_UNREACHED: Final = Rule(DatabaseUnavailable, _REST_AWAY, TRIES)
+_REST_UNREACHED: Final = Rule(DatabaseUnavailable, _REST_UNREACHABLE, TRIES)
 _REST_WITHOUT_DATABASE: Final = Rule(DatabaseUnavailable, _REST_NO_DATABASE, TRIES)
 _REST_GATEWAY: Final = Rule(TransportError, _GATEWAY, TRIES)
 _DENIED_KEY: Final = Rule(AccessDenied, _KEY)
-_ROLLED_BACK: Final = Rule(DatabaseUnavailable, _GAVE_UP, TRIES)
-_OUT_OF_TIME: Final = Rule(DatabaseUnavailable, _GAVE_UP)
+_ROLLED_BACK: Final = Rule(DatabaseUnavailable, _CALL_CANCELLED, TRIES)
+_OUT_OF_TIME: Final = Rule(DatabaseUnavailable, _CALL_CANCELLED)
 _OUT_OF_DATE: Final = Rule(SchemaOutOfDate, _MIGRATE)
 _UNENCODABLE: Final = Rule(InvalidArgument, _INVALID)
 _TOO_COMPLEX: Final = Rule(TransportError, UNKNOWN.template, TRIES, reconnects=True, repeated=InvalidArgument)

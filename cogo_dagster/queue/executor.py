@@ -20,16 +20,16 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class InvalidPayload(ValueError):
-    """The payload is invalid; the message says what to correct."""
+    """The payload is invalid; the message states what to correct."""
 
 
 class ExecutionFailed(Exception):
     """The attempt failed for a known reason.
 
     Args:
-        message: A sentence without secrets.
+        message: A message without secrets.
         error_class: Short stable name for grouping (`timeout`, `dns`, `http_status`).
-        retryable: False dead-letters the job at once.
+        retryable: False dead-letters the job immediately.
         delay_seconds: Minimum delay before the next attempt, for example from a Retry-After header.
         artifacts: Files to keep with the failure, such as a trace.
     """
@@ -57,7 +57,7 @@ class Snooze(Exception):
     """Run the job again in `delay_seconds` without counting the attempt (for example, a Retry-After of a rate limit).
 
     Args:
-        reason: A sentence without secrets.
+        reason: A message without secrets.
         delay_seconds: The delay.
         artifacts: Partial results, so that the next attempt can continue from there.
     """
@@ -79,7 +79,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ExecutorContext:
-    """What an executor gets when it is built.
+    """The objects with which an executor is built.
 
     Attributes:
         queue: The queue's client; blocking, so call it in a thread.
@@ -129,7 +129,7 @@ class Executor(ABC):
         """Create the executor without starting anything or calling the database.
 
         Raises:
-            ExecutorUnavailable: A setting is wrong; the message says what to correct.
+            ExecutorUnavailable: A setting is wrong; the message states what to correct.
         """
         return cls()
 
@@ -138,7 +138,7 @@ class Executor(ABC):
         """Return the validated payload as it will be stored. Called at enqueue, without an executor.
 
         Raises:
-            InvalidPayload: The message says what to correct.
+            InvalidPayload: The payload is invalid; the message states what to correct.
         """
         if cls.payload is None:
             return dict(_object(payload))
@@ -184,7 +184,7 @@ def parse_model(model: type[_Model], payload: Json) -> _Model:
     """Validate a payload.
 
     Raises:
-        InvalidPayload: A sentence for each of the first five errors.
+        InvalidPayload: The payload is invalid; the message has the first five errors.
     """
     try:
         return model.model_validate(_object(payload))
@@ -194,8 +194,8 @@ def parse_model(model: type[_Model], payload: Json) -> _Model:
 
 def _object(payload: Json) -> Mapping[str, Json]:
     if not isinstance(payload, Mapping):
-        given = _JSON_NAMES.get(type(payload), "not JSON")
-        raise InvalidPayload(f"The payload must be a JSON object, but it is {given}.")
+        kind = _JSON_NAMES.get(type(payload), "not JSON")
+        raise InvalidPayload(f"The payload must be a JSON object, but it is {kind}.")
     return payload
 
 

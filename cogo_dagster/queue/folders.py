@@ -107,7 +107,7 @@ def _emptied(current: Path, root: Path, deadline: float | None) -> list[Path]:
     for entry in found:
         if deadline is not None and time.monotonic() > deadline:
             raise TimeoutError
-        with contextlib.suppress(OSError):  # an entry that cannot be deleted must not keep the others
+        with contextlib.suppress(OSError):  # the others are deleted even if this entry cannot be
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.path)  # noqa: PTH108 - faster for many thousands of entries
                 continue
@@ -145,7 +145,8 @@ def _open(folder: Path) -> int:
 def _is_old_enough(folder: Path, found: os.stat_result) -> bool:
     """Whether the lock of a folder is conclusive.
 
-    A folder that is being created has no lock yet; those of earlier releases, which have other names, never had one.
+    A folder that is being created is not locked yet; folders of earlier releases, which have other
+    names, were not locked.
     """
     if _LOCKED_NAME.search(folder.name):
         return True

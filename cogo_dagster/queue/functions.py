@@ -1,4 +1,4 @@
-"""The catalogue of the engine's SQL functions: names, argument names and their SQL types.
+"""The catalogue of the SQL functions: names, argument names and their SQL types.
 
 Generated from sql/functions: run `uv run python -m docs.generate` after a change there.
 """

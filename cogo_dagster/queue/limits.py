@@ -8,7 +8,7 @@ from typing import Final
 STATEMENT_SECONDS: Final = 8
 """Timeout of one call in the database: the limit of a hosted Supabase project."""
 
-ANSWER_SECONDS: Final = 10.0
+REPLY_SECONDS: Final = 10.0
 """Timeout of the reply to one statement; then the connection is closed."""
 
 CONNECT_SECONDS: Final = 5.0
@@ -22,7 +22,7 @@ _limit: ContextVar[float | None] = ContextVar("call_limit_seconds", default=None
 
 @contextmanager
 def call_limit(seconds: float) -> Iterator[None]:
-    """Limit each connect, each attempt and each whole call in this context to the given time."""
+    """Limit each connect, each attempt and each whole call in this context to `seconds`."""
     before = _limit.set(seconds)
     try:
         yield

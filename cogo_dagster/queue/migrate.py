@@ -15,9 +15,17 @@ from cogo_dagster.queue.connect import connected, first_line
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.rows.stats import SchemaVersion
 from cogo_dagster.queue.schema_access import Created, everything_created, with_access, without_dropped_functions
-from cogo_dagster.queue.schema_scripts import ROLES, drop_script, grants_script, guarded, lock_script, mentioned
+from cogo_dagster.queue.schema_scripts import (
+    ROLES,
+    drop_script,
+    grants_script,
+    guarded,
+    lock_script,
+    mark_script,
+    mentioned,
+)
 
-SCHEMA_RELEASE: Final = 4
+SCHEMA_RELEASE: Final = 5
 """Incremented with every released change below sql/; older code never migrates a database with a higher one."""
 
 OLDEST_CLIENT_RELEASE: Final = 4
@@ -84,7 +92,8 @@ def functions_script() -> str:
     """Return all functions and the grants as one script that can be applied repeatedly."""
     bodies = "\n".join(map(with_access, _function_files()))
     # Functions refer to later ones. Not `set local`, since the script may be applied outside a transaction.
-    return f"set check_function_bodies = off;\n\n{bodies}\n{grants()}\nreset check_function_bodies;\n"
+    marked = mark_script(schema_objects().internals)
+    return f"set check_function_bodies = off;\n\n{bodies}\n{grants()}\n{marked}\nreset check_function_bodies;\n"
 
 
 @cache
@@ -187,7 +196,7 @@ def editor_script() -> str:
         f"select pg_advisory_xact_lock({_LOCK_KEY});",
         _HISTORY_TABLE,
         *_preparations(migrations(), recorded=True),
-        *(guarded(one.version, one.name, one.statements) for one in migrations()),
+        *(guarded(migration.version, migration.name, migration.statements) for migration in migrations()),
         functions_script(),
         _record_release(),
         "commit;",
@@ -217,7 +226,7 @@ def export_supabase(folder: Path) -> list[Path]:
             # Replaced functions stay until the last file has created the new ones, since workers run in between.
             text, late = without_dropped_functions(text)
             dropped += late
-        so_far = everything_created(one.statements for one in migrations()[: place + 1])
+        so_far = everything_created(earlier.statements for earlier in migrations()[: place + 1])
         files[f"{migration.version}_{migration.name}"] = [*_exported([migration], text), grants_script(so_far)]
     last = int(migrations()[-1].version) + SCHEMA_RELEASE
     release = [*_exported([], "\n".join(dropped)), functions_script(), _record_release()]
@@ -290,7 +299,7 @@ def _exists(connection: psycopg.Connection[TupleRow], relation: str) -> bool:
 def _check_not_newer(release: int | None, needed: int | None) -> None:
     if needed is not None and needed > SCHEMA_RELEASE:
         raise SchemaTooNew(
-            f"The database is at release {release}, this code only knows {SCHEMA_RELEASE}: "
+            f"The database is at release {release}, but this code supports at most {SCHEMA_RELEASE}: "
             "update the code; the database was not changed."
         )
 

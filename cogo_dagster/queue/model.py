@@ -166,8 +166,8 @@ class JobError:
     Attributes:
         error_class: Short stable name for grouping (`timeout`, `dns`, `blocked_address`, `ValueError`); truncated to
             200 characters.
-        message: A sentence without secrets; lists show its first line.
-        retryable: False dead-letters the job at once.
+        message: A message without secrets; lists show its first line.
+        retryable: False dead-letters the job immediately.
         detail: Longer text for the job page, such as a traceback.
     """
 
@@ -178,12 +178,12 @@ class JobError:
 
     def redacted(self, secrets: Iterable[str]) -> "JobError":
         """Return a copy without the given secrets or anything that looks like one, truncated to the stored lengths."""
-        hide = redactor_of(tuple(secrets)).beginning
+        redacted = redactor_of(tuple(secrets)).beginning
         return replace(
             self,
-            error_class=hide(self.error_class, MAX_CLASS_CHARS),
-            message=hide(self.message, MAX_MESSAGE_CHARS),
-            detail=hide(self.detail, MAX_DETAIL_CHARS) if self.detail else None,
+            error_class=redacted(self.error_class, MAX_CLASS_CHARS),
+            message=redacted(self.message, MAX_MESSAGE_CHARS),
+            detail=redacted(self.detail, MAX_DETAIL_CHARS) if self.detail else None,
         )
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -203,7 +203,7 @@ class Settlement:
     Attributes:
         delay_seconds: For a failure, the minimum delay of the retry (a Retry-After). For a snooze, its delay.
         run_seconds: Duration of the execution.
-        uncounted: Whether this snooze does not count towards the limit of snoozes, since a service that we need is
+        uncounted: Whether this snooze does not count towards the limit of snoozes, since a required service is
             unreachable.
         artifacts: The attempt's artifacts, to be uploaded.
     """
@@ -271,7 +271,7 @@ class NewJob:
 
 
 _NEW_JOB_DEFAULTS: Final = tuple(
-    (each.name, each.default) for each in fields(NewJob) if each.name not in ("type", "payload")
+    (column.name, column.default) for column in fields(NewJob) if column.name not in ("type", "payload")
 )
 
 

@@ -29,9 +29,9 @@ class Grant:
     """The reply to one request for tokens.
 
     Attributes:
-        wait_seconds: Minimum time until the request can be granted; 0 if it was.
+        wait_seconds: Minimum time until the request can be granted; 0 if it was granted.
         open_until: When the circuit closes; None if it is closed.
-        reason: Why it is open.
+        reason: Why the circuit is open.
     """
 
     granted: bool
@@ -65,8 +65,8 @@ class RateLimits:
     def open_circuit(self, name: str, open_seconds: float, reason: str) -> datetime | Unreadable:
         """Grant no calls for at most a year, or until a later end set before; return when the circuit closes."""
         seconds = min(max(open_seconds, 0), 31_536_000)
-        given = {"name": name, "open_seconds": seconds, "reason": reason}
-        return OpenedCircuit.model_validate(self._transport.call("open_circuit", given)).open_until
+        arguments = {"name": name, "open_seconds": seconds, "reason": reason}
+        return OpenedCircuit.model_validate(self._transport.call("open_circuit", arguments)).open_until
 
     def close_circuit(self, name: str) -> None:
         """Grant calls again."""

@@ -126,9 +126,9 @@ def everything_created(scripts: Iterable[str]) -> Created:
     """Return the sorted names of all tables and functions that the scripts create."""
     found = [created(statement) for script in scripts for statement in statements(without_access(script))]
     return Created(
-        tables=tuple(sorted({name for one in found for name in one.tables})),
-        functions=tuple(sorted({name for one in found for name in one.functions})),
-        internals=tuple(sorted({name for one in found for name in one.internals})),
+        tables=tuple(sorted({name for objects in found for name in objects.tables})),
+        functions=tuple(sorted({name for objects in found for name in objects.functions})),
+        internals=tuple(sorted({name for objects in found for name in objects.internals})),
     )
 
 

@@ -16,7 +16,7 @@ begin
             begin
                 execute format('create role %I nologin', role_name);
             exception when duplicate_object or unique_violation then
-                null;  -- another session was faster
+                null;  -- another session has created it
             end;
         end if;
     end loop;
@@ -28,6 +28,22 @@ grant usage on schema public to service_role;
 
 REPLACED: Final = "Replaced: dropped after the calls that began before."
 """The comment by which a migration marks a function that is no longer called once it is applied."""
+
+_MARK_REPLACED: Final = """\
+do $mark$
+declare
+    ours regprocedure;
+begin
+    for ours in
+        select p.oid::regprocedure from pg_catalog.pg_proc p
+        where p.pronamespace = 'cogo_internal'::regnamespace and p.proname <> all (array[
+NAMES
+        ])
+    loop
+        execute format('comment on function %s is %L', ours, 'REPLACED');
+    end loop;
+end $mark$;
+"""
 
 _WRONG_RIGHTS: Final = """\
 not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = ours)
@@ -136,7 +152,7 @@ TABLES
     ours regclass;
     ends_at timestamptz;
     left_ms integer;
-    in_the_way text;
+    blockers text;
 begin
     for attempt in 1 .. 20 loop
         begin
@@ -149,16 +165,16 @@ begin
             perform set_config('lock_timeout', '3s', true);
             return;
         exception when lock_not_available or deadlock_detected then
-            null;  -- all is given back: the others pass
+            null;  -- the locks are released, so that other sessions continue
         end;
         perform pg_sleep(0.5 + random());
     end loop;
     select string_agg(distinct format('process %s holds %s (%s)', l.pid, l.relation::regclass, a.state), ', ')
-    into in_the_way
+    into blockers
     from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid
     where l.granted and l.relation = any (wanted) and l.pid <> pg_backend_pid();
     raise exception using errcode = '55006',
-        message = format('Tables stayed in use for half a minute: %s.', coalesce(in_the_way, 'many sessions in turn')),
+        message = format('Tables were in use for half a minute: %s.', coalesce(blockers, 'many sessions in turn')),
         hint = 'End that transaction, for example with pg_terminate_backend, and run this again.';
 end $lock$;
 """  # noqa: S608 - our own names
@@ -169,10 +185,11 @@ do $replaced$
 declare
     replaced constant regprocedure[] := array(
         select p.oid::regprocedure from pg_catalog.pg_proc p
-        where p.pronamespace = 'public'::regnamespace and obj_description(p.oid, 'pg_proc') = '{REPLACED}');
+        where p.pronamespace in ('public'::regnamespace, 'cogo_internal'::regnamespace)
+          and obj_description(p.oid, 'pg_proc') = '{REPLACED}');
     ends_at constant timestamptz := clock_timestamp() + interval '10 seconds';
     older text[];
-    one regprocedure;
+    old_function regprocedure;
 begin
     if replaced = '{{}}' or not pg_try_advisory_xact_lock(KEY) then
         return;
@@ -188,11 +205,11 @@ begin
         end if;
         perform pg_sleep(0.02);
     end loop;
-    foreach one in array replaced loop
+    foreach old_function in array replaced loop
         begin
-            execute format('drop function if exists %s', one);
+            execute format('drop function if exists %s', old_function);
         exception when dependent_objects_still_exist then
-            raise warning '% stays: other objects depend on it.', one;
+            raise warning '% was not dropped: other objects depend on it.', old_function;
         end;
     end loop;
     notify pgrst, 'reload schema';
@@ -205,7 +222,7 @@ def grants_script(ours: Created) -> str:
 
     Correct privileges are neither changed nor locked. Objects that do not exist yet are skipped.
     """
-    names = sorted(one.partition("(")[0] for one in (*ours.functions, *ours.internals))
+    names = sorted(signature.partition("(")[0] for signature in (*ours.functions, *ours.internals))
     return (
         _GRANTS.replace("ROLES\n", ROLES)
         .replace("TABLES", _listed(ours.tables))
@@ -228,6 +245,19 @@ def lock_script(touched: Mapping[str, Iterable[str]], ours: Created, *, recorded
     applied = "where version not in (select m.version from supabase_migrations.schema_migrations m)" if recorded else ""
     changed = f"select name from (values {', '.join(pairs)}) t (version, name) {applied}"  # noqa: S608 - our own names
     return _LOCK.replace("TABLES", _listed(ours.tables)).replace("CHANGED", changed if pairs else "null")
+
+
+def mark_script(internals: Iterable[str]) -> str:
+    """Return the statement that marks every function of schema cogo_internal but these as replaced.
+
+    The arguments of an internal function never change, since `comment on function` names it without them: a function
+    with other arguments gets another name.
+
+    Args:
+        internals: The functions of this release, as `Created.internals` has them.
+    """
+    names = sorted({signature.partition("(")[0] for signature in internals})
+    return _MARK_REPLACED.replace("NAMES", _listed(names)).replace("REPLACED", REPLACED)
 
 
 def drop_script(lock_key: int) -> str:

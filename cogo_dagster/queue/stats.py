@@ -82,7 +82,7 @@ class FamilyHistory(Row):
 
 
 class ErrorCount(Row):
-    """How many jobs an error class ended."""
+    """The number of jobs that failed with an error class."""
 
     error_class: str
     count: int
@@ -115,7 +115,7 @@ class WorkerTotals(Row):
 
 
 class QueueNumbers:
-    """Reads statistics. Thread-safe; keeps nothing.
+    """Reads statistics. Thread-safe; has no state.
 
     Every method raises `QueueError` (see `queue.errors`).
     """
@@ -132,7 +132,7 @@ class QueueNumbers:
         return StatusCounts.model_validate(self._call("count_jobs"))
 
     def history(self, hours: int = 24) -> History:
-        """Return what ended in the last `hours`, 1 to 168."""
+        """Return the jobs that ended in the last `hours`, 1 to 168."""
         return History.model_validate(self._call("job_history", hours=hours))
 
     def worker_totals(self) -> WorkerTotals:

@@ -38,7 +38,7 @@ def _maybe_time(value: object) -> datetime | Unreadable | None:
 def _number(value: object) -> float | Unreadable:
     if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value):
         return value
-    return _unreadable(value, "no number")
+    return _unreadable(value, "not a number")
 
 
 def _maybe_number(value: object) -> float | Unreadable | None:
@@ -51,7 +51,9 @@ def _measure(value: object) -> object:
 
 def _whole(value: object) -> float | Unreadable:
     number = _number(value)
-    return number if isinstance(number, Unreadable) or number == int(number) else _unreadable(value, "no whole number")
+    return (
+        number if isinstance(number, Unreadable) or number == int(number) else _unreadable(value, "not a whole number")
+    )
 
 
 def _bounded(value: Any) -> Any:

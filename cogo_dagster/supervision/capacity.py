@@ -1,4 +1,4 @@
-"""Decides how many workers to start. Pure functions: the sensor reads, this module decides, Dagster launches."""
+"""Decides how many workers to start. Pure functions of the state that the sensor reads."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class Demand:
         workers_starting: Launched runs that have not registered a worker yet, including queued runs.
         runs_alive: Live workers that are Dagster runs, of all families.
         slots: Slots of the workers in `workers_alive`.
-        slots_free: Free slots of these.
-        oldest_seconds: Time since the oldest of the ready jobs became due, as far as known.
+        slots_free: Free slots of the workers in `workers_alive`.
+        oldest_seconds: Time since the oldest of the ready jobs became due, or an estimate.
     """
 
     ready: int

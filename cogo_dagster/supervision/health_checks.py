@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.rows.stats import DatabaseHealth, QueueStats
 
 Severity = Literal["ok", "warn", "error"]
@@ -26,10 +25,10 @@ class CheckResult:
 def dlq_depth(stats: QueueStats, *, warn: int = 1, error: int = 100) -> CheckResult:
     """Check the number of dead-lettered jobs."""
     open_jobs = stats.dlq_open
-    message = counted(open_jobs, "dead-lettered job")
+    message = f"Dead-lettered jobs: {open_jobs:,}"
     return CheckResult(
         _severity(open_jobs, warn, error),
-        f"{message}: `cogo list incidents` groups them by error." if open_jobs else "No dead-lettered jobs.",
+        f"{message}; `cogo list incidents` groups them by error." if open_jobs else "No dead-lettered jobs.",
         {"dlq_open": open_jobs},
     )
 
@@ -38,7 +37,7 @@ def oldest_queued_age(stats: QueueStats, *, warn: float = 900, error: float = 3_
     """Check how long the oldest due job has waited."""
     seconds = round(stats.oldest_ready_seconds, 1)
     hint = "" if seconds < warn else ": check that workers run its type; `cogo list jobs --why` explains it."
-    message = f"The oldest of {counted(stats.ready, 'due job')} has waited for {seconds:,.0f} s{hint or '.'}"
+    message = f"Due jobs: {stats.ready:,}; the oldest has waited for {seconds:,.0f} s{hint or '.'}"
     return CheckResult(
         _severity(seconds, warn, error),
         message if stats.ready else "No jobs are due.",
@@ -51,7 +50,7 @@ def lease_losses(lost: int, attempts: int, *, warn: int = 1, error_share: float 
     share = lost / attempts if attempts else 0
     severity = "error" if lost >= warn and share > error_share else _severity(lost, warn, None)
     hint = ": look for workers that were killed, or had no CPU time." if lost else "."
-    message = f"{lost:,} of {counted(attempts, 'attempt')} of the last 24 hours lost the lease{hint}"
+    message = f"{lost:,} of {attempts:,} attempts of the last 24 hours lost their lease{hint}"
     return CheckResult(severity, message, {"lost": lost, "attempts": attempts})
 
 
@@ -71,10 +70,9 @@ def database_health(numbers: DatabaseHealth) -> CheckResult:
     ]
     found = [(severity, problem) for holds, severity, problem in problems if holds]
     severity: Severity = "error" if any(s == "error" for s, _ in found) else "warn" if found else "ok"
-    rows = f"{counted(live, 'job')}, {counted(dead, 'dead row')}"
-    message = "; ".join(problem for _, problem in found) or f"{rows}, no long transaction"
-    values = {name: float(value) for name, value in numbers}
-    return CheckResult(severity, f"{message[0].upper()}{message[1:].rstrip('.')}.", values)
+    message = "; ".join(problem for _, problem in found) or f"{live:,} jobs, {dead:,} dead rows, no long transaction"
+    counted = {name: float(value) for name, value in numbers}
+    return CheckResult(severity, f"{message[0].upper()}{message[1:].rstrip('.')}.", counted)
 
 
 def _severity(value: float, warn: float, error: float | None) -> Severity:

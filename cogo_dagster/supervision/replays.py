@@ -1,4 +1,4 @@
-"""Decides which dead-lettered jobs to replay automatically. Pure functions: the sensor reads, Dagster launches."""
+"""Decides which dead-lettered jobs to replay automatically. Pure functions of the rows that the sensor reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,9 +49,9 @@ def jobs_to_replay(dead_lettered: Sequence[DeadLetter], policy: ReplayPolicy, no
         and isinstance(job.failed_at, datetime)
         and job.failed_at <= now - policy.cooldown * 2**job.replays
     ]
-    return [job for _, _, job in sorted(chosen, key=lambda one: one[:2])[: policy.max_at_once]]
+    return [job for _, _, job in sorted(chosen, key=lambda entry: entry[:2])[: policy.max_at_once]]
 
 
 def is_after(time: datetime | Unreadable, moment: datetime) -> bool:
-    """Whether a time of the database is later; a time that Python cannot represent, such as `infinity`, is."""
+    """Whether a time of the database is later; an unreadable time, such as `infinity`, counts as later."""
     return not isinstance(time, datetime) or time > moment

@@ -1,4 +1,4 @@
-"""Detects dead Dagster runs that Dagster considers as started. Pure functions: the sensor reads, this module decides.
+"""Detects dead Dagster runs that Dagster considers as started. Pure functions of what the sensor reads.
 
 A run launcher cannot detect that the whole host of a run died. The queue can, because the worker of a run sends a
 heartbeat every few seconds. While the database is unreachable no heartbeats arrive, so a run counts as dead only after
@@ -53,13 +53,13 @@ class SilentWorker:
         last_heartbeat_at: Time of its last heartbeat; a new one ends the silence.
         since: Time of the first observation, in seconds of the local clock.
         counted_at: Time of the last counted observation.
-        answers: Number of counted observations, at least one heartbeat interval apart.
+        observations: Number of counted observations, at least one heartbeat interval apart.
     """
 
     last_heartbeat_at: str | None
     since: float
     counted_at: float
-    answers: int = 1
+    observations: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +74,21 @@ class Watch:
         """Parse a cursor; an invalid one is an empty state."""
         try:
             saved = load_json(text or "")
-            return cls(saved["looked_at"], {run_id: SilentWorker(*one) for run_id, one in saved["silences"].items()})
+            return cls(
+                saved["looked_at"], {run_id: SilentWorker(*fields) for run_id, fields in saved["silences"].items()}
+            )
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
 
     def to_text(self) -> str:
         """Return the cursor as text."""
         silences = {
-            run_id: [one.last_heartbeat_at, one.since, one.counted_at, one.answers]
-            for run_id, one in self.silences.items()
+            run_id: [silence.last_heartbeat_at, silence.since, silence.counted_at, silence.observations]
+            for run_id, silence in self.silences.items()
         }
         return json.dumps({"looked_at": self.looked_at, "silences": silences})
 
-    def look(self, runs: Sequence[WorkerRun], now: float) -> "tuple[Watch, list[WorkerRun]]":
+    def observe(self, runs: Sequence[WorkerRun], now: float) -> "tuple[Watch, list[WorkerRun]]":
         """Add an observation.
 
         Args:
@@ -140,9 +142,9 @@ def _silence(run: WorkerRun, known: SilentWorker | None, now: float) -> SilentWo
         return SilentWorker(run.last_heartbeat_at, now, now)
     if now - known.counted_at < run.heartbeat_seconds:
         return known
-    return SilentWorker(known.last_heartbeat_at, known.since, now, known.answers + 1)
+    return SilentWorker(known.last_heartbeat_at, known.since, now, known.observations + 1)
 
 
 def _is_dead(run: WorkerRun, silence: SilentWorker) -> bool:
     min_seconds = _STOPPED_SECONDS if run.stopped else max(HEARTBEATS * run.heartbeat_seconds, _MIN_SECONDS)
-    return silence.answers > HEARTBEATS and silence.counted_at - silence.since >= min_seconds
+    return silence.observations > HEARTBEATS and silence.counted_at - silence.since >= min_seconds

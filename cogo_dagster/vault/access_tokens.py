@@ -1,7 +1,7 @@
 """Named access tokens with a role, and sessions of the dashboard.
 
 The database stores hashes only. A token has 256 random bits, so that SHA-256 without a salt is enough: it cannot be
-found by brute force, and a slow hash would slow down every request. WebSession cookies are created and stored likewise.
+found by brute force, and a slow hash would slow down every request. Session cookies are created and stored likewise.
 """
 
 import hashlib

@@ -43,8 +43,8 @@ def vault_keys(settings: Settings) -> Callable[[], KeyRing]:
     """
     if settings.vault_keys is None and settings.uses_embedded_database:
         return lambda: load_keys(vault_key_file(settings))
-    given = settings.vault_keys.get_secret_value() if settings.vault_keys else ""
-    return lambda: KeyRing.read(given, "COGO_VAULT_KEYS")
+    text = settings.vault_keys.get_secret_value() if settings.vault_keys else ""
+    return lambda: KeyRing.read(text, "COGO_VAULT_KEYS")
 
 
 def vault_key_file(settings: Settings) -> Path:

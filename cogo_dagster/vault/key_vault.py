@@ -1,7 +1,7 @@
 """The key vault: secrets by reference `provider:usage:name`, per environment.
 
-A secret is read from an environment variable, else from the edge function, else from the database. The last two return
-ciphertext, which is decrypted here: they never have a key.
+A secret is read from an environment variable, else from the edge function, else from the database. The edge function
+and the database return ciphertext, which is decrypted here: they never have a key.
 """
 
 import re
@@ -128,7 +128,7 @@ class KeyVault:
                 f"A secret must be text of 1 to {MAX_CHARACTERS:,} characters: encode bytes, for example in base64."
             )
         sealed = self.keys().seal(self.environment, reference, value)
-        answer = self.transport.call(
+        result = self.transport.call(
             "set_secret",
             {
                 "environment": self.environment,
@@ -138,7 +138,7 @@ class KeyVault:
                 "actor": actor,
             },
         )
-        return StoredSecret.model_validate(answer)
+        return StoredSecret.model_validate(result)
 
     def remove(self, reference: str, actor: str | None = None) -> bool:
         """Delete a secret; return whether it existed."""
@@ -148,8 +148,8 @@ class KeyVault:
 
     def secrets(self, *, everywhere: bool = False) -> list[SecretRow]:
         """Return the rows of at most 1,000 secrets, without values."""
-        given = {"environment": None if everywhere else self.environment}
-        return read_list(SecretRow, self.transport.call("list_secrets", given))
+        arguments = {"environment": None if everywhere else self.environment}
+        return read_list(SecretRow, self.transport.call("list_secrets", arguments))
 
     def rotate(self, actor: str | None = None, batch_size: int = 100) -> Rotation:
         """Encrypt the secrets of all environments with the newest key, in batches.
@@ -160,13 +160,13 @@ class KeyVault:
         done = Rotation(ring.newest)
         after: Cursor | None = None
         while True:
-            given = {"key_id": ring.newest, "after": after, "batch_size": batch_size}
-            batch = UnrotatedSecrets.model_validate(self.transport.call("list_unrotated_secrets", given))
+            page = {"key_id": ring.newest, "after": after, "batch_size": batch_size}
+            batch = UnrotatedSecrets.model_validate(self.transport.call("list_unrotated_secrets", page))
             if fresh := [sealed for row in batch.secrets if (sealed := _reencrypt(ring, row, done))]:
                 arguments = {"secrets": fresh, "key_id": ring.newest, "actor": actor}
-                answer = RotatedSecrets.model_validate(self.transport.call("rotate_secrets", arguments))
-                done.changed += answer.changed
-                done.skipped += answer.skipped
+                result = RotatedSecrets.model_validate(self.transport.call("rotate_secrets", arguments))
+                done.changed += result.changed
+                done.skipped += result.skipped
             if not batch.more:
                 return done
             after = batch.secrets[-1].cursor("environment", "reference")
@@ -180,9 +180,9 @@ class KeyVault:
                 stored = None
             if stored is not None:
                 return stored, "edge function"
-        given = {"environment": self.environment, "reference": reference}
-        answer = self.transport.call("get_secret", given)
-        return None if answer is None else _encrypted(SealedSecret.model_validate(answer)), "database"
+        arguments = {"environment": self.environment, "reference": reference}
+        result = self.transport.call("get_secret", arguments)
+        return None if result is None else _encrypted(SealedSecret.model_validate(result)), "database"
 
 
 def check_reference(reference: str) -> None:

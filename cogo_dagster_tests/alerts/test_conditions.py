@@ -34,7 +34,7 @@ def test_a_condition_is_one_alert_while_it_is_reported(transport: Transport) -> 
     assert (row["count"], row["title"], row["error_message"]) == (1, "The sensor ready_jobs fails", "ValueError: no")
     report(transport)
     assert firing(transport) == []
-    assert alerts(transport)[0]["resolution"] == "It is no longer reported."
+    assert alerts(transport)[0]["resolution"] == "The condition is no longer reported."
 
 
 def test_scopes_are_independent(transport: Transport) -> None:

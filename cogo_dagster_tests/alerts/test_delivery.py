@@ -220,7 +220,7 @@ def test_an_outage_of_the_database_is_reported_and_recorded(
     assert (row.document["kind"], row.document["status"], row.document["resolution"]) == (
         "database_down",
         "resolved",
-        "It responds again.",
+        "The database responds again.",
     )
     alerts.deliver()
     assert [request.json["type"] for request in receivers["http"].accepted] == ["alert.firing", "alert.resolved"]

@@ -63,7 +63,7 @@ def test_an_alert_resolves_when_its_jobs_are_handled(transport: Transport, queue
     [row] = alerts(transport)
     assert (row["status"], row["resolution"]) == (
         "resolved",
-        "All its dead-lettered jobs were retried, replayed or removed.",
+        "All dead-lettered jobs with this cause were retried, replayed or removed.",
     )
 
 
@@ -73,7 +73,10 @@ def test_an_alert_resolves_after_a_day_without_failures(transport: Transport, qu
     evaluate(transport)
     let_pass(owner, 86_500)
     evaluate(transport)
-    assert alerts(transport)[0]["resolution"] == "No new failure for a day; its dead-lettered jobs are still open."
+    assert (
+        alerts(transport)[0]["resolution"]
+        == "There was no new failure for a day; some dead-lettered jobs are still open."
+    )
 
 
 def test_an_alert_that_fires_again_within_ten_minutes_is_the_same(
@@ -176,7 +179,7 @@ def test_a_failed_gate_is_an_alert_until_it_passes(transport: Transport) -> None
     assert raised(transport)["gate_runs"] == 0
     found = {row["subject"]: row for row in alerts(transport)}
     assert {branch: row["count"] for branch, row in found.items()} == {"main": 2, "feature": 1}
-    assert found["main"]["error_message"] == "Commit bbbbbbbbbbbb, 3 lint errors, 1 failed tests."
+    assert found["main"]["error_message"] == "Commit bbbbbbbbbbbb, lint errors: 3, failed tests: 1."
     _gate(transport, "pass", "d" * 40)
     evaluate(transport)
     found = {row["subject"]: row for row in alerts(transport)}
@@ -195,7 +198,7 @@ def test_an_unhealthy_provider_is_an_alert_until_it_recovers(transport: Transpor
     assert (row["title"], row["count"]) == ("Provider figma cannot be reached", 2)
     transport.call("record_provider_health", {"results": [{**down, "healthy": True, "error": None, "latency_ms": 5}]})
     evaluate(transport)
-    assert alerts(transport)[0]["resolution"] == "It responds again."
+    assert alerts(transport)[0]["resolution"] == "The provider responds again."
 
 
 def test_a_failing_target_is_reported_to_the_others(transport: Transport, owner: Owner) -> None:

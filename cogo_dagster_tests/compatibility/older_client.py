@@ -52,16 +52,16 @@ def cycle(queue: Queue, worker: WorkerIdentity) -> None:
         ]
     )
     assert {one.status for one in settled} == {"ok"}
-    found = {name: queue.get_jobs([job.id])[0]["status"] for name, job in held.items()}
+    found = {name: queue.get_jobs([job.id])[0].status for name, job in held.items()}
     assert list(found.values()) == ["succeeded", "queued", "failed", "queued", "queued", "cancelled"], found
     _operate(queue, held["dead"])
     for rows in (queue.list_jobs(), queue.list_workers(), queue.list_heartbeats(), queue.list_operations()):
         assert rows
-    assert queue.list_artifacts(job_id=str(held["done"].id))[0]["status"] == "ready"
+    assert queue.list_artifacts(job_id=held["done"].id)[0].status == "ready"
     assert queue.stats()
     queue.recover()
     for one in (*made, first):
-        if queue.get_jobs([one.job_id])[0]["status"] == "queued":
+        if queue.get_jobs([one.job_id])[0].status == "queued":
             queue.cancel(one.job_id)
     perform(queue, Operation("purge_jobs", {"older_than_days": 0, "statuses": ["succeeded", "cancelled"]}), "me")
     assert not queue.get_jobs([held["done"].id])
@@ -70,7 +70,7 @@ def cycle(queue: Queue, worker: WorkerIdentity) -> None:
 def _leave_a_file(queue: Queue, job: Job) -> None:
     file = {"name": "a", "content_type": "text/plain", "size_bytes": 1, "sha256": "a" * 64, "extension": "txt"}
     [row] = queue.create_artifacts(job, [file])
-    queue.finish_artifacts(job, [row["artifact_id"]])
+    queue.finish_artifacts(job, [row.artifact_id])
 
 
 def _operate(queue: Queue, dead: Job) -> None:

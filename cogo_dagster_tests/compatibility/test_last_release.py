@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from cogo_dagster.cli.command import ExitCode
-from cogo_dagster.queue.migrate import SCHEMA_RELEASE, migrate, status
+from cogo_dagster.queue.migrate import SCHEMA_RELEASE, migrate, schema_objects, status
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.cli.slow_site import SlowSite, slow_site
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
@@ -108,8 +108,8 @@ def test_a_client_of_the_last_release_goes_on_while_the_schema_is_migrated(relea
 
 @pytest.mark.timeout(120)
 def test_a_call_that_began_before_the_migration_ends_after_it(release: Release, older: str) -> None:
-    """Its internal functions stay until it has ended, and are dropped afterwards."""
-    call = "do $$ begin perform pg_advisory_xact_lock(20); perform public.job_row(j) from public.jobs j; end $$"
+    """Internal functions that this release renamed stay until it has ended, and are dropped afterwards."""
+    call = "do $$ begin perform pg_advisory_xact_lock(20); perform cogo_internal.per_cent(1, 2); end $$"
     with psycopg.connect(older, autocommit=True) as owner, psycopg.connect(older, autocommit=True) as caller:
         owner.execute('select public.enqueue_jobs(\'[{"type": "browser", "payload": {}}]\')')
         owner.execute("select pg_advisory_lock(20)")
@@ -123,8 +123,10 @@ def test_a_call_that_began_before_the_migration_ends_after_it(release: Release, 
             owner.execute("select pg_advisory_unlock(20)")
             calling.result(_SECONDS)
             migrating.result(_SECONDS)
-        kept = "select proname from pg_proc where pronamespace = 'public'::regnamespace and proname = any (%s)"
-        assert owner.execute(kept, (sorted(_parts(release)),)).fetchall() == [("error_fingerprint",)]
+        left = "select proname from pg_proc where pronamespace = 'cogo_internal'::regnamespace"
+        assert {name for (name,) in owner.execute(left)} == {
+            signature.partition("(")[0] for signature in schema_objects().internals
+        }
 
 
 @pytest.mark.timeout(300)

@@ -78,9 +78,9 @@ def test_replies_are_lost_over_a_socket_file(dsn: str, queue: Queue, tmp_path: P
 
 def test_a_repeated_effect_is_detected(dsn: str, queue: Queue, owner: Owner, tmp_path: Path) -> None:
     """An enqueue function without deduplication breaks the guarantee."""
-    row = owner.execute("select pg_get_functiondef('public.enqueue_jobs'::regproc)").fetchone()
+    row = owner.execute("select pg_get_functiondef('public.enqueue_columns'::regproc)").fetchone()
     assert row
-    owner.execute(row[0].replace("enqueue_jobs.request_id", "gen_random_uuid()").encode())
+    owner.execute(row[0].replace("enqueue_columns.request_id", "gen_random_uuid()").encode())
     observation = lose_replies(queue, dsn, tmp_path)
     assert not observation.held
     assert "there are 6 of 3 jobs" in observation.sentence

@@ -43,7 +43,7 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
             {"why": "no_address", "executor_id": "mac"},
             "no live worker serves the executor ID mac: start one with EXECUTOR_ID=mac",
         ),
-        ({"why": "busy", "slots": 8}, "all 8 slots of the workers that can run it are busy"),
+        ({"why": "busy", "slots": 8}, "all slots (8) of the workers that can run it are busy"),
         ({"why": "in_line", "ahead": 0}, "due, and first in the queue"),
         ({"why": "in_line", "ahead": 1}, "due; 1 job is ahead of it"),
         ({"why": "in_line", "ahead": 1000}, "due; 1,000 or more jobs are ahead of it"),

@@ -132,7 +132,7 @@ def _site(surroundings: Surroundings) -> Iterator[tuple[Site, "psycopg.Connectio
         history(surroundings.dsn, rows=60)
         populate(application.queue, store, files)
         with (
-            mock.patch.object(access, "_GUESSES", 10**9),
+            mock.patch.object(access, "_MAX_FAILURES", 10**9),
             served(settings, application) as site,
             psycopg.connect(surroundings.dsn, autocommit=True) as owner,
         ):

@@ -52,7 +52,7 @@ SQL_MUTATIONS: Final = (
         "artifacts",
     ),
     _sql("attempts are not counted", "claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts", "claim"),
-    _sql("a claim cannot be repeated", "claim_jobs", "if answer is null then", "if true then", "claim"),
+    _sql("a claim cannot be repeated", "claim_jobs", "if result is null then", "if true then", "claim"),
     _sql(
         "an ended claim returns more jobs",
         "claim_jobs",

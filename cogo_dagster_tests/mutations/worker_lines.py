@@ -48,7 +48,7 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "a lost lease does not stop the execution",
         "leases",
-        "one.abandon(Abandonment.LEASE_LOST)",
+        "held_job.abandon(Abandonment.LEASE_LOST)",
         "pass",
         "leases",
     ),

@@ -128,7 +128,7 @@ class OperatorMachine(QueueMachine):
             assert (done.matched, done.changed) == (expected, expected)
             return {"items": done.items}
         action = {"id": str(uuid4()), "batch": 0, "actor": "machine"}
-        call = operation.given | {"dry_run": False, "action": action}
+        call = operation.set_arguments | {"dry_run": False, "action": action}
         answer = self.queue.operate(operation.function, call)
         assert answer["changed"] == expected
         assert self.queue.operate(operation.function, call) == answer

@@ -39,7 +39,7 @@ CONNECTED = "select count(*) from pg_stat_activity where datname = current_datab
 @pytest.fixture(autouse=True)
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use short timeouts, and retry without pauses."""
-    monkeypatch.setattr(postgres, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(postgres, "REPLY_SECONDS", 0.5)
     monkeypatch.setattr(postgres, "_FIRST_PAUSE_SECONDS", 0.001)
 
 
@@ -71,7 +71,7 @@ def test_a_call_over_an_unresponsive_connection_is_repeated_over_another(
     """The old connection is closed, and so are all others that may be unresponsive; the call is executed once."""
     blockers = [distant._pool.take(1) for _ in range(3)]
     for taken in blockers:
-        distant._pool.give_back(taken)
+        distant._pool.put_back(taken)
     proxy.silence()
     began = time.monotonic()
     add(Queue(distant))
@@ -85,7 +85,7 @@ def test_a_call_ends_if_every_connection_is_unresponsive(distant: PostgresTransp
     add(Queue(distant))
     proxy.silence(new_too=True)
     began = time.monotonic()
-    with call_limit(0.8), pytest.raises((TransportError, DatabaseUnavailable), match="no answer"):
+    with call_limit(0.8), pytest.raises((TransportError, DatabaseUnavailable), match="no response"):
         add(Queue(distant))
     assert time.monotonic() - began < SOON_SECONDS
 
@@ -100,7 +100,7 @@ def test_a_connect_to_an_unresponsive_server_times_out(mute: int, function: str)
         "call": lambda: PostgresTransport(dsn).call("queue_stats", {}),
     }
     began = time.monotonic()
-    with call_limit(0.5), pytest.raises(DatabaseUnavailable, match=r"no answer within 0\.5 s"):
+    with call_limit(0.5), pytest.raises(DatabaseUnavailable, match=r"no response within 0\.5 s"):
         ways[function]()
     assert time.monotonic() - began < SOON_SECONDS
 
@@ -191,10 +191,10 @@ def test_a_connection_to_a_server_that_became_read_only_is_closed(dsn: str) -> N
     """The server reports it with its next reply, even if the call only reads."""
     pool = Pool(lambda _: connect(dsn), 1)
     taken = pool.take(1)
-    pool.give_back(taken)
+    pool.put_back(taken)
     assert pool.take(1) is taken
     taken.connection.execute("set default_transaction_read_only = on")
-    pool.give_back(taken)
+    pool.put_back(taken)
     assert pool.take(1) is not taken
     assert taken.connection.closed
     pool.close()
@@ -219,13 +219,13 @@ def test_a_pool_lends_no_more_than_its_size(dsn: str) -> None:
     taken = pool.take(1)
     with pytest.raises(DatabaseUnavailable, match="COGO_POOL_SIZE"):
         pool.take(0.01)
-    waiting = threading.Thread(target=lambda: pool.give_back(pool.take(5)))
+    waiting = threading.Thread(target=lambda: pool.put_back(pool.take(5)))
     waiting.start()
-    pool.give_back(taken)
+    pool.put_back(taken)
     waiting.join(5)
     assert pool.take(1) is taken
     pool.close()
-    pool.give_back(taken)
+    pool.put_back(taken)
     assert taken.connection.closed
     with pytest.raises(TransportError, match="closed"):
         pool.take(1)

@@ -46,7 +46,7 @@ INLINED = {
     "dead_letter_row",
     "is_small_json",
     "job_row",
-    "new_jobs",
+    "new_job_rows",
     "replay_key_holder",
     "secret_row",
     "seconds_between",

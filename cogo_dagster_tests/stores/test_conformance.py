@@ -161,7 +161,7 @@ def test_undeletable_objects_do_not_keep_the_others(
     place.make_undeletable(undeletable, monkeypatch)
     store = place.store()
     for count in (1_005,) if max_seconds is None else (500, 500, 5):
-        with pytest.raises(ArtifactStoreError, match=f"Abandoned artifacts not deleted: {count}"):
+        with pytest.raises(ArtifactStoreError, match=f"Abandoned artifacts that cannot be deleted: {count}"):
             sweep_artifacts(queue, store, grace_seconds=0, max_seconds=max_seconds)
     left = owner.execute("select storage_key from public.artifacts").fetchall()
     assert {key for (key,) in left} == undeletable

@@ -122,7 +122,7 @@ def test_invalid_characters_in_a_name_are_replaced(queue: Queue, file: Path, tmp
 
 def test_two_files_of_one_name_are_rejected(file: Path) -> None:
     """Names must be unique, which is checked before the upload."""
-    with pytest.raises(ArtifactRejected, match="a name of its own"):
+    with pytest.raises(ArtifactRejected, match="a unique name"):
         checked_artifacts([artifact(file), artifact(file)])
 
 

@@ -39,6 +39,10 @@ SAMPLES: Final[Mapping[str, Json]] = {
     "double precision": 1.0,
     "jsonb": [],
     "timestamp with time zone": "2026-01-01T00:00:00Z",
+    "uuid[]": [str(uuid4())],
+    "text[]": ["browser"],
+    "integer[]": [5],
+    "double precision[]": [1.0],
 }
 
 FULL: Final = f"""
@@ -97,6 +101,12 @@ LARGEST: Final[Mapping[str, Mapping[str, Json]]] = {
     "explain_jobs": {"job_ids": [f"{n:032x}" for n in range(1, 1_001)]},
     "get_jobs": {"job_ids": [f"{n:032x}" for n in range(2 * ROWS, 2 * ROWS + 1_000)]},
     "enqueue_jobs": {"jobs": [{"type": "browser"}] * 1_000},
+    "enqueue_columns": {"types": ["browser"] * 1_000, "payloads": [{}] * 1_000},
+    "succeed_jobs": {
+        "job_ids": [f"{n:032x}" for n in range(1, 501)],
+        "lease_tokens": [str(uuid4())] * 500,
+        "run_seconds": [0.1] * 500,
+    },
 }
 """The largest calls that clients make; the other functions are called with one value per argument."""
 

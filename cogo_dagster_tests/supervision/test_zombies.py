@@ -17,7 +17,7 @@ def observe(runs: list[WorkerRun], seconds: list[float], watch: Watch | None = N
     watch = watch or Watch()
     found = []
     for run, at in zip(runs, seconds, strict=True):
-        watch, dead = Watch.from_text(watch.to_text()).look([run], 1_000_000 + at)
+        watch, dead = Watch.from_text(watch.to_text()).observe([run], 1_000_000 + at)
         found += [at for one in dead if one.run_id == "run"]
     return found
 

@@ -83,7 +83,7 @@ def test_a_search_stops_after_20000_jobs(site: Site, owner: Owner) -> None:
 def test_a_job_has_the_reason_for_its_state(site: Site, populated: Population) -> None:
     """A queued job that is not due has its payload, the reason why it waits, and no attempts."""
     job = site.get(f"/api/jobs/{populated.waiting}")
-    assert re.fullmatch(r"waits \d min for its time", job["why"])
+    assert re.fullmatch(r"first attempt is due in \d min", job["why"])
     assert job["payload"] == {"url": "https://later.example.com/"}
     assert job["attempt_list"] == []
 

@@ -65,7 +65,7 @@ def pair() -> Iterator[Pair]:
 def test_a_worker_follows_its_database_to_another_server(pair: Pair, tmp_path: Path, poll_seconds: float) -> None:
     """The old server returns read-only errors and closes nothing: jobs of the new one run within seconds."""
     near, distant = PostgresTransport(pair.new), PostgresTransport(pair.proxy.dsn)
-    wakeup = ListenWakeup(pair.proxy.dsn, probe_seconds=0.2, answer_seconds=2)
+    wakeup = ListenWakeup(pair.proxy.dsn, probe_seconds=0.2, reply_seconds=2)
     bench = Bench(Queue(distant), FolderStore(tmp_path))
     options = {"wakeup": wakeup, "poll_seconds": poll_seconds, "heartbeat_seconds": 0.3}
     with bench.running(FakeExecutor(), **options):
@@ -82,10 +82,10 @@ def test_a_worker_survives_unresponsive_connections(
     bench: Bench, queue: Queue, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network keeps every old connection open and drops its data: new jobs run over new connections."""
-    monkeypatch.setattr(postgres, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(postgres, "REPLY_SECONDS", 2.0)
     with proxied(dsn) as proxy:
         distant = PostgresTransport(proxy.dsn, role="service_role")
-        wakeup = ListenWakeup(proxy.dsn, probe_seconds=0.2, answer_seconds=2)
+        wakeup = ListenWakeup(proxy.dsn, probe_seconds=0.2, reply_seconds=2)
         with bench.running(FakeExecutor(), queue=Queue(distant), wakeup=wakeup, poll_seconds=AN_HOUR):
             for _ in range(2):
                 job = add(queue)

@@ -21,7 +21,7 @@ from cogo_dagster_tests.worker.faults import Watched
 Condition = Callable[[str, Mapping[str, Json]], bool]
 
 SETTLING: Final = ("settle_jobs", "succeed_jobs")
-UNKNOWN: Final = "The database answered 57P05: terminating connection due to idle-session timeout"
+UNKNOWN: Final = "The database returned 57P05: terminating connection due to idle-session timeout"
 
 
 def failing(transport: Transport, when: Condition, error: Exception | None = None) -> Queue:

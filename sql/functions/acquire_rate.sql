@@ -1,7 +1,7 @@
 /*
- * Take tokens from the rate limit of an external service: a token bucket that all workers share. Nothing is granted while
- * its circuit is open. A call repeated because its reply was lost takes its tokens twice: the service is called less often
- * than the limit allows, never more.
+ * Take tokens from the rate limit of an external service: a token bucket that all workers share. Nothing is granted
+ * while its circuit is open. A call repeated because its reply was lost takes its tokens twice: the service is called
+ * less often than the limit allows, never more often.
  *
  * name                the rate limit, 1 to 200 characters; its first use creates it with a full bucket
  * capacity            tokens in a full bucket: the maximum number of calls at once

@@ -4,7 +4,7 @@
  *
  * reasons     per job: permanent, out_of_attempts, snoozed_too_often, crashed
  *
- * Settings as in settle_jobs, for the same reason.
+ * The settings are those of settle_jobs, for the same reason.
  *
  * Internal: other functions call it.
  */

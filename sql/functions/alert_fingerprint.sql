@@ -1,6 +1,6 @@
 /*
- * The fingerprint of an alert about a named subject (a worker, a schedule, a branch): 16 hexadecimal digits. Failed jobs
- * have that of their error: see error_fingerprint.
+ * The fingerprint of an alert about a named subject (a worker, a schedule, a branch): 16 hexadecimal digits. The
+ * fingerprint of an alert about failed jobs is that of their error: see error_fingerprint.
  *
  * Internal: other functions call it.
  */

@@ -6,7 +6,8 @@
  * kind      "weekly"
  * body      {"markdown", "facts": [{"name", "value"}], "links": [{"title", "url"}], "image_artifact_id"}, redacted by the
  *           caller
- * targets   The caller's, as in evaluate_alerts. Other targets that were seen in the last week receive it too.
+ * targets   The targets of the caller, as in evaluate_alerts. Other targets that were seen in the last week receive it
+ *           too.
  * again     Send it again to all of them, including those that accepted it.
  *
  * Returns {"alert_id", "created": whether this call queued deliveries, "targets": […]}; alert_id is null if there is no

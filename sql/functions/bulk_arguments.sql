@@ -1,6 +1,6 @@
 /*
- * Check the arguments that all bulk operations have. Returns the ids named by job_ids or items; null if neither is given,
- * which means all that match.
+ * Check the arguments that all bulk operations have. Returns the ids named by job_ids or items; null if neither is
+ * given, which means all matching rows.
  *
  * job_ids      ["uuid", …]: only these rows, each of which must be eligible
  * items        [{"id", "version"}, …]: only these rows of a plan; those that changed since are skipped

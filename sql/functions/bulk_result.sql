@@ -1,6 +1,7 @@
 /*
- * The result of one batch of a bulk operation. If rows were named, all of them count as matched, and those that were not
- * changed as skipped. A batch that changed nothing is the last one: other sessions hold the rows it found.
+ * The result of one batch of a bulk operation. If rows were named, all of them count as matched, and those that were
+ * not changed as skipped. A batch that changed nothing is the last one: other sessions have locked the rows that it
+ * found.
  *
  * Internal: other functions call it.
  */

@@ -1,11 +1,12 @@
 /*
- * Cancel a job: a queued one at once; of a running one `cancel_requested` is set (its worker learns of it at the next
- * renewal, and success still wins). If anything changed, operations_log records it.
+ * Cancel a job. A queued job is cancelled immediately. For a running job, `cancel_requested` is set: its worker
+ * receives the request at the next renewal of the lease, and a job that succeeds nevertheless is recorded as succeeded.
+ * If anything changed, operations_log records it.
  *
- * actor   Who cancels it, for the log; null: the database user
+ * actor   Who cancels the job, for operations_log; null means the database user
  *
- * Returns {"job_id", "status", "cancel_requested"}.
- * Errors: CQ001 no such job, CQ003 it has already ended.
+ * Returns {"job_id", "status", "cancel_requested"}. Errors: CQ001 no such job, CQ003 the job has already succeeded or
+ * failed.
  */
 create or replace function public.cancel_job(job_id uuid, actor text default null) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -37,4 +38,4 @@ begin
     return jsonb_build_object('job_id', job.id, 'status', job.status, 'cancel_requested', job.cancel_requested);
 end $$;
 
-comment on function public.cancel_job is 'Cancel a queued job, or ask a running one to stop.';
+comment on function public.cancel_job is 'Cancel a queued job, or request the cancellation of a running job.';

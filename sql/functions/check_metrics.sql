@@ -1,6 +1,7 @@
 /*
- * Check the metrics of a heartbeat: {"counters": {name: number from 0}, "latency": {"bounds_seconds", "counts": numbers
- * from 0, "sum_seconds"}}, other keys of any kind, 100,000 bytes in all. Null passes. Errors: CQ005.
+ * Check the metrics of a heartbeat: {"counters": {name: number}, "latency": {"bounds_seconds": [number], "counts":
+ * [number], "sum_seconds": number}}, where no number is negative, with at most 100,000 bytes. Other keys may have any
+ * value. Null is valid. Errors: CQ005.
  *
  * Internal: other functions call it.
  */
@@ -24,7 +25,7 @@ begin
     end;
     if exists (select from jsonb_each(counters) as c (name, value)
                where length(c.name) > 100 or not jsonb_path_exists(c.value, number)) then
-        perform cogo_internal.invalid_argument('Counters must be numbers from 0, with names of at most 100 characters.');
+        perform cogo_internal.invalid_argument('Counters must be non-negative numbers, with names of at most 100 characters.');
     end if;
     if latency <> '{}' and (
         jsonb_typeof(latency -> 'bounds_seconds') is distinct from 'array'
@@ -33,7 +34,7 @@ begin
         or exists (select from jsonb_array_elements((latency -> 'bounds_seconds') || (latency -> 'counts')) as n (value)
                    where not jsonb_path_exists(n.value, number)))
     then
-        perform cogo_internal.invalid_argument('latency must have bounds_seconds, counts and sum_seconds, all numbers from 0.');
+        perform cogo_internal.invalid_argument('latency must have bounds_seconds, counts and sum_seconds, with non-negative numbers.');
     end if;
 end $$;
 

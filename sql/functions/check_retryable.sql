@@ -9,12 +9,12 @@ language plpgsql stable set search_path = '' as $$
 declare
     ineligible record;
 begin
-    select given.id, j.status, d.replayed_job_id, d.replayed_at into ineligible
-    from unnest(check_retryable.job_ids) with ordinality as given (id, position)
-    left join public.jobs j on j.id = given.id
-    left join public.jobs_dlq d on d.job_id = given.id and not d.superseded
+    select requested.id, j.status, d.replayed_job_id, d.replayed_at into ineligible
+    from unnest(check_retryable.job_ids) with ordinality as requested (id, position)
+    left join public.jobs j on j.id = requested.id
+    left join public.jobs_dlq d on d.job_id = requested.id and not d.superseded
     where j.id is null or j.status <> 'failed' or d.replayed_at is not null
-    order by given.position
+    order by requested.position
     limit 1;
     if not found then
         return;
@@ -25,8 +25,8 @@ begin
             message = format('Job %s is %s and only failed jobs can be retried: nothing was retried.', ineligible.id, ineligible.status);
     end if;
     raise exception using errcode = 'CQ003',
-        message = format('Job %s was replayed as job %s and cannot be retried too: nothing was retried.',
-                         ineligible.id, coalesce(ineligible.replayed_job_id::text, 'of an older release'));
+        message = format('Job %s was replayed%s and cannot be retried: nothing was retried.', ineligible.id,
+                         coalesce(' as job ' || ineligible.replayed_job_id, ''));
 end $$;
 
 comment on function cogo_internal.check_retryable is 'Check that the named jobs can be retried.';

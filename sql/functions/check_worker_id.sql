@@ -1,5 +1,5 @@
 /*
- * Check the id of a worker or an executor: 1 to 200 characters, no control characters. Null passes. `name` begins the
+ * Check the id of a worker or an executor: 1 to 200 characters, no control characters. Null is valid. `name` begins the
  * error message. Errors: CQ005.
  *
  * Internal: other functions call it.

@@ -1,7 +1,7 @@
 /*
  * Claim exactly these jobs, to inspect them: queued -> running, one attempt counted for each, even before their
- * next_run_at. Called again with the same claim_id, it returns the same jobs; once a lease of that claim was recovered, it
- * returns none and "claim_ended".
+ * next_run_at. Called again with the same claim_id, it returns the same jobs; once a lease of that claim has been
+ * recovered, it returns no jobs and "claim_ended".
  *
  * Returns {"jobs": […]} in the order given; ids that are unknown or not queued are left out. Errors: CQ005.
  */
@@ -12,7 +12,7 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     wanted uuid[];
-    answer jsonb;
+    result jsonb;
 begin
     if claim_chosen_jobs.claim_id is null or jsonb_typeof(claim_chosen_jobs.job_ids) is distinct from 'array' then
         perform cogo_internal.invalid_argument('claim_id must be a uuid, and job_ids an array of uuids.');
@@ -41,10 +41,10 @@ begin
         finished_at = null
     from free where j.id = free.id;
 
-    select jsonb_agg(cogo_internal.claimed_job(j) order by array_position(wanted, j.id)) into answer
+    select jsonb_agg(cogo_internal.claimed_job(j) order by array_position(wanted, j.id)) into result
     from public.jobs j
     where j.id = any (wanted) and j.lease_token = claim_chosen_jobs.claim_id and j.status = 'running';
-    return jsonb_build_object('jobs', coalesce(answer, '[]'));
+    return jsonb_build_object('jobs', coalesce(result, '[]'));
 end $$;
 
 comment on function public.claim_chosen_jobs is 'Claim exactly these jobs, whatever their next_run_at.';

@@ -1,6 +1,6 @@
 /*
- * Whether to call the dead man's switch now: the system works, and it was not called within interval_seconds. A caller
- * that gets `claimed` has taken this interval.
+ * Whether to call the dead man's switch now: the system works, and it was not called within interval_seconds. The
+ * caller that receives `claimed` makes the call for this interval.
  *
  * The system works while this function returns, evaluate_alerts ran within five minutes, alerts are delivered (none that
  * has fired for 15 minutes, and is neither silenced nor inhibited, still waits for its first delivery to any target), and

@@ -2,12 +2,12 @@
  * Claim due jobs for a worker: queued -> running, one attempt counted for each.
  *
  * claim_id       A new uuid for each claim; it becomes the lease_token of the claimed jobs.
- *                Called again with the same one (the reply was lost), it returns the same jobs; once a lease of that
- *                claim was recovered, it returns none and "claim_ended": then a new id is needed.
+ *                Called again with the same id (the reply was lost), it returns the same jobs; once a lease of that
+ *                claim has been recovered, it returns no jobs and "claim_ended": then a new id is needed.
  * families       [{"family": "browser", "max_jobs": 4, "prefetch": false}]: how many jobs of which families, in order of
  *                preference. `prefetch`: the jobs wait in the worker, which records their start with start_jobs.
  * max_jobs       The maximum for all families together.
- * executor_id    Claim jobs addressed to this executor besides the unaddressed ones.
+ * executor_id    Claim jobs addressed to this executor besides the unaddressed jobs.
  * idle           Whether enqueues should wake this worker; null leaves it as it is.
  *
  * compact        Return each job as an array instead of an object.
@@ -25,14 +25,14 @@
  *
  * Reads the index jobs_claim_lane in its order. With a limit that the planner does not know, it would read and sort the
  * whole lane, hence the settings; jit is off because before PostgreSQL 18 a plan with a disabled step exceeds
- * jit_above_cost and was compiled, which took 1.5 s per call. One probe per priority instead of one ordered scan: behind
- * 500,000 jobs of the future the scan took 10 ms, the probes 0.15 ms. `at` is a variable, since a volatile function cannot
- * be an index condition.
+ * jit_above_cost and was compiled, which took 1.5 s per call. One probe per priority instead of one ordered scan:
+ * behind 500,000 jobs that were not due yet, the scan took 10 ms, the probes 0.15 ms. `at` is a variable, since a
+ * volatile function cannot be an index condition.
  *
  * Without the generic plan every call was planned again, which took 0.3 ms.
  *
- * The result is json and not jsonb, which would be sorted, packed and unpacked again on its way out: a third of the time
- * of the whole call.
+ * The result is json and not jsonb, whose keys would be sorted and which would be packed and unpacked before it is
+ * sent: a third of the time of the whole call.
  */
 create or replace function public.claim_jobs(
     claim_id uuid, families jsonb, worker_id text, instance_id uuid default null, executor_id text default null,
@@ -46,7 +46,7 @@ as $$
 declare
     at timestamptz := clock_timestamp();
     lease_end timestamptz;
-    answer json;
+    result json;
     cursor json;
     after_priority integer := after ->> 0;
     after_time timestamptz := after ->> 1;
@@ -69,9 +69,9 @@ begin
 
     -- A repeated call waits for a first one that still runs after its connection broke, and finds the jobs it claimed.
     perform pg_advisory_xact_lock(hashtextextended(claim_jobs.claim_id::text, 0));
-    answer := cogo_internal.claimed_jobs(claim_jobs.claim_id, claim_jobs.compact);
+    result := cogo_internal.claimed_jobs(claim_jobs.claim_id, claim_jobs.compact);
 
-    if answer is null then
+    if result is null then
         paused_types := cogo_internal.paused_types(claim_jobs.executor_id);
         with due as materialized (
             select lane.id, coalesce(requested.prefetch, false) as prefetch
@@ -95,7 +95,7 @@ begin
                           and j.priority = level.priority and j.next_run_at <= at
                           and j.next_run_at >= case when level.priority = after_priority then after_time else '-infinity' end
                           and (paused_types is null or j.type !~ paused_types)
-                        order by j.executor_id, j.next_run_at  -- `is null` does not tell the planner that it is constant
+                        order by j.executor_id, j.next_run_at  -- for the planner, `is null` does not make it a constant
                         limit requested.max_jobs
                         for update skip locked) unaddressed
                 ) queued
@@ -124,12 +124,12 @@ begin
                 filter (where claim_jobs.compact),
             case when min(c.priority) = max(c.priority) and jsonb_array_length(claim_jobs.families) = 1
                 then json_build_array(min(c.priority), max(c.next_run_at) filter (where c.executor_id is null)) end
-        into answer, cursor
+        into result, cursor
         from claimed c;
         if not claim_jobs.compact then
-            answer := cogo_internal.claimed_jobs(claim_jobs.claim_id, false);
+            result := cogo_internal.claimed_jobs(claim_jobs.claim_id, false);
         end if;
-        if answer is null and exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id) then
+        if result is null and exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id) then
             return '{"jobs": [], "claim_ended": true}';
         end if;
     end if;
@@ -139,9 +139,9 @@ begin
         where w.instance_id = claim_jobs.instance_id and w.idle is distinct from claim_jobs.idle;
     end if;
     if claim_jobs.compact then
-        return json_build_object('jobs', coalesce(answer, '[]'), 'cursor', case when cursor ->> 1 is not null then cursor end);
+        return json_build_object('jobs', coalesce(result, '[]'), 'cursor', case when cursor ->> 1 is not null then cursor end);
     end if;
-    return json_build_object('jobs', coalesce(answer, '[]'));
+    return json_build_object('jobs', coalesce(result, '[]'));
 end $$;
 
 comment on function public.claim_jobs is 'Claim due jobs for a worker; repeatable by claim id.';

@@ -21,7 +21,7 @@ declare
     at timestamptz := clock_timestamp();
     cutoff timestamptz;
     named constant uuid[] := cogo_internal.bulk_arguments(null, cleanup_artifacts.items, cleanup_artifacts.batch_size);
-    answer jsonb;
+    result jsonb;
     listed jsonb;
     candidates uuid[];
     changed integer;
@@ -31,9 +31,9 @@ begin
     end if;
     cutoff := at - make_interval(secs => cleanup_artifacts.older_than_days * 86400);
     if not cleanup_artifacts.dry_run then
-        answer := cogo_internal.repeated_batch(cleanup_artifacts.action);
-        if answer is not null then
-            return answer;
+        result := cogo_internal.repeated_batch(cleanup_artifacts.action);
+        if result is not null then
+            return result;
         end if;
     end if;
 

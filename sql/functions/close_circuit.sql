@@ -1,6 +1,6 @@
 /*
- * Close the circuit of an external service, so that calls are granted again. A closed or unknown one stays as it is.
- * Returns {"name", "open_until"}, where `open_until` is null. Errors: CQ005.
+ * Close the circuit of an external service, so that calls are granted again. A closed or unknown circuit is left
+ * unchanged. Returns {"name", "open_until"}, where `open_until` is null. Errors: CQ005.
  */
 create or replace function public.close_circuit(name text) returns jsonb
 language plpgsql set search_path = '' as $$

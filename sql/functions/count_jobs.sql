@@ -10,7 +10,7 @@ declare
     status_name text;
     counted bigint;
     plan jsonb;
-    answer jsonb := '{}';
+    result jsonb := '{}';
 begin
     foreach status_name in array array['queued', 'running', 'succeeded', 'failed', 'cancelled'] loop
         -- A literal, so that the planner can use the partial index of that status.
@@ -20,10 +20,10 @@ begin
             execute format('explain (format json) select from public.jobs j where j.status = %L', status_name) into plan;
             counted := greatest(counted, (plan #>> '{0,Plan,Plan Rows}')::numeric::bigint);
         end if;
-        answer := answer || jsonb_build_object(status_name, jsonb_build_object(
+        result := result || jsonb_build_object(status_name, jsonb_build_object(
             'count', counted, 'exact', counted <= count_jobs.count_limit));
     end loop;
-    return answer;
+    return result;
 end $$;
 
 comment on function public.count_jobs is 'The number of jobs of each status.';

@@ -1,10 +1,10 @@
 /*
  * Store the hash of a new named token. Called again with the same id and hash, it changes nothing.
  *
- * name                 Whose it is, for the operations log; unique among live tokens
+ * name                 The holder, for the operations log; unique among live tokens
  * role                 "viewer" (reads), "operator" (acts on jobs and alerts too), "admin" (everything)
- * token_hash           SHA-256 of the token, 64 hexadecimal digits; the token itself is never sent here
- * expires_in_seconds   Null: it does not expire
+ * token_hash           SHA-256 of the token, 64 hexadecimal digits; the token itself is never sent to the database
+ * expires_in_seconds   Null: the token does not expire
  *
  * Returns access_token_row and "created". Errors: CQ005.
  */

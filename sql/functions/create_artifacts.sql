@@ -1,6 +1,6 @@
 /*
- * Create rows for files that an attempt is about to upload; the server chooses their storage keys. Fenced: only the holder
- * of the lease may. A repeated call returns the same rows.
+ * Create rows for files that an attempt is about to upload; the server chooses their storage keys. Fenced: only the
+ * holder of the lease may create them. A repeated call returns the same rows.
  *
  * artifacts   [{"name", "content_type", "size_bytes", "sha256", "extension", "cache_key"}], at most 10,000; a `cache_key`
  *             is for find_cached_artifacts. A name and a content type have at most 255 characters, a cache key 500
@@ -14,9 +14,9 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     attempt integer;
-    answer jsonb;
+    result jsonb;
 begin
-    -- One call at a time: two could wait for each other's new rows.
+    -- One call at a time: two concurrent calls could wait for each other's new rows.
     perform pg_advisory_xact_lock(hashtextextended(
         'cogo artifacts ' || create_artifacts.job_id || ' ' || create_artifacts.lease_token, 0));
     select j.attempts into attempt from public.jobs j
@@ -73,8 +73,8 @@ begin
         returning a.id, a.name, a.storage_key
     )
     select jsonb_agg(jsonb_build_object('artifact_id', c.id, 'storage_key', c.storage_key) order by i.position)
-    into answer from item i join created c on c.name = i.name;
-    return jsonb_build_object('artifacts', coalesce(answer, '[]'));
+    into result from item i join created c on c.name = i.name;
+    return jsonb_build_object('artifacts', coalesce(result, '[]'));
 end $$;
 
 comment on function public.create_artifacts is 'Create rows for files that an attempt is about to upload.';

@@ -2,8 +2,8 @@
  * Create the row of a file that belongs to no job: the report of a gate run in CI, a chart. Its storage key is made from
  * its content, so that the same content is stored once; creating it again restarts its retention period.
  *
- * Returns {"artifact_id", "storage_key", "status" pending or ready}. A pending one must be finished within ten minutes.
- * Errors: CQ005.
+ * Returns {"artifact_id", "storage_key", "status" pending or ready}. A pending report must be finished within ten
+ * minutes. Errors: CQ005.
  */
 create or replace function public.create_report(
     name text, content_type text, size_bytes bigint, sha256 text, extension text

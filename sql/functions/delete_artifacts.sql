@@ -6,7 +6,7 @@ create or replace function public.delete_artifacts(artifact_ids jsonb) returns j
 language sql set search_path = '' as $$
     with abandoned as materialized (
         select a.id from public.artifacts a
-        where a.id in (select given.id::uuid from jsonb_array_elements_text(delete_artifacts.artifact_ids) as given (id))
+        where a.id in (select requested.id::uuid from jsonb_array_elements_text(delete_artifacts.artifact_ids) as requested (id))
           and a.status in ('pending', 'orphaned')
         order by a.id for update of a skip locked
     ), deleted as (

@@ -1,6 +1,6 @@
 /*
- * Delete a secret.
- * Returns {"environment", "reference", "changed"}; `changed` is false if there was none. Errors: CQ005.
+ * Delete a secret. Returns {"environment", "reference", "changed"}; `changed` is false if there was no such secret.
+ * Errors: CQ005.
  */
 create or replace function public.delete_secret(environment text, reference text, actor text default null) returns jsonb
 language plpgsql set search_path = '' as $$

@@ -1,6 +1,6 @@
 /*
- * The ids of `id_count` jobs enqueued by one request: the request's uuid, counted up in its last 32 bits.
- * The same request gives the same ids, so that a repeated call finds its own rows.
+ * The ids of `id_count` jobs enqueued by one request: the request's uuid, incremented in its last 32 bits. The same
+ * request gives the same ids, so that a repeated call finds its own rows.
  *
  * Internal: other functions call it.
  */

@@ -1,5 +1,6 @@
 /*
- * End a silence early. Returns {"silence_id", "changed"}; false if it has already ended or does not exist.
+ * End a silence early. Returns {"silence_id", "changed"}; `changed` is false if the silence has already ended or does
+ * not exist.
  */
 create or replace function public.end_alert_silence(silence_id uuid, actor text) returns jsonb
 language plpgsql set search_path = '' as $$

@@ -1,5 +1,6 @@
 /*
- * End a session, on every server. Returns {"changed"}: false if it had ended or does not exist. Errors: none.
+ * End a session, on every server. Returns {"changed"}: `changed` is false if the session had already ended or does not
+ * exist. Errors: none.
  */
 create or replace function public.end_web_session(session_hash text) returns jsonb
 language plpgsql set search_path = '' as $$

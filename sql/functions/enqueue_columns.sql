@@ -2,14 +2,14 @@
  * Add jobs given as columns; all or none. Costs less than enqueue_jobs for many jobs.
  *
  * types, payloads  One element for each job; the payloads as one JSON array.
- * The others       As many elements each, or null if every job has the default; a null element stands for the default.
+ * The others       As many elements each, or null if every job has the default; a null element means the default.
  * request_id       A uuid that makes the call repeatable: the ids of the jobs are derived from it.
  *
  * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits per number: see json_fault.
  *
  * Returns {"job_ids": […], "created": […]} in the order given. `created` is null if all were created, and false for a
- * job whose idempotency key belongs to an earlier job, whose id is returned.
- * Errors: CQ004 same key, other content; CQ005 an argument.
+ * job whose idempotency key belongs to an earlier job, whose id is returned. Errors: CQ004 the idempotency key belongs
+ * to a job with other content, CQ005.
  */
 create or replace function public.enqueue_columns(
     types text[], payloads jsonb, executor_ids text[] default null, priorities integer[] default null,
@@ -20,33 +20,33 @@ create or replace function public.enqueue_columns(
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
-    given integer := cardinality(enqueue_columns.types);
+    job_count integer := cardinality(enqueue_columns.types);
     ids uuid[];
     added integer;
-    answer jsonb;
+    result jsonb;
 begin
-    if given is null or jsonb_typeof(enqueue_columns.payloads) is distinct from 'array'
-       or jsonb_array_length(enqueue_columns.payloads) <> given
-       or coalesce(cardinality(enqueue_columns.executor_ids), given) <> given
-       or coalesce(cardinality(enqueue_columns.priorities), given) <> given
-       or coalesce(cardinality(enqueue_columns.max_attempts), given) <> given
-       or coalesce(cardinality(enqueue_columns.idempotency_keys), given) <> given
-       or coalesce(cardinality(enqueue_columns.run_in_seconds), given) <> given
-       or coalesce(cardinality(enqueue_columns.timeout_seconds), given) <> given then
-        perform cogo_internal.invalid_argument('types, payloads and the other columns must be arrays of one length.');
+    if job_count is null or jsonb_typeof(enqueue_columns.payloads) is distinct from 'array'
+       or jsonb_array_length(enqueue_columns.payloads) <> job_count
+       or coalesce(cardinality(enqueue_columns.executor_ids), job_count) <> job_count
+       or coalesce(cardinality(enqueue_columns.priorities), job_count) <> job_count
+       or coalesce(cardinality(enqueue_columns.max_attempts), job_count) <> job_count
+       or coalesce(cardinality(enqueue_columns.idempotency_keys), job_count) <> job_count
+       or coalesce(cardinality(enqueue_columns.run_in_seconds), job_count) <> job_count
+       or coalesce(cardinality(enqueue_columns.timeout_seconds), job_count) <> job_count then
+        perform cogo_internal.invalid_argument('types, payloads and the other columns must be arrays of the same length.');
     end if;
-    ids := cogo_internal.derived_ids(coalesce(enqueue_columns.request_id, cogo_internal.time_ordered_id()), given);
+    ids := cogo_internal.derived_ids(coalesce(enqueue_columns.request_id, cogo_internal.time_ordered_id()), job_count);
 
     -- Without keys only a repetition of this call can conflict: the plain insert costs a fifth less.
     if enqueue_columns.idempotency_keys is null then
         begin
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
                                      timeout_seconds, created_at, next_run_at)
-            select * from cogo_internal.new_jobs(
+            select * from cogo_internal.new_job_rows(
                 ids, at, enqueue_columns.types, enqueue_columns.payloads, enqueue_columns.executor_ids,
                 enqueue_columns.priorities, enqueue_columns.max_attempts, enqueue_columns.idempotency_keys,
                 enqueue_columns.run_in_seconds, enqueue_columns.timeout_seconds);
-            added := given;
+            added := job_count;
         exception when unique_violation then
             added := 0;
         end;
@@ -54,23 +54,23 @@ begin
 
     -- A second round is needed only if a job with the same key was purged while this call waited for it.
     for round in 1..3 loop
-        if added is distinct from given then
+        if added is distinct from job_count then
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
                                      timeout_seconds, created_at, next_run_at)
             select n.id, n.type, n.payload, n.executor_id, n.priority, n.max_attempts, n.idempotency_key,
                    n.timeout_seconds, n.created_at, n.next_run_at
-            from cogo_internal.new_jobs(
+            from cogo_internal.new_job_rows(
                 ids, at, enqueue_columns.types, enqueue_columns.payloads, enqueue_columns.executor_ids,
                 enqueue_columns.priorities, enqueue_columns.max_attempts, enqueue_columns.idempotency_keys,
                 enqueue_columns.run_in_seconds, enqueue_columns.timeout_seconds) with ordinality as n (
                 id, type, payload, executor_id, priority, max_attempts, idempotency_key, timeout_seconds, created_at,
                 next_run_at, position)
-            -- Calls with the same keys wait for each other: in one order for all, they cannot deadlock.
+            -- Calls with the same keys wait for each other; since all use the same order, they cannot deadlock.
             order by n.type, n.idempotency_key, n.position
             on conflict do nothing;
             get diagnostics added = row_count;
         end if;
-        if added = given then
+        if added = job_count then
             perform cogo_internal.wake_workers();
             return json_build_object('job_ids', ids, 'created', null);
         end if;
@@ -78,32 +78,32 @@ begin
         select jsonb_agg(jsonb_build_object('job_id', j.id, 'created', j.id = ids[i.position], 'same',
                    j.type = i.type and j.payload = coalesce(nullif(i.payload, 'null'), '{}')
                    and j.executor_id is not distinct from i.executor_id) order by i.position)
-        into answer
+        into result
         from rows from (
             unnest(enqueue_columns.types, enqueue_columns.executor_ids, enqueue_columns.idempotency_keys),
             jsonb_array_elements(enqueue_columns.payloads)
         ) with ordinality as i (type, executor_id, idempotency_key, payload, position)
         cross join lateral (
-            select * from public.jobs found where found.id = ids[i.position]
+            select * from public.jobs existing where existing.id = ids[i.position]
             union all
-            select * from public.jobs found where found.type = i.type and found.idempotency_key = i.idempotency_key
+            select * from public.jobs existing where existing.type = i.type and existing.idempotency_key = i.idempotency_key
             limit 1
         ) j;
-        exit when jsonb_array_length(answer) = given;
+        exit when jsonb_array_length(result) = job_count;
     end loop;
 
-    if answer is null or jsonb_array_length(answer) <> given then
+    if result is null or jsonb_array_length(result) <> job_count then
         perform cogo_internal.invalid_argument('The job with this idempotency key was purged during the call: enqueue again.');
     end if;
-    if answer @> '[{"same": false}]' then
+    if result @> '[{"same": false}]' then
         raise exception using errcode = 'CQ004',
             message = format('Job %s already has this idempotency key with another payload or executor id: use another key.',
-                             jsonb_path_query_first(answer, '$[*] ? (@.same == false).job_id') #>> '{}'),
-            detail = jsonb_path_query_first(answer, '$[*] ? (@.same == false).job_id') #>> '{}';
+                             jsonb_path_query_first(result, '$[*] ? (@.same == false).job_id') #>> '{}'),
+            detail = jsonb_path_query_first(result, '$[*] ? (@.same == false).job_id') #>> '{}';
     end if;
     perform cogo_internal.wake_workers();
-    return json_build_object('job_ids', jsonb_path_query_array(answer, '$[*].job_id'),
-                             'created', jsonb_path_query_array(answer, '$[*].created'));
+    return json_build_object('job_ids', jsonb_path_query_array(result, '$[*].job_id'),
+                             'created', jsonb_path_query_array(result, '$[*].created'));
 end $$;
 
 comment on function public.enqueue_columns is 'Add jobs given as columns, all or none; repeatable by request id or idempotency key.';

@@ -7,12 +7,12 @@
  * A payload has at most 1,000,000 bytes (see set_payload_limit), 100 levels and 300 digits per number: see json_fault.
  *
  * Returns {"jobs": [{"job_id", "created"}]} in the order given. `created` is false if a job with the idempotency key
- * exists; its id is returned. Errors: CQ004 same key, other content; CQ005 an argument.
+ * exists; its id is returned. Errors: CQ004 the idempotency key belongs to a job with other content, CQ005.
  */
 create or replace function public.enqueue_jobs(jobs jsonb, request_id uuid default null) returns json
 language plpgsql set search_path = '' as $$
 declare
-    answer json;
+    result json;
 begin
     if jsonb_typeof(enqueue_jobs.jobs) is distinct from 'array' then
         perform cogo_internal.invalid_argument('jobs must be an array of job objects.');
@@ -26,7 +26,7 @@ begin
         case when count(i.idempotency_key) > 0 then array_agg(i.idempotency_key order by i.position) end,
         coalesce(array_agg(i.run_in_seconds order by i.position), '{}'),
         coalesce(array_agg(i.timeout_seconds order by i.position), '{}'), enqueue_jobs.request_id)
-    into answer
+    into result
     from rows from (jsonb_to_recordset(enqueue_jobs.jobs) as (
         type text, payload jsonb, executor_id text, priority integer, max_attempts integer,
         idempotency_key text, run_in_seconds double precision, timeout_seconds double precision
@@ -36,8 +36,8 @@ begin
                 json_build_object('job_id', new.job_id, 'created', coalesce(new.created::boolean, true))
                 order by new.position), '[]'))
             from rows from (
-                json_array_elements_text(answer -> 'job_ids'),
-                json_array_elements_text(case json_typeof(answer -> 'created') when 'array' then answer -> 'created' end)
+                json_array_elements_text(result -> 'job_ids'),
+                json_array_elements_text(case json_typeof(result -> 'created') when 'array' then result -> 'created' end)
             ) with ordinality as new (job_id, created, position));
 end $$;
 

@@ -1,7 +1,7 @@
 /*
  * A fingerprint that errors of one cause share: made of the type's family, the error's class, the HTTP status, and the
- * first line of its message without what differs from job to job (ids, numbers, quoted words). Of addresses the host and
- * the pattern of the path count: no query, and <n> for ids and numbers in the path. 16 hexadecimal digits.
+ * first line of its message without what differs from job to job (ids, numbers, quoted words). Of an address, it
+ * contains the host and the path, with <n> for ids and numbers, and not the query. 16 hexadecimal digits.
  * jobs_dlq.fingerprint stores it: a change here needs a migration that computes that column again.
  *
  * Internal: other functions call it.

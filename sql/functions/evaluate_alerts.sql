@@ -1,9 +1,10 @@
 /*
- * Raise alerts for failures, resolve those that are over, and plan what each target receives. Any process may call it at
- * any time; one call runs at a time, the others return `busy`. Each failure is counted once, however often it is called.
+ * Raise alerts for failures, resolve the alerts whose failure is over, and plan what each target receives. Any process
+ * may call it at any time; one call runs at a time, the others return `busy`. Each failure is counted once, however
+ * often it is called.
  *
- * targets         [{"target", "address_digest"}]: those of the caller
- * repeat_seconds  An alert that goes on is delivered again after this time, as ×N since
+ * targets         [{"target", "address_digest"}]: the targets of the caller
+ * repeat_seconds  An alert that still fires is delivered again after this time, as ×N since
  * batch_size      The maximum number of dead-lettered jobs, gate runs and Dagster runs each
  *
  * Returns {"busy", "promoted": how many failures became alerts, by source: {"dead_letters", "gate_runs", "workers",

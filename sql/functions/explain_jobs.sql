@@ -1,9 +1,9 @@
 /*
- * Why each job is where it is: the fact that decides. Unknown ids are left out.
+ * Why each job has its current status. Unknown ids are left out.
  *
  * job_ids   ["uuid", …], at most 1,000
  *
- * Returns [{"job_id", "why", …}] in the order given. `why` of a queued job, the first that holds:
+ * Returns [{"job_id", "why", …}] in the order given. `why` of a queued job, the first that applies:
  *   paused          {"kind", "name", "paused_at", "actor", "reason"}
  *   waiting         {"next_run_at", "attempts", "snoozed"}: it is not due; `snoozed` is the reason of its last snooze
  *   no_worker       there is no live worker
@@ -11,13 +11,13 @@
  *   no_address      {"executor_id"}: no live worker of this family serves the executor id of the job
  *   busy            {"slots"}: all slots of the workers that could run it are in use
  *   in_line         {"ahead"}: due jobs of its lane that come before it (1,000 means 1,000 or more)
- * of a running one:
+ * of a running job:
  *   running         {"worker_id", "lease_expires_at"}
  *   lease_expired   {"worker_id", "lease_expires_at"}: its worker is gone, and the job will be recovered soon
- * of a finished one its status:
+ * of a finished job, its status:
  *   succeeded, cancelled, failed {"reason", "replayed_job_id"}
  *
- * Settings as in claim_jobs: the jobs ahead are counted in the order of the index jobs_claim_lane.
+ * The settings are those of claim_jobs: the jobs ahead are counted in the order of the index jobs_claim_lane.
  */
 create or replace function public.explain_jobs(job_ids jsonb) returns jsonb
 language plpgsql stable
@@ -25,7 +25,7 @@ set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set en
 as $$
 declare
     at timestamptz := clock_timestamp();
-    answer jsonb;
+    result jsonb;
 begin
     if jsonb_typeof(explain_jobs.job_ids) is distinct from 'array' or jsonb_array_length(explain_jobs.job_ids) > 1000 then
         perform cogo_internal.invalid_argument('job_ids must be an array of at most 1,000 uuids.');
@@ -68,10 +68,10 @@ begin
                                and other.id <> j.id limit 1000)
                         ) before
                         limit 1000) line)))
-            end order by given.position)
-    into answer
-    from jsonb_array_elements_text(explain_jobs.job_ids) with ordinality as given (id, position)
-    join public.jobs j on j.id = given.id::uuid
+            end order by requested.position)
+    into result
+    from jsonb_array_elements_text(explain_jobs.job_ids) with ordinality as requested (id, position)
+    join public.jobs j on j.id = requested.id::uuid
     cross join lateral (
         select count(*) as alive, count(*) filter (where j.family = any (w.families)) as able,
             count(*) filter (where able.fits) as fitting, coalesce(sum(w.concurrency) filter (where able.fits), 0) as slots,
@@ -81,7 +81,7 @@ begin
             and (j.executor_id is null or j.executor_id is not distinct from w.executor_id) as fits) able
         where w.stopped_at is null and cogo_internal.worker_is_alive(w)
     ) serving;
-    return coalesce(answer, '[]');
+    return coalesce(result, '[]');
 end $$;
 
-comment on function public.explain_jobs is 'Why each job is where it is.';
+comment on function public.explain_jobs is 'Why each job has its current status.';

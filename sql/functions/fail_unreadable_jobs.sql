@@ -3,7 +3,7 @@
  * `unreadable`, with a row in jobs_dlq that keeps the payload. enqueue_jobs checks payloads; this handles rows that were
  * written without it. Fenced by the claim's lease token; safe to repeat.
  *
- * claim_id    As given to claim_jobs
+ * claim_id    The claim_id of claim_jobs
  * every_one   All jobs of the claim, including those within the limits of json_fault
  *
  * Returns {"failed", "job_ids"}. Errors: none.

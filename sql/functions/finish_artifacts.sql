@@ -22,7 +22,7 @@ begin
         select a.id from public.artifacts a
         where a.job_id = finish_artifacts.job_id and a.lease_token = finish_artifacts.lease_token
           and a.status in ('pending', 'ready')
-          and a.id in (select given.id::uuid from jsonb_array_elements_text(finish_artifacts.artifact_ids) as given (id))
+          and a.id in (select requested.id::uuid from jsonb_array_elements_text(finish_artifacts.artifact_ids) as requested (id))
         order by a.id for update of a
     )
     update public.artifacts a set status = 'ready', ready_at = clock_timestamp() from uploaded where a.id = uploaded.id;

@@ -1,6 +1,6 @@
 /*
- * Mark an uploaded and verified report as ready: pending -> ready. Safe to repeat.
- * Returns {"changed"}. Errors: CQ005 it was created more than ten minutes ago, so the sweeper may be deleting it.
+ * Mark an uploaded and verified report as ready: pending -> ready. Safe to repeat. Returns {"changed"}. Errors: CQ005
+ * the report was created more than ten minutes ago, so the sweeper may be deleting it.
  */
 create or replace function public.finish_report(artifact_id uuid) returns jsonb
 language plpgsql set search_path = '' as $$

@@ -7,7 +7,7 @@
  * branch         the branch whose gate runs count. A gate_fix counts on every branch, since a fix has its own branch
  *
  * It counts rows that never change: ended attempts (a failure that ended its job counts even after the job was retried)
- * and gate runs, each by the time it ended. So the same window gives the same bytes until a purge.
+ * and gate runs, each by the time it ended. The result for a window is therefore identical until a purge.
  *
  * Returns {"window", "branch", "branch_known", "branches", "gate", "gate_fix", "build_seconds", "test_seconds", "lint"
  * and "coverage_percent" of the newest run that has them, "jobs", "top_failures", "days", "sources": numbers of rows}.
@@ -131,8 +131,8 @@ begin
     where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end
       and isfinite(coalesce(j.started_at, j.claimed_at)) and isfinite(j.next_run_at);
 
-    -- Fingerprints are expensive: one is computed for all messages that differ in digits only, which share it ('0x'
-    -- begins another kind of number).
+    -- Fingerprints are expensive: messages that differ in digits only share one computation ('0x' begins another
+    -- kind of number).
     with failed as (
         select f.type, f.error ->> 'class' as class, split_part(f.error ->> 'message', E'\n', 1) as message, count(*) as n
         from (

@@ -3,9 +3,9 @@
  */
 create or replace function public.get_artifacts(artifact_ids jsonb) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(cogo_internal.artifact_row(a) order by given.position), '[]')
-    from jsonb_array_elements_text(get_artifacts.artifact_ids) with ordinality as given (id, position)
-    join public.artifacts a on a.id = given.id::uuid
+    select coalesce(jsonb_agg(cogo_internal.artifact_row(a) order by requested.position), '[]')
+    from jsonb_array_elements_text(get_artifacts.artifact_ids) with ordinality as requested (id, position)
+    join public.artifacts a on a.id = requested.id::uuid
 $$;
 
 comment on function public.get_artifacts is 'Artifacts by id.';

@@ -1,6 +1,6 @@
 /*
  * Jobs by id with all details: payload, result, attempts, artifacts and replays; unknown ids are left out. A payload or
- * result that breaks the limits is shown as {"unreadable": why}: see readable_json.
+ * result that exceeds the limits is returned as {"unreadable": why}: see readable_json.
  */
 create or replace function public.get_jobs(job_ids jsonb) returns jsonb
 language sql stable set search_path = '' as $$
@@ -12,9 +12,9 @@ language sql stable set search_path = '' as $$
         'replay_of', (select d.job_id from public.jobs_dlq d where d.replayed_job_id = j.id),
         'replayed_job_id', (select d.replayed_job_id from public.jobs_dlq d where d.job_id = j.id and not d.superseded),
         'artifacts', (select coalesce(jsonb_agg(cogo_internal.artifact_row(a) order by a.name), '[]')
-                      from public.artifacts a where a.job_id = j.id and a.status = 'ready')) order by given.position), '[]')
-    from jsonb_array_elements_text(get_jobs.job_ids) with ordinality as given (id, position)
-    join public.jobs j on j.id = given.id::uuid
+                      from public.artifacts a where a.job_id = j.id and a.status = 'ready')) order by requested.position), '[]')
+    from jsonb_array_elements_text(get_jobs.job_ids) with ordinality as requested (id, position)
+    join public.jobs j on j.id = requested.id::uuid
 $$;
 
 comment on function public.get_jobs is 'Jobs by id, with all details.';

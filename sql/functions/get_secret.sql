@@ -1,6 +1,6 @@
 /*
- * One secret with its ciphertext; null if there is none of this reference.
- * Returns {"environment", "reference", "key_id", "version", "created_at", "updated_at", "ciphertext"}. Errors: CQ005.
+ * One secret with its ciphertext; null if no secret has this reference. Returns {"environment", "reference", "key_id",
+ * "version", "created_at", "updated_at", "ciphertext"}. Errors: CQ005.
  */
 create or replace function public.get_secret(environment text, reference text) returns jsonb
 language plpgsql stable set search_path = '' as $$

@@ -9,4 +9,4 @@ language sql stable as $$
     select pg_catalog.pg_column_size(document) <= 400 and pg_catalog.octet_length(document::text) <= 200
 $$;
 
-comment on function cogo_internal.is_small_json is 'Whether a document is too short to break a limit.';
+comment on function cogo_internal.is_small_json is 'Whether a document is too short to exceed a limit.';

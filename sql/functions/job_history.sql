@@ -13,7 +13,7 @@ language plpgsql stable set search_path = '' set jit = off set work_mem = '32MB'
 declare
     newest constant integer := 50000;
     first_hour timestamptz := date_trunc('hour', clock_timestamp(), 'UTC') - make_interval(hours => job_history.hours - 1);
-    answer jsonb;
+    result jsonb;
 begin
     if job_history.hours is null or job_history.hours not between 1 and 168 then
         perform cogo_internal.invalid_argument('hours must be 1 to 168.');
@@ -53,8 +53,8 @@ begin
         'wait_seconds', (select jsonb_build_object('p50', percentile_cont(0.5) within group (order by e.wait_seconds),
                                                    'p95', percentile_cont(0.95) within group (order by e.wait_seconds)) from ended e),
         'complete', not exists (select from ended e group by e.status having count(*) >= newest))
-    into answer;
-    return answer;
+    into result;
+    return result;
 end $$;
 
 comment on function public.job_history is 'Finished jobs of the last hours, by hour.';

@@ -19,8 +19,8 @@ declare
 begin
     select a.created_at into after_at from public.artifacts a where a.id = list_abandoned_artifacts.after_id;
     return (
-        select coalesce(jsonb_agg(jsonb_build_object('artifact_id', found.id, 'storage_key', found.storage_key)
-                                  order by found.created_at, found.id), '[]')
+        select coalesce(jsonb_agg(jsonb_build_object('artifact_id', page.id, 'storage_key', page.storage_key)
+                                  order by page.created_at, page.id), '[]')
         from (
             select a.id, a.created_at, case when not exists (
                 select from public.artifacts other
@@ -43,7 +43,7 @@ begin
                               where j.id = a.job_id and j.lease_token = a.lease_token and j.status = 'running')
             order by a.created_at, a.id
             limit least(list_abandoned_artifacts.max_artifacts, 1000)
-        ) found);
+        ) page);
 end $$;
 
 comment on function public.list_abandoned_artifacts is 'Artifacts that the sweeper may delete.';

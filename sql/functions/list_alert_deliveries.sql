@@ -8,7 +8,7 @@ create or replace function public.list_alert_deliveries(
     alert_id uuid default null, target text default null, status text default null, max_deliveries integer default 50
 ) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(to_jsonb(found) order by found.updated_at desc, found.alert_id, found.target), '[]')
+    select coalesce(jsonb_agg(to_jsonb(page) order by page.updated_at desc, page.alert_id, page.target), '[]')
     from (
         select d.alert_id, a.fingerprint, a.title, d.target, d.status, d.event, d.attempts, d.first_attempt_at,
             case when d.status = 'pending' then d.next_attempt_at end as next_attempt_at, d.announced_event, d.announced_count,
@@ -19,7 +19,7 @@ language sql stable set search_path = '' as $$
           and (list_alert_deliveries.status is null or d.status = list_alert_deliveries.status)
         order by d.updated_at desc, d.alert_id, d.target
         limit least(list_alert_deliveries.max_deliveries, 1000)
-    ) found
+    ) page
 $$;
 
 comment on function public.list_alert_deliveries is 'Deliveries of alerts, last changed first.';

@@ -18,17 +18,17 @@ declare
     at timestamptz := clock_timestamp();
 begin
     return (
-        select coalesce(jsonb_agg(cogo_internal.alert_document(found.alert) || jsonb_build_object(
-            'silenced', (found.alert).status = 'firing' and cogo_internal.alert_is_silenced(found.alert, at),
-            'inhibited', (found.alert).status = 'firing' and cogo_internal.alert_is_inhibited(found.alert, at),
+        select coalesce(jsonb_agg(cogo_internal.alert_document(page.alert) || jsonb_build_object(
+            'silenced', (page.alert).status = 'firing' and cogo_internal.alert_is_silenced(page.alert, at),
+            'inhibited', (page.alert).status = 'firing' and cogo_internal.alert_is_inhibited(page.alert, at),
             'deliveries', (
                 select coalesce(jsonb_agg(jsonb_build_object(
                     'target', d.target, 'status', d.status, 'event', d.event, 'attempts', d.attempts,
                     'announced_event', d.announced_event, 'announced_at', d.announced_at,
                     'next_attempt_at', case when d.status = 'pending' then d.next_attempt_at end, 'error', d.error)
                     order by d.target), '[]')
-                from public.alert_deliveries d where d.alert_id = (found.alert).id))
-            order by (found.alert).last_seen_at desc, (found.alert).id desc), '[]')
+                from public.alert_deliveries d where d.alert_id = (page.alert).id))
+            order by (page.alert).last_seen_at desc, (page.alert).id desc), '[]')
         from (
             select a as alert from public.alerts a
             where (list_alerts.status is null or a.status = list_alerts.status)
@@ -39,7 +39,7 @@ begin
                    < ((list_alerts.before ->> 'last_seen_at')::timestamptz, (list_alerts.before ->> 'id')::uuid))
             order by a.last_seen_at desc, a.id desc
             limit least(list_alerts.max_alerts, 1000)
-        ) found);
+        ) page);
 end $$;
 
 comment on function public.list_alerts is 'Alerts, last seen first, with their deliveries.';

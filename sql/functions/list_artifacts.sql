@@ -10,9 +10,9 @@ create or replace function public.list_artifacts(
 language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     at timestamptz := clock_timestamp();
-    answer jsonb;
+    result jsonb;
 begin
-    select jsonb_agg(cogo_internal.artifact_row(found.artifact) order by (found.artifact).created_at desc, (found.artifact).id desc) into answer
+    select jsonb_agg(cogo_internal.artifact_row(page.artifact) order by (page.artifact).created_at desc, (page.artifact).id desc) into result
     from (
         select a as artifact from public.artifacts a
         where (list_artifacts.job_id is null or a.job_id = list_artifacts.job_id)
@@ -26,8 +26,8 @@ begin
                and (a.created_at, a.id) < ((list_artifacts.before ->> 'created_at')::timestamptz, (list_artifacts.before ->> 'id')::uuid))
         order by a.created_at desc, a.id desc
         limit least(list_artifacts.max_artifacts, 1000)
-    ) found;
-    return coalesce(answer, '[]');
+    ) page;
+    return coalesce(result, '[]');
 end $$;
 
 comment on function public.list_artifacts is 'Artifacts, newest first, filtered.';

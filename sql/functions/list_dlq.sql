@@ -1,7 +1,7 @@
 /*
  * The dead-letter queue, newest failure first. Every filter may be null.
  *
- * open_only      neither replayed nor retried since
+ * open_only      only jobs that were neither replayed nor retried since
  * since_seconds  failed within this many seconds
  * fingerprint    of the error: see error_fingerprint
  * before         {"failed_at", "job_id"} of the last job of the previous page, for the next page
@@ -14,9 +14,9 @@ create or replace function public.list_dlq(
 language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     at timestamptz := clock_timestamp();
-    answer jsonb;
+    result jsonb;
 begin
-    select jsonb_agg(cogo_internal.dead_letter_row(found.entry) order by (found.entry).failed_at desc, (found.entry).job_id desc) into answer
+    select jsonb_agg(cogo_internal.dead_letter_row(page.entry) order by (page.entry).failed_at desc, (page.entry).job_id desc) into result
     from (
         select d as entry from public.jobs_dlq d
         where not d.superseded
@@ -29,8 +29,8 @@ begin
                or (d.failed_at, d.job_id) < ((list_dlq.before ->> 'failed_at')::timestamptz, (list_dlq.before ->> 'job_id')::uuid))
         order by d.failed_at desc, d.job_id desc
         limit least(list_dlq.max_jobs, 1000)
-    ) found;
-    return coalesce(answer, '[]');
+    ) page;
+    return coalesce(result, '[]');
 end $$;
 
 comment on function public.list_dlq is 'The dead-letter queue, newest first, filtered.';

@@ -11,9 +11,9 @@ create or replace function public.list_gate_runs(
 language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
     at timestamptz := clock_timestamp();
-    answer jsonb;
+    result jsonb;
 begin
-    select jsonb_agg(cogo_internal.gate_run_row(found.run) order by (found.run).created_at desc, (found.run).id desc) into answer
+    select jsonb_agg(cogo_internal.gate_run_row(page.run) order by (page.run).created_at desc, (page.run).id desc) into result
     from (
         select r as run from public.gate_runs r
         where (list_gate_runs.type is null or r.type = list_gate_runs.type)
@@ -25,8 +25,8 @@ begin
                                           (list_gate_runs.before ->> 'gate_run_id')::uuid))
         order by r.created_at desc, r.id desc
         limit least(list_gate_runs.max_runs, 1000)
-    ) found;
-    return coalesce(answer, '[]');
+    ) page;
+    return coalesce(result, '[]');
 end $$;
 
 comment on function public.list_gate_runs is 'Gate runs, newest first, filtered.';

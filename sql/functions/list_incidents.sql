@@ -1,10 +1,10 @@
 /*
  * Open dead-lettered jobs grouped by the cause of their error, the most frequent first.
  *
- * Returns [{"fingerprint", "type", "class", "message" of the newest, "count", "first_failed_at" (failures that were retried
- * since count too, as long as the alert of the cause fires), "last_failed_at",
- * "code_versions" and "job_ids" of the newest ten}]. The count reads only the index jobs_dlq_cause (by default the planner
- * read every row), the details ten rows per cause.
+ * Returns [{"fingerprint", "type", "class", "message" of the newest, "count", "first_failed_at" (including failures
+ * that were retried since, while the alert of the cause fires), "last_failed_at", "code_versions" and "job_ids" of the
+ * newest ten}]. The count reads only the index jobs_dlq_cause (by default the planner read every row), the details ten
+ * rows per cause.
  */
 create or replace function public.list_incidents(
     type_prefix text default null, since_seconds double precision default null, max_incidents integer default 50
@@ -13,9 +13,9 @@ language plpgsql stable
 set search_path = '' set plan_cache_mode = force_custom_plan set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
 declare
     at timestamptz := clock_timestamp();
-    answer jsonb;
+    result jsonb;
 begin
-    select jsonb_agg(to_jsonb(incident) || newest.facts order by incident.count desc, incident.last_failed_at desc) into answer
+    select jsonb_agg(to_jsonb(incident) || newest.facts order by incident.count desc, incident.last_failed_at desc) into result
     from (
         select d.fingerprint, count(*) as count, min(d.failed_at) as first_failed_at, max(d.failed_at) as last_failed_at
         from public.jobs_dlq d
@@ -44,7 +44,7 @@ begin
             order by d.failed_at desc limit 10
         ) l
     ) newest;
-    return coalesce(answer, '[]');
+    return coalesce(result, '[]');
 end $$;
 
 comment on function public.list_incidents is 'Open dead-lettered jobs, grouped by the cause of their error.';

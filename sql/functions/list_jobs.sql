@@ -6,7 +6,7 @@
  * since_seconds   created within this many seconds
  * before_id       the last id of the previous page, for the next page
  *
- * Planned for its filters each time: a generic plan read the whole table even without a filter.
+ * Each call is planned for its filters: a generic plan read the whole table even without a filter.
  */
 create or replace function public.list_jobs(
     statuses jsonb default null, type_prefix text default null, executor_id text default null,
@@ -17,14 +17,14 @@ declare
     at timestamptz := clock_timestamp();
     wanted text[] := array(select jsonb_array_elements_text(list_jobs.statuses));
     unknown text;
-    answer jsonb;
+    result jsonb;
 begin
     select s into unknown from unnest(wanted) s where s not in ('queued', 'running', 'succeeded', 'failed', 'cancelled');
     if unknown is not null then
         perform cogo_internal.invalid_argument(format(
             'The status %s is unknown: use queued, running, succeeded, failed or cancelled.', quote_literal(unknown)));
     end if;
-    select jsonb_agg(cogo_internal.job_row(found.job) order by (found.job).id desc) into answer
+    select jsonb_agg(cogo_internal.job_row(page.job) order by (page.job).id desc) into result
     from (
         select j as job from public.jobs j
         where (cardinality(wanted) = 0 or j.status = any (wanted))
@@ -34,8 +34,8 @@ begin
           and (list_jobs.before_id is null or j.id < list_jobs.before_id)
         order by j.id desc
         limit least(list_jobs.max_jobs, 1000)
-    ) found;
-    return coalesce(answer, '[]');
+    ) page;
+    return coalesce(result, '[]');
 end $$;
 
 comment on function public.list_jobs is 'Jobs, newest first, filtered.';

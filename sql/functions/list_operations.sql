@@ -8,7 +8,7 @@ create or replace function public.list_operations(
     max_operations integer default 50
 ) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(to_jsonb(found) - 'answer' - 'batches' order by found.created_at desc, found.id desc), '[]')
+    select coalesce(jsonb_agg(to_jsonb(page) - 'answer' - 'batches' order by page.created_at desc, page.id desc), '[]')
     from (
         select l.* from public.operations_log l
         where (list_operations.operation is null or l.operation = list_operations.operation)
@@ -18,7 +18,7 @@ language sql stable set search_path = '' as $$
                or (l.created_at, l.id) < ((list_operations.before ->> 'created_at')::timestamptz, (list_operations.before ->> 'id')::uuid))
         order by l.created_at desc, l.id desc
         limit least(list_operations.max_operations, 1000)
-    ) found
+    ) page
 $$;
 
 comment on function public.list_operations is 'The operations log, newest first.';

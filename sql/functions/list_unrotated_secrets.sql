@@ -15,8 +15,8 @@ begin
     if list_unrotated_secrets.key_id is null then
         perform cogo_internal.invalid_argument('key_id must have 12 hexadecimal digits.');
     end if;
-    select coalesce(jsonb_agg(cogo_internal.secret_row(found.s) || jsonb_build_object('ciphertext', (found.s).ciphertext)
-                              order by (found.s).environment, (found.s).reference), '[]')
+    select coalesce(jsonb_agg(cogo_internal.secret_row(page.s) || jsonb_build_object('ciphertext', (page.s).ciphertext)
+                              order by (page.s).environment, (page.s).reference), '[]')
     into found_rows
     from (
         select s from public.secrets s
@@ -25,7 +25,7 @@ begin
                > (list_unrotated_secrets.after ->> 'environment', list_unrotated_secrets.after ->> 'reference'))
         order by s.environment, s.reference
         limit page_size + 1
-    ) found;
+    ) page;
     return jsonb_build_object('secrets', case when jsonb_array_length(found_rows) > page_size then found_rows - page_size
                                          else found_rows end,
                               'more', jsonb_array_length(found_rows) > page_size);

@@ -7,7 +7,7 @@ create or replace function public.list_workers(
     alive_only boolean default false, before jsonb default null, max_workers integer default 50
 ) returns jsonb
 language sql stable set search_path = '' as $$
-    select coalesce(jsonb_agg(to_jsonb(found) - 'started_job_ids' order by found.started_at desc, found.instance_id desc), '[]')
+    select coalesce(jsonb_agg(to_jsonb(page) - 'started_job_ids' order by page.started_at desc, page.instance_id desc), '[]')
     from (
         select w.*, d.device, case when m.instance_id is not null then cogo_internal.valid_counters(m.counters) end as counters,
             cogo_internal.worker_is_alive(w) as alive
@@ -20,7 +20,7 @@ language sql stable set search_path = '' as $$
                                                    (list_workers.before ->> 'instance_id')::uuid))
         order by w.started_at desc, w.instance_id desc
         limit least(list_workers.max_workers, 1000)
-    ) found
+    ) page
 $$;
 
 comment on function public.list_workers is 'Worker instances, newest first.';

@@ -1,5 +1,5 @@
 /*
- * Record a batch of an operator's action: one row per action, its counts added up. Returns the answer given.
+ * Record a batch of an operator's action: one row per action, with the sums of its counts. Returns `answer`.
  *
  * action      As in repeated_batch; null: a new id, and the database user as actor
  * operation   "retry_failed"

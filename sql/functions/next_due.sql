@@ -1,6 +1,6 @@
 /*
  * The seconds until the next job of these families becomes due: a retry, a snooze, a scheduled job. No notification is
- * sent then, so a worker that will not poll for long asks first. Jobs that are already due do not count.
+ * sent at that time, so a worker calls this function before a long wait. Jobs that are already due are ignored.
  *
  * families      ["browser", …]
  * executor_id   include the jobs addressed to this executor

@@ -1,11 +1,11 @@
 /*
  * Record an action that no other function records: one row of operations_log.
  *
- * note_id     A new uuid; the same one again changes nothing
+ * note_id     A new uuid; a repeated call with it changes nothing
  * operation   "notify_weekly"
- * filter      What it was done to
+ * filter      What the action applied to
  *
- * Returns {"noted"}: false if it was recorded before. Errors: CQ005.
+ * Returns {"noted"}: false if the action was recorded before. Errors: CQ005.
  */
 create or replace function public.note_operation(note_id uuid, operation text, actor text, filter jsonb default '{}') returns jsonb
 language plpgsql set search_path = '' as $$

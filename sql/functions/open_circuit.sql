@@ -1,6 +1,6 @@
 /*
- * Open the circuit of an external service: no call is granted for a while, because the service said so or is unreachable.
- * Safe to repeat: a circuit that is open for longer stays so, with its reason.
+ * Open the circuit of an external service: no call is granted for open_seconds, because the service requested a pause
+ * or is unreachable. Safe to repeat: a circuit that is already open until a later time is left unchanged.
  *
  * open_seconds   0 to 31,536,000
  * reason         a message without secrets, shown to operators

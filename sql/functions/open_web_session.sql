@@ -3,10 +3,10 @@
  * It also deletes sessions that expired more than a day ago.
  *
  * session_hash       SHA-256 of the cookie's value
- * holder             The user, as the operations log names them
- * lifetime_seconds   After this it expires, or with its token if that is earlier
- * token_id           The named token it was opened with, whose role it has; null for the admin token, with
- * seal               HMAC-SHA-256 of the cookie's value with the admin token
+ * holder             The user's name in the operations log
+ * lifetime_seconds   The session expires after this time, or with its token if that is earlier
+ * token_id           The named token that opened the session, which has its role; null for the admin token
+ * seal               For the admin token only: HMAC-SHA-256 of the cookie's value with it
  *
  * Returns web_session_row. Errors: CQ005.
  */

@@ -1,6 +1,6 @@
 /*
- * Stop claims of a type (and of its subtypes: browser includes browser.pdf) or by an executor id.
- * Running jobs go on; jobs can still be enqueued, and wait.
+ * Stop claims of a type (and of its subtypes: browser includes browser.pdf) or by an executor id. Running jobs
+ * continue. Jobs can still be enqueued, and wait until `resume` is called.
  *
  * kind    "type" or "executor"
  * Returns {"kind", "name", "paused_at", "changed"}; `changed` is false if it was already paused. Errors: CQ005.

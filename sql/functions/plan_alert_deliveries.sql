@@ -2,12 +2,12 @@
  * A part of evaluate_alerts: plan what each target receives next. One row per alert and target.
  *
  *   firing     never delivered, or last delivered as resolved and firing again (at least ten minutes apart)
- *   repeat     it went on since the last message, which is repeat_seconds old
+ *   repeat     it has fired again since the last message, which is at least repeat_seconds old
  *   resolved   it is resolved, and its beginning was delivered (at least a minute ago)
  *
- * An alert that was resolved before it was delivered is still delivered, unless it was silenced or inhibited all the time;
- * then it is skipped. A dead row becomes pending again if the alert goes on after repeat_seconds. Rows that are being sent
- * are left alone. Returns how many rows changed. Errors: none.
+ * An alert that was resolved before it was delivered is still delivered, unless it was silenced or inhibited all the
+ * time; then it is skipped. A dead row becomes pending again if the alert fires again after repeat_seconds. Rows that
+ * are being sent are left unchanged. Returns how many rows changed. Errors: none.
  *
  * Internal: other functions call it.
  */

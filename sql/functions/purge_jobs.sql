@@ -20,7 +20,7 @@ declare
     cutoff timestamptz;
     named constant uuid[] := cogo_internal.bulk_arguments(null, purge_jobs.items, purge_jobs.batch_size);
     wanted text[];
-    answer jsonb;
+    result jsonb;
     listed jsonb;
     candidates uuid[];
     taken uuid[];
@@ -37,9 +37,9 @@ begin
     cutoff := clock_timestamp() - make_interval(secs => purge_jobs.older_than_days * 86400);
     wanted := array(select distinct jsonb_array_elements_text(purge_jobs.statuses));
     if not purge_jobs.dry_run then
-        answer := cogo_internal.repeated_batch(purge_jobs.action);
-        if answer is not null then
-            return answer;
+        result := cogo_internal.repeated_batch(purge_jobs.action);
+        if result is not null then
+            return result;
         end if;
     end if;
 

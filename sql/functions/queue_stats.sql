@@ -17,7 +17,7 @@ declare
     ready jsonb;
     oldest timestamptz;
     waiting bigint;
-    answer jsonb;
+    result jsonb;
     paused_types constant text := cogo_internal.paused_types(queue_stats.executor_id);
 begin
     -- All lanes, one recursive step each: those of a family by executor id, the unaddressed one last, then the next family.
@@ -98,10 +98,10 @@ begin
         'workers_alive', count(*),
         'slots_alive', coalesce(sum(w.concurrency), 0),
         'slots_free', coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)), 0))
-    into answer
+    into result
     from public.workers w
     where cogo_internal.worker_is_alive(w);
-    return answer;
+    return result;
 end $$;
 
 comment on function public.queue_stats is 'The queue in numbers.';

@@ -1,7 +1,7 @@
 /*
- * Count a failure to the firing alert of this fingerprint, or open a new alert.
- * One that was resolved less than ten minutes ago fires again instead, so that a flapping failure does not open many.
- * Only evaluate_alerts calls it, under its lock. Returns the alert's id. Errors: none.
+ * Count a failure towards the firing alert of this fingerprint, or open a new alert. An alert that was resolved less
+ * than ten minutes ago fires again instead, so that a flapping failure does not open many alerts. Only evaluate_alerts
+ * calls this function, under its lock. Returns the alert's id. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -38,4 +38,4 @@ begin
     return found_id;
 end $$;
 
-comment on function cogo_internal.raise_alert is 'Count a failure to its alert, or open one.';
+comment on function cogo_internal.raise_alert is 'Count a failure towards its alert, or open an alert.';

@@ -9,7 +9,7 @@ create or replace function cogo_internal.raise_condition_alerts() returns intege
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
-    found record;
+    reported record;
     raised integer := 0;
 begin
     -- `skip locked`: waiting for a row that is being reported could deadlock.
@@ -22,8 +22,8 @@ begin
         array(select a.id from public.alerts a
               where a.kind in ('sensor_failing', 'executor_unavailable', 'no_worker_for_family') and a.status = 'firing'
                 and not exists (select from public.watched_conditions w where w.kind = a.kind and w.subject = a.subject)),
-        'It is no longer reported.');
-    for found in
+        'The condition is no longer reported.');
+    for reported in
         select w.kind, w.subject, min(w.began_at) as began_at, max(w.seen_at) as seen_at,
             (array_agg(w.title order by w.seen_at desc))[1] as title,
             (array_agg(w.error_message order by w.seen_at desc))[1] as error_message
@@ -33,8 +33,8 @@ begin
         group by 1, 2
     loop
         perform cogo_internal.raise_alert(
-            cogo_internal.alert_fingerprint(found.kind, found.subject), found.kind, found.subject, found.title, found.kind,
-            found.error_message, 1, found.began_at, found.seen_at);
+            cogo_internal.alert_fingerprint(reported.kind, reported.subject), reported.kind, reported.subject, reported.title, reported.kind,
+            reported.error_message, 1, reported.began_at, reported.seen_at);
         raised := raised + 1;
     end loop;
     return raised;

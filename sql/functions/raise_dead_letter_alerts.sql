@@ -1,7 +1,7 @@
 /*
- * A part of evaluate_alerts: count each new dead-lettered job once to the alert of its cause. An alert is resolved when all
- * its jobs were retried, replayed or purged, or when no failure was added for a day.
- * Returns how many jobs were counted. Errors: none.
+ * A part of evaluate_alerts: count each new dead-lettered job once towards the alert of its cause. An alert is resolved
+ * when all its jobs were retried, replayed or purged, or when no failure was added for a day. Returns how many jobs
+ * were counted. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -54,13 +54,13 @@ begin
                 array(select a.id from public.alerts a
                       where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 minute'
                         and not a.fingerprint = any (coalesce(open_causes, '{}'))),
-                'All its dead-lettered jobs were retried, replayed or removed.');
+                'All dead-lettered jobs with this cause were retried, replayed or removed.');
         end if;
     end if;
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 day'),
-        'No new failure for a day; its dead-lettered jobs are still open.');
+        'There was no new failure for a day; some dead-lettered jobs are still open.');
     return counted;
 end $$;
 

@@ -1,7 +1,6 @@
 /*
- * A part of evaluate_alerts: read the new gate runs of the last week in order. A failed one is counted to the alert of its
- * type and branch, a passed one resolves it.
- * Returns how many runs were read. Errors: none.
+ * A part of evaluate_alerts: read the new gate runs of the last week in order. A failed run is counted towards the
+ * alert of its type and branch, and a passed run resolves that alert. Returns how many runs were read. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -28,8 +27,8 @@ begin
                 alert_key, 'gate_failed', gate.branch,
                 format('The quality %s failed on %s', replace(gate.type, '_', ' '), gate.branch),
                 'gate_failed',
-                concat_ws(', ', 'Commit ' || left(gate.commit_sha, 12), gate.lint_errors || ' lint errors',
-                          gate.tests_failed || ' failed tests') || '.',
+                concat_ws(', ', 'Commit ' || left(gate.commit_sha, 12), 'lint errors: ' || gate.lint_errors,
+                          'failed tests: ' || gate.tests_failed) || '.',
                 1, gate.created_at, gate.created_at, jsonb_strip_nulls(jsonb_build_object('job_id', gate.job_id, 'artifact_id', gate.report_id)));
         else
             perform cogo_internal.resolve_alerts(

@@ -1,6 +1,6 @@
 /*
- * A part of evaluate_alerts: raise an alert for each provider whose newest probe, at most an hour old, is unhealthy, until
- * one is healthy. Returns how many alerts are new. Errors: none.
+ * A part of evaluate_alerts: raise an alert for each provider whose newest probe, at most an hour old, is unhealthy,
+ * until a probe is healthy. Returns how many alerts are new. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -22,7 +22,7 @@ begin
         alert_key := cogo_internal.alert_fingerprint('provider_unreachable', probe.provider);
         if probe.healthy then
             perform cogo_internal.resolve_alerts(
-                array(select a.id from public.alerts a where a.fingerprint = alert_key and a.status = 'firing'), 'It responds again.');
+                array(select a.id from public.alerts a where a.fingerprint = alert_key and a.status = 'firing'), 'The provider responds again.');
         elsif not exists (select from public.alerts a
                           where a.fingerprint = alert_key and a.status = 'firing' and a.last_seen_at >= probe.checked_at) then
             perform cogo_internal.raise_alert(

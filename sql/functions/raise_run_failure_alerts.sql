@@ -1,6 +1,6 @@
 /*
- * A part of evaluate_alerts: count each failed Dagster run once to the alert of its Dagster job, op and error class.
- * See record_run_failures and record_run_successes. Returns how many runs were counted. Errors: none.
+ * A part of evaluate_alerts: count each failed Dagster run once towards the alert of its Dagster job, op and error
+ * class. See record_run_failures and record_run_successes. Returns how many runs were counted. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -35,7 +35,7 @@ begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'run_failed' and a.status = 'firing' and a.last_seen_at < at - interval '7 days'),
-        'It has not failed again for a week.');
+        'The Dagster job has not failed again for a week.');
     return counted;
 end $$;
 

@@ -15,7 +15,7 @@ begin
         array(select a.id from public.alerts a
               where a.kind = 'schedule_missed' and a.status = 'firing'
                 and not exists (select from public.watched_schedules w where w.name = a.subject and w.due_at < at - interval '15 minutes')),
-        'It ticked again, or was stopped.');
+        'The schedule ticked again, or was stopped.');
     for late in
         select w.* from public.watched_schedules w
         where w.due_at < at - interval '15 minutes'
@@ -25,7 +25,7 @@ begin
         perform cogo_internal.raise_alert(
             cogo_internal.alert_fingerprint('schedule_missed', late.name), 'schedule_missed', late.name,
             format('Schedule %s missed its time', late.name), 'schedule_missed',
-            coalesce(late.error, format('It was due at %s and did not tick. Check that the Dagster daemon is running.',
+            coalesce(late.error, format('The schedule was due at %s and did not tick. Check that the Dagster daemon is running.',
                                         to_char(late.due_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'))),
             1, late.due_at, late.due_at);
         raised := raised + 1;

@@ -14,7 +14,7 @@ begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a join public.alert_targets t on t.target = a.subject
               where a.kind = 'target_failing' and a.status = 'firing' and t.consecutive_failures = 0 and t.disabled_at is null),
-        'Messages reach it again.');
+        'Messages reach the target again.');
     for failing in
         select t.* from public.alert_targets t
         where t.last_seen_at > at - interval '7 days'

@@ -21,7 +21,7 @@ begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'worker_dead' and a.status = 'firing' and a.last_seen_at < at - interval '1 day'),
-        'It has been silent for a day and is considered gone.');
+        'The worker has sent no heartbeat for a day and is considered gone.');
     if pg_postmaster_start_time() > at - interval '2 minutes' then
         return 0;
     end if;
@@ -43,7 +43,7 @@ begin
             cogo_internal.alert_fingerprint('worker_dead', silent.worker_id), 'worker_dead', silent.worker_id,
             format(case when silent.stuck_reason is null then 'Worker %s is silent' else 'Worker %s was stuck and ended itself' end,
                    silent.worker_id), 'worker_dead',
-            coalesce(silent.stuck_reason || ' Its jobs are recovered when their leases expire.', 'It stopped sending heartbeats without a shutdown: it crashed, was killed or lost its connection. Its jobs are recovered when their leases expire.'),
+            coalesce(silent.stuck_reason || ' Its jobs are recovered when their leases expire.', 'The worker stopped sending heartbeats without a shutdown: it crashed, was killed or lost its connection. Its jobs are recovered when their leases expire.'),
             1, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id)));
         raised := raised + 1;
     end loop;

@@ -1,6 +1,6 @@
 /*
- * A document as a page shows it: unchanged or, if it breaks the limits of json_fault, {"unreadable": why}, so that no page
- * carries 60 MB or a number that its reader cannot decode.
+ * A document as a page shows it: unchanged or, if it exceeds the limits of json_fault, {"unreadable": why}, so that no
+ * page contains 60 MB or a number that a client cannot decode.
  *
  * Internal: other functions call it.
  */

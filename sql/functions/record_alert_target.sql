@@ -1,6 +1,6 @@
 /*
- * Record the outcome of one attempt to reach a target, for its health and its counters. settle_alert_message calls it, and
- * a test of the target does.
+ * Record the outcome of one attempt to reach a target, for its health and its counters. It is called by
+ * settle_alert_message and by a test of the target.
  *
  * outcome, error   As in settle_alert_message
  *

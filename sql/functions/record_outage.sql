@@ -27,7 +27,7 @@ begin
     values (record_outage.outage_id, cogo_internal.alert_fingerprint('database_down', record_outage.host), 'database_down',
             record_outage.host, 'resolved', format('The database could not be reached from %s', record_outage.host),
             'database_down', left(split_part(cogo_internal.redacted(record_outage.error_message), E'\n', 1), 1000), began, ended, ended,
-            'It responds again.')
+            'The database responds again.')
     on conflict do nothing;
     if not found then
         return jsonb_build_object('alert_id', record_outage.outage_id, 'created', false);

@@ -9,7 +9,7 @@
 create or replace function public.record_provider_health(results jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-    now_ timestamptz := clock_timestamp();
+    at timestamptz := clock_timestamp();
     changed jsonb;
     recorded integer;
 begin
@@ -17,23 +17,23 @@ begin
        or jsonb_array_length(record_provider_health.results) > 1000 then
         perform cogo_internal.invalid_argument('results must be a list of at most 1,000 probes.');
     end if;
-    perform cogo_internal.check_provider(given ->> 'provider', given ->> 'capability')
-    from jsonb_array_elements(record_provider_health.results) given;
-    if exists (select from jsonb_array_elements(record_provider_health.results) given
-               where jsonb_typeof(given -> 'healthy') is distinct from 'boolean') then
-        perform cogo_internal.invalid_argument('Each result must say whether the provider is healthy: true or false.');
+    perform cogo_internal.check_provider(probe ->> 'provider', probe ->> 'capability')
+    from jsonb_array_elements(record_provider_health.results) probe;
+    if exists (select from jsonb_array_elements(record_provider_health.results) probe
+               where jsonb_typeof(probe -> 'healthy') is distinct from 'boolean') then
+        perform cogo_internal.invalid_argument('Each result must have "healthy": true or false.');
     end if;
-    with given as (
+    with probe as (
         select distinct on (g.provider, g.capability) g.*
         from jsonb_to_recordset(record_provider_health.results)
             as g (provider text, capability text, healthy boolean, latency_ms double precision, error text)
         order by g.provider, g.capability
     ), before as (
-        select h.* from public.provider_health h join given using (provider, capability)
+        select h.* from public.provider_health h join probe using (provider, capability)
     ), written as (
         insert into public.provider_health as h (provider, capability, healthy, latency_ms, error, checked_at, since)
-        select given.provider, given.capability, given.healthy, given.latency_ms, left(given.error, 500), now_, now_
-        from given
+        select probe.provider, probe.capability, probe.healthy, probe.latency_ms, left(probe.error, 500), at, at
+        from probe
         on conflict on constraint provider_health_pkey do update set
             healthy = excluded.healthy, latency_ms = excluded.latency_ms, error = excluded.error,
             checked_at = excluded.checked_at,
@@ -45,7 +45,7 @@ begin
     into recorded, changed
     from written w left join before b using (provider, capability);
     delete from public.provider_health h where (h.provider, h.capability) in (
-        select old.provider, old.capability from public.provider_health old where old.checked_at < now_ - interval '7 days'
+        select old.provider, old.capability from public.provider_health old where old.checked_at < at - interval '7 days'
         order by old.provider, old.capability for update skip locked);
     return jsonb_build_object('recorded', recorded, 'changed', changed);
 end $$;

@@ -1,6 +1,6 @@
 /*
- * Resolve alerts about Dagster jobs that have succeeded since: an op by its name or, if it is null, the whole run, which
- * resolves every alert of that Dagster job. Only a success after the last failure counts.
+ * Resolve alerts about Dagster jobs that have succeeded since: an op by its name or, if op_name is null, the whole run,
+ * which resolves every alert of that Dagster job. Only a success after the last failure counts.
  *
  * successes   [{"job_name", "op_name" or null, "run_id", "seconds_ago" of the run's start}]
  *

@@ -1,14 +1,15 @@
 /*
  * Recover running jobs whose lease expired: their worker crashed, was killed or lost its connection. The attempt was
- * counted at claim, so a crash consumes one: running -> queued now, or failed with a DLQ row if it was the last.
- * A prefetched job that never started gets its attempt back, so that one crashing job does not use up those of others.
+ * counted at claim, so a crash consumes an attempt: running -> queued now, or failed with a DLQ row if it was the last. The
+ * attempt of a prefetched job that never started is not counted, so that a crashing job does not use up the attempts of
+ * others.
  *
  * A job with a cancel request is cancelled. Files of a lost attempt become `orphaned`, and its claim returns no more jobs:
  * see claim_jobs. `lost_attempts` counts the consecutive lost attempts of a job.
  *
  * dry_run   write nothing: return {"items": [{"id", "type", "worker_id", "attempts", "max_attempts",
  *           "lease_expires_at"}] of the first batch, "matched" in all, "more": false}
- * action    an operator's, to be recorded: see repeated_batch. Workers pass none.
+ * action    an operator's action, which is recorded: see repeated_batch. Workers pass null.
  *
  * Any process may call it at any time, also concurrently. Returns {"changed", "requeued", "failed", "cancelled", "more"};
  * call again while `more`. Errors: CQ005.
@@ -29,7 +30,7 @@ declare
     requeued integer;
     failed integer;
     cancelled integer;
-    answer jsonb;
+    result jsonb;
 begin
     if recover_leases.batch_size is null or recover_leases.batch_size not between 1 and 10000 then
         perform cogo_internal.invalid_argument('batch_size must be 1 to 10000.');
@@ -43,9 +44,9 @@ begin
                   where j.status = 'running' and j.lease_expires_at < at
                   order by j.lease_expires_at limit recover_leases.batch_size) expired);
     end if;
-    answer := cogo_internal.repeated_batch(recover_leases.action);
-    if answer is not null then
-        return answer;
+    result := cogo_internal.repeated_batch(recover_leases.action);
+    if result is not null then
+        return result;
     end if;
 
     -- Locked in a separate statement: the next ones see what was committed until then, such as an artifact that was
@@ -117,13 +118,13 @@ begin
     if requeued > 0 then
         perform cogo_internal.wake_workers();
     end if;
-    answer := jsonb_build_object(
+    result := jsonb_build_object(
         'matched', requeued + failed + cancelled, 'changed', requeued + failed + cancelled, 'skipped', 0, 'requeued', requeued,
         'failed', failed, 'cancelled', cancelled, 'more', requeued + failed + cancelled >= recover_leases.batch_size);
     if recover_leases.action is null then
-        return answer;
+        return result;
     end if;
-    return cogo_internal.log_operation(recover_leases.action, 'recover_leases', '{}', answer);
+    return cogo_internal.log_operation(recover_leases.action, 'recover_leases', '{}', result);
 end $$;
 
 comment on function public.recover_leases is 'Recover jobs whose lease expired.';

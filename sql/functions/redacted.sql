@@ -1,7 +1,7 @@
 /*
- * Text with anything that looks like a secret hidden, as `redaction.redact` does in Python: tokens of known formats,
- * credentials in headers and after names such as password=…, user names and passwords in addresses, query strings.
- * It is applied to all text that alerts copy from other tables. Errors: none.
+ * Text in which everything that resembles a secret is replaced by [hidden], as by `redaction.redact` in Python: tokens
+ * of known formats, credentials in headers and after names such as password=…, user names and passwords in addresses,
+ * query strings. The function is applied to all text that alerts copy from other tables. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -28,4 +28,4 @@ language sql immutable set search_path = '' as $$
             '[^\s"'',;&}]{4,}', '\1\2[hidden]', 'gi')
 $$;
 
-comment on function cogo_internal.redacted is 'Text with anything that looks like a secret hidden.';
+comment on function cogo_internal.redacted is 'Text in which everything that resembles a secret is replaced.';

@@ -12,7 +12,7 @@ create or replace function public.renew_leases(leases jsonb, lease_seconds integ
 language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
     lease_end timestamptz;
-    answer jsonb;
+    result jsonb;
 begin
     if renew_leases.lease_seconds is null or renew_leases.lease_seconds not between 1 and 86400 then
         perform cogo_internal.invalid_argument('lease_seconds must be 1 to 86400.');
@@ -36,11 +36,11 @@ begin
             when j.id is null then 'job_not_found'
             when j.status = 'running' and j.lease_token = i.lease_token then 'ok'
             else 'lease_lost' end order by i.position)
-    into answer
+    into result
     from item i
     left join renewed r on r.id = i.job_id
     left join public.jobs j on j.id = i.job_id;
-    return jsonb_build_object('statuses', coalesce(answer, '[]'));
+    return jsonb_build_object('statuses', coalesce(result, '[]'));
 end $$;
 
 comment on function public.renew_leases is 'Extend leases; a status per lease.';

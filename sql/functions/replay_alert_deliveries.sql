@@ -1,8 +1,8 @@
 /*
  * Retry dead deliveries, with their message ids; a disabled target is enabled again, and its delay ends.
  *
- * target, alert_id   Which ones; all dead ones if both are null
- * action             An operator's: see repeated_batch
+ * target, alert_id   Which deliveries; all dead deliveries if both are null
+ * action             The operator's action and its batch: see repeated_batch
  *
  * Returns {"matched", "changed", "skipped", "more"}; call again while `more`. Errors: CQ005.
  */
@@ -13,14 +13,14 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     changed integer;
-    answer jsonb;
+    result jsonb;
 begin
     if coalesce(replay_alert_deliveries.batch_size, 0) not between 1 and 1000 then
         perform cogo_internal.invalid_argument('batch_size must be 1 to 1000.');
     end if;
-    answer := cogo_internal.repeated_batch(replay_alert_deliveries.action);
-    if answer is not null then
-        return answer;
+    result := cogo_internal.repeated_batch(replay_alert_deliveries.action);
+    if result is not null then
+        return result;
     end if;
     with dead as materialized (
         select d.alert_id, d.target from public.alert_deliveries d
@@ -42,11 +42,11 @@ begin
                              and (x.disabled_at is not null or x.retry_at is not null)
                            order by x.target for update);
     end if;
-    answer := jsonb_build_object('matched', changed, 'changed', changed, 'skipped', 0,
+    result := jsonb_build_object('matched', changed, 'changed', changed, 'skipped', 0,
                                  'more', changed >= replay_alert_deliveries.batch_size);
     return cogo_internal.log_operation(
         replay_alert_deliveries.action, 'replay_alert_deliveries',
-        jsonb_build_object('target', replay_alert_deliveries.target, 'alert_id', replay_alert_deliveries.alert_id), answer);
+        jsonb_build_object('target', replay_alert_deliveries.target, 'alert_id', replay_alert_deliveries.alert_id), result);
 end $$;
 
 comment on function public.replay_alert_deliveries is 'Retry dead deliveries.';

@@ -1,5 +1,5 @@
 /*
- * How many replays led to a job: 0 for a job that was enqueued, 1 for the replay of one, and so on.
+ * How many replays led to a job: 0 for a job that was enqueued, 1 for its replay, and so on.
  *
  * Internal: other functions call it.
  */

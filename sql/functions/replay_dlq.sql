@@ -1,6 +1,7 @@
 /*
  * Enqueue dead-lettered jobs again, each as a new job with the idempotency key dlq:<job_id> and the settings of the old
- * one. A job is replayed once, by whichever caller and whatever was purged; a replay that fails is dead-lettered itself.
+ * one. A job is replayed only once, even by different callers and after a purge; a replay that fails is dead-lettered
+ * itself.
  *
  * type_prefix, executor_id, since_seconds, fingerprint   as in list_dlq
  * job_ids, items   only these: see bulk_arguments
@@ -28,7 +29,7 @@ set search_path = '' set plan_cache_mode = force_custom_plan set enable_hashjoin
 declare
     at timestamptz := clock_timestamp();
     named constant uuid[] := cogo_internal.bulk_arguments(replay_dlq.job_ids, replay_dlq.items, replay_dlq.batch_size);
-    answer jsonb;
+    result jsonb;
     listed jsonb;
     same_code_version bigint;
     candidates uuid[];
@@ -37,9 +38,9 @@ declare
     skipped_items jsonb := '[]';
 begin
     if not replay_dlq.dry_run then
-        answer := cogo_internal.repeated_batch(replay_dlq.action);
-        if answer is not null then
-            return answer;
+        result := cogo_internal.repeated_batch(replay_dlq.action);
+        if result is not null then
+            return result;
         end if;
     end if;
     if replay_dlq.job_ids is not null then

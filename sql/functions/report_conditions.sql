@@ -1,6 +1,7 @@
 /*
- * Report all lasting failures that one reporter sees now, such as a sensor that raises or an executor that cannot be
- * loaded. evaluate_alerts raises alerts for them; one that is missing from the next report is resolved.
+ * Report all lasting failures that one reporter detects now, such as a sensor that raises or an executor that cannot be
+ * loaded. evaluate_alerts raises an alert for each; the alert is resolved when the failure is missing from the next
+ * report.
  *
  * scope        The reporter, so that reporters do not resolve each other's conditions
  * conditions   [{"kind", "subject", "title", "error_message" or null}], redacted by the caller; kinds as in
@@ -36,4 +37,4 @@ begin
     return jsonb_build_object('reported', reported);
 end $$;
 
-comment on function public.report_conditions is 'Report all lasting failures that one reporter sees now.';
+comment on function public.report_conditions is 'Report all lasting failures that one reporter detects now.';

@@ -1,6 +1,6 @@
 /*
- * Requeue every job that a worker instance still holds: the last step of a graceful shutdown. Not after a crash: then
- * the attempts end with their leases, and count, so that a poison job runs out of attempts.
+ * Requeue every job that a worker instance still holds: the last step of a graceful shutdown. After a crash it must not
+ * be called: the attempts then end with their leases and are counted, so that a poison job runs out of attempts.
  * Returns {"changed"}. Errors: none.
  */
 create or replace function public.requeue_instance(instance_id uuid) returns jsonb

@@ -1,6 +1,6 @@
 /*
- * Resolve these alerts, for the reason given. Those that no longer fire are left alone.
- * Its callers hold the lock of evaluate_alerts. Returns how many changed. Errors: none.
+ * Resolve alerts, with `resolution` as the reason. Alerts that no longer fire are left unchanged. The callers hold the
+ * lock of evaluate_alerts. Returns how many changed. Errors: none.
  *
  * Internal: other functions call it.
  */

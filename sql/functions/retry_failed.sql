@@ -3,10 +3,10 @@
  * which writes nothing.
  *
  * type_prefix      "browser" matches browser and browser.pdf
- * executor_id      addressed to this executor
- * since_seconds    failed within this many seconds
+ * executor_id      only jobs addressed to this executor
+ * since_seconds    only jobs that failed within this many seconds
  * job_ids, items   only these: see bulk_arguments
- * reset_attempts   count attempts from zero again; else a job that is out of attempts is granted one more
+ * reset_attempts   count attempts from zero again; else a job that is out of attempts is granted one more attempt
  * after            {"at", "id"} of the last item of the previous page, for the next page of a dry run
  * action           the operator's action and its batch: see repeated_batch
  *
@@ -24,15 +24,15 @@ language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as
 declare
     at timestamptz := clock_timestamp();
     named constant uuid[] := cogo_internal.bulk_arguments(retry_failed.job_ids, retry_failed.items, retry_failed.batch_size);
-    answer jsonb;
+    result jsonb;
     listed jsonb;
     candidates uuid[];
     taken uuid[];
 begin
     if not retry_failed.dry_run then
-        answer := cogo_internal.repeated_batch(retry_failed.action);
-        if answer is not null then
-            return answer;
+        result := cogo_internal.repeated_batch(retry_failed.action);
+        if result is not null then
+            return result;
         end if;
     end if;
     if retry_failed.job_ids is not null then

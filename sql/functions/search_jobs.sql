@@ -3,8 +3,8 @@
  *
  * statuses        ["queued", "failed"]
  * type_prefix     "browser" matches browser and browser.pdf
- * executor_id     addressed to it
- * worker_id       last claimed by it
+ * executor_id     addressed to this executor
+ * worker_id       last claimed by this worker
  * device          last claimed by a worker on this host
  * error_class     the class of the last error
  * since_seconds   created within this many seconds

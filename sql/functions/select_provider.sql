@@ -1,6 +1,7 @@
 /*
- * Choose a provider that has all these capabilities: healthy ones before those of unknown health, then the cheapest, then
- * the fastest. One whose last probe failed is not chosen; without a recent probe, its health is unknown.
+ * Choose a provider that has all these capabilities: healthy ones before those of unknown health, then the cheapest,
+ * then the fastest. A provider whose last probe failed is not chosen; the health of a provider without a recent probe
+ * is unknown.
  *
  * capabilities      ["chat", "vision"]; the costs of all are added, the slowest probe counts
  * max_age_seconds   The maximum age of a recent probe
@@ -57,7 +58,7 @@ begin
     return (chosen - 'error') || jsonb_build_object(
         'capabilities', to_jsonb(wanted), 'candidates', candidates,
         'reason', format(case when chosen ->> 'healthy' = 'true' then '%s is the cheapest healthy provider of %s.'
-                         else '%s is the cheapest provider of %s; no recent probe says whether one is healthy.' end,
+                         else '%s is the cheapest provider of %s; its health is unknown, since it has no recent probe.' end,
                          chosen ->> 'provider', names));
 end $$;
 

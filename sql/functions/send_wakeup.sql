@@ -1,7 +1,7 @@
 /*
- * Notify all workers: with NOTIFY those that have a connection and, in a Supabase project, with a broadcast on the private
- * channel `cogo_jobs` those that have none. A worker that joins the channel requests one to see whether they arrive.
- * A lost notification only costs latency.
+ * Notify all workers: workers with a connection by NOTIFY and, in a Supabase project, workers without a connection by a
+ * broadcast on the private channel `cogo_jobs`. A worker that joins the channel calls this function to check that
+ * broadcasts arrive. A lost notification only costs latency.
  *
  * Returns {"broadcast"}: whether this database has Realtime's `realtime.send`. Errors: none.
  */

@@ -1,5 +1,5 @@
 /*
- * Register a provider for a capability, or change it. What is null stays as it is.
+ * Register a provider for a capability, or change it. Null arguments leave their columns unchanged.
  *
  * probe_url   What health probes fetch: http or https
  * cost        In any unit that all providers of this capability share; the cheapest healthy one is chosen

@@ -1,6 +1,6 @@
 /*
- * Record the outcome of sending a message, fenced: only the holder of the claim may. An expired claim that was not taken
- * over still counts. Called again it changes nothing and returns ok.
+ * Record the outcome of sending a message, fenced: only the holder of the claim may record it. An expired claim that
+ * was not taken over still counts. Called again it changes nothing and returns ok.
  *
  * outcome   delivered   its alerts count as announced
  *           retry       again after a backoff of 5 s, doubled each time to 5 min, with jitter, or after
@@ -45,7 +45,7 @@ begin
         when settle_alert_message.outcome in ('dead', 'gone')
           or settle_alert_message.outcome = 'retry' and held.first_attempt_at < at - interval '1 day' then 'dead'
         else 'pending' end;
-    -- While the target is down, every message has the target's delay; one that fails while others succeed has its own.
+    -- While the target is down, every message has the target's delay; a message that fails while others succeed has a separate delay.
     delay := case settle_alert_message.outcome
         when 'released' then requested_delay
         when 'retry' then greatest(requested_delay, (0.75 + random() / 2) * least(interval '5 minutes',

@@ -1,18 +1,18 @@
 /*
- * Settle attempts, fenced: only the holder of the lease token may. An expired lease that was not claimed again is
- * accepted, since its token is still the job's.
+ * Settle attempts, fenced: only the holder of the lease token may settle an attempt. An expired lease that was not
+ * claimed again is accepted, since its token is still the job's.
  *
  * settlements   [{job_id, lease_token, outcome, result, error, retryable, delay_seconds, run_seconds, uncounted}]
  *   succeeded   running -> succeeded, also when a cancel was requested
  *   failed      running -> queued after backoff_seconds (or delay_seconds, if longer);
  *               out of attempts or not retryable: running -> failed, and a row in jobs_dlq
- *   snoozed     running -> queued in delay_seconds, attempt given back; the 100th snooze counts as a failure.
+ *   snoozed     running -> queued in delay_seconds, attempt not counted; the 100th snooze counts as a failure.
  *               `uncounted`: true if something that all jobs depend on is unavailable, such as the artifact store: such
  *               a snooze does not count towards the 100
- *   requeued    running -> queued now, attempt given back: for a graceful shutdown and for jobs that never started, not
+ *   requeued    running -> queued now, attempt not counted: for a graceful shutdown and for jobs that never started, not
  *               for a crash, whose attempts end with their lease and count. Files that the attempt has already uploaded
  *               become `orphaned`
- *   cancelled   running -> cancelled; so does any outcome but success when a cancel was requested
+ *   cancelled   running -> cancelled; also any other outcome than succeeded when a cancel was requested
  *
  * A result must be within the limits of json_fault; an error that is too long is cut: see stored_error.
  *
@@ -20,8 +20,8 @@
  * the same token and outcome), "lease_lost" or "job_not_found"; rejected items do not affect the others.
  * Errors: CQ005.
  *
- * Running is written as `lease_expires_at is not null`, which a constraint makes equivalent: with the status, the planner
- * reads all running jobs by the index jobs_lease instead of these by their primary key.
+ * Running is written as `lease_expires_at is not null`, which a constraint makes equivalent: with the status, the
+ * planner reads all running jobs by the index jobs_lease instead of the settled jobs by their primary key.
  */
 create or replace function public.settle_jobs(settlements jsonb) returns jsonb
 language plpgsql set search_path = '' set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -33,7 +33,7 @@ declare
     dead uuid[];
     reasons text[];
     statuses jsonb;
-    answer jsonb;
+    job_statuses jsonb;
 begin
     -- Rows are locked in the order of their ids, so that calls that settle the same jobs cannot deadlock.
     with item as materialized (
@@ -93,7 +93,7 @@ begin
             filter (where u.status = 'failed'),
         array_agg(u.id) filter (where u.outcome = 'requeued' and u.status = 'queued'),
         array_agg(u.token) filter (where u.outcome = 'requeued' and u.status = 'queued')
-    into done, answer, dead, reasons, released, tokens from updated u;
+    into done, job_statuses, dead, reasons, released, tokens from updated u;
     if dead is not null then
         perform cogo_internal.add_dead_letters(dead, reasons, at);
     end if;
@@ -110,7 +110,7 @@ begin
     end if;
 
     if cardinality(done) = jsonb_array_length(settle_jobs.settlements) then
-        return jsonb_build_object('statuses', array_fill('ok'::text, array[cardinality(done)]), 'job_statuses', answer);
+        return jsonb_build_object('statuses', array_fill('ok'::text, array[cardinality(done)]), 'job_statuses', job_statuses);
     end if;
 
     -- Some were rejected or repeated. A separate statement, so that it sees what another call has just committed.
@@ -125,11 +125,11 @@ begin
                            and a.outcome = case i.outcome when 'requeued' then 'released' else i.outcome end) then 'ok'
             else 'lease_lost' end order by i.position),
         jsonb_agg(j.status order by i.position)
-    into statuses, answer
+    into statuses, job_statuses
     from rows from (jsonb_to_recordset(settle_jobs.settlements) as (job_id uuid, lease_token uuid, outcome text))
         with ordinality as i (job_id, lease_token, outcome, position)
     left join public.jobs j on j.id = i.job_id;
-    return jsonb_build_object('statuses', coalesce(statuses, '[]'), 'job_statuses', coalesce(answer, '[]'));
+    return jsonb_build_object('statuses', coalesce(statuses, '[]'), 'job_statuses', coalesce(job_statuses, '[]'));
 end $$;
 
 comment on function public.settle_jobs is 'Settle attempts, fenced by lease token; a status per attempt.';

@@ -1,17 +1,17 @@
 /*
- * Settle one attempt, or raise the reason why not: the functions for single jobs call it.
- * Returns {"job_id", "status"}. Errors: CQ001 no such job, CQ002 lease lost, CQ005.
+ * Settle one attempt, or raise an error if it was not settled. The functions for single jobs call it. Returns
+ * {"job_id", "status"}. Errors: CQ001 no such job, CQ002 lease lost, CQ005.
  *
  * Internal: other functions call it.
  */
 create or replace function cogo_internal.settle_one(settlement jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-    answer jsonb := public.settle_jobs(jsonb_build_array(settle_one.settlement));
+    settled jsonb := public.settle_jobs(jsonb_build_array(settle_one.settlement));
 begin
-    case answer #>> '{statuses,0}'
+    case settled #>> '{statuses,0}'
         when 'ok' then
-            return jsonb_build_object('job_id', settle_one.settlement -> 'job_id', 'status', answer #> '{job_statuses,0}');
+            return jsonb_build_object('job_id', settle_one.settlement -> 'job_id', 'status', settled #> '{job_statuses,0}');
         when 'lease_lost' then
             raise exception using errcode = 'CQ002',
                 message = format('The lease on job %s is lost: another attempt owns it, or it ended. Stop working on it.',
@@ -21,4 +21,4 @@ begin
     end case;
 end $$;
 
-comment on function cogo_internal.settle_one is 'Settle one attempt, or raise the reason why not.';
+comment on function cogo_internal.settle_one is 'Settle one attempt, or raise an error.';

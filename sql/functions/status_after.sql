@@ -1,6 +1,6 @@
 /*
- * The status of a running job after its attempt: the decision of settle_jobs as a pure function.
- * Success wins over a cancel request; the 100th snooze counts as a permanent failure.
+ * The status of a running job after its attempt: the decision of settle_jobs as a pure function. Success takes
+ * precedence over a cancel request; the 100th snooze counts as a permanent failure.
  *
  * Internal: other functions call it.
  */

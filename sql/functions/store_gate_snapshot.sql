@@ -29,7 +29,7 @@ begin
         when first is null or store_gate_snapshot.kind = 'daily' and first <> date_trunc('day', first)
             then cogo_internal.invalid_argument('A daily snapshot begins at midnight UTC of its day.')
         when store_gate_snapshot.kind = 'daily' and ending > at - interval '5 minutes'
-            then cogo_internal.invalid_argument(format('The day %s is not over: its snapshot can be made from %s UTC on.',
+            then cogo_internal.invalid_argument(format('The day %s is not over: its snapshot can be computed from %s UTC on.',
                 to_char(first, 'YYYY-MM-DD'), to_char(ending + interval '5 minutes', 'YYYY-MM-DD HH24:MI')))
     end;
     computed := public.gate_summary(first, ending, store_gate_snapshot.branch);

@@ -23,7 +23,7 @@ begin
     perform case
         when first <> date_trunc('week', first) then cogo_internal.invalid_argument('A week begins on Monday at 00:00 UTC.')
         when ending > at - interval '5 minutes'
-            then cogo_internal.invalid_argument(format('The week of %s is not over: its summary can be made from %s UTC on.',
+            then cogo_internal.invalid_argument(format('The week of %s is not over: its summary can be computed from %s UTC on.',
                 to_char(first, 'YYYY-MM-DD'), to_char(ending + interval '5 minutes', 'YYYY-MM-DD HH24:MI')))
     end;
     computed := public.gate_summary(first, ending, store_weekly_summary.branch);

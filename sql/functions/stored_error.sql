@@ -1,7 +1,7 @@
 /*
- * An error as it is stored, for any input: a document with a class of at most 100 characters, since an index contains it,
- * a message of at most 10,000 and a detail of at most 100,000. Other keys are kept if the document is within the limits
- * of json_fault. So no outcome is lost because its error is too long.
+ * An error as it is stored, for any input: a document with a class of at most 100 characters, since an index contains
+ * it, a message of at most 10,000 and a detail of at most 100,000. Other keys are kept if the document is within the
+ * limits of json_fault. No outcome is therefore lost because its error is too long.
  *
  * Internal: other functions call it.
  */

@@ -18,13 +18,13 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     at timestamptz := clock_timestamp();
-    given integer := cardinality(succeed_jobs.job_ids);
+    attempt_count integer := cardinality(succeed_jobs.job_ids);
     recorded integer;
 begin
-    if given is null or cardinality(succeed_jobs.lease_tokens) is distinct from given
-       or cardinality(succeed_jobs.run_seconds) is distinct from given
-       or jsonb_array_length(succeed_jobs.results) <> given then
-        perform cogo_internal.invalid_argument('job_ids, lease_tokens, run_seconds and results must be arrays of one length.');
+    if attempt_count is null or cardinality(succeed_jobs.lease_tokens) is distinct from attempt_count
+       or cardinality(succeed_jobs.run_seconds) is distinct from attempt_count
+       or jsonb_array_length(succeed_jobs.results) <> attempt_count then
+        perform cogo_internal.invalid_argument('job_ids, lease_tokens, run_seconds and results must be arrays of the same length.');
     end if;
 
     -- Rows are locked in the order of their ids, so that two calls for the same jobs cannot deadlock.
@@ -50,7 +50,7 @@ begin
     from item
     where j.id = item.job_id and j.lease_token = item.lease_token and j.lease_expires_at is not null;
     get diagnostics recorded = row_count;
-    if recorded = given then
+    if recorded = attempt_count then
         return null;
     end if;
 

@@ -1,8 +1,8 @@
 /*
  * The live session of a cookie; null if there is none. The use of its token is recorded.
  *
- * session_hash   SHA-256 of the cookie's value; or
- * session_id     The session's id, as signed addresses carry it; then no use is recorded
+ * session_hash   SHA-256 of the cookie's value; null if session_id is given
+ * session_id     The session's id, as in signed addresses; no use is recorded then
  *
  * Returns web_session_row. Errors: none.
  */

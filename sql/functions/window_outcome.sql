@@ -1,9 +1,10 @@
 /*
- * What happens to the stored numbers of a window that was computed again, perhaps with late or without purged rows.
+ * What happens to the stored numbers of a window that was computed again, perhaps with rows that came late, or without
+ * rows that were purged.
  *
  *   stored      there were none
  *   unchanged   the numbers are the same
- *   kept        some rows were purged: the numbers that were computed before stay
+ *   kept        some rows were purged: the numbers that were computed before are kept
  *   revised     rows came late, or this release counts differently: the new numbers, and a higher revision
  *
  * Internal: other functions call it.

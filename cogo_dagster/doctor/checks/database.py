@@ -81,7 +81,7 @@ def check_work(facts: Facts) -> Iterator[Finding]:
         minutes = oldest / 60 if isinstance(oldest, float) else 0
         yield failed(
             "orphaned_jobs",
-            f"Running jobs with an expired lease that are not recovered: {orphaned}, the oldest for {minutes:.0f} min.",
+            f"Running jobs whose expired lease is not recovered: {orphaned}, the oldest expired {minutes:.0f} min ago.",
             "Run `cogo recover leases`, or start a worker, which recovers them automatically.",
         )
     else:
@@ -89,7 +89,7 @@ def check_work(facts: Facts) -> Iterator[Finding]:
     if not alive and ready:
         yield failed("workers", f"No worker is alive; due jobs: {ready}.", "Start one with `cogo worker`.")
     elif not alive:
-        yield warning("workers", "No worker is alive; no jobs are due.", "Start one with `cogo worker`.")
+        yield warning("workers", "No worker is alive; no job is due.", "Start one with `cogo worker`.")
     else:
         yield ok("workers", f"Live workers: {alive}; due jobs: {ready}.")
     yield from _operator_work(facts)
@@ -107,7 +107,7 @@ def check_vault(facts: Facts, key_ids: Sequence[str], problem: str | None) -> It
     if problem is not None and not stored:
         yield unused("vault", f"No secrets are stored. {problem}")
     elif problem is not None:
-        yield failed("vault", f"The stored secrets ({stored}) cannot be decrypted.", problem)
+        yield failed("vault", f"Stored secrets that cannot be decrypted: {stored}.", problem)
     elif unreadable:
         yield warning(
             "vault",
@@ -137,9 +137,7 @@ def _clock(facts: Facts) -> Finding:
 def _operator_work(facts: Facts) -> Iterator[Finding]:
     dead_lettered, paused = facts.stats.dlq_open, facts.stats.paused
     if dead_lettered:
-        yield warning(
-            "dlq", f"Open dead-lettered jobs: {dead_lettered}.", "`cogo list incidents` groups them by error."
-        )
+        yield warning("dlq", f"Dead-lettered jobs: {dead_lettered}.", "`cogo list incidents` groups them by error.")
     else:
         yield ok("dlq", "The dead-letter queue is empty.")
     if paused:

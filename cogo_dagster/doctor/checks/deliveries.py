@@ -25,9 +25,11 @@ def _target(target: AlertTarget) -> Finding:
     check, name = f"delivery_{target.target}", target.target
     if not target.healthy:
         reason = (target.last_error or {}).get("message", "unknown reason")
-        message = f"Deliveries to {name} fail (in a row: {target.consecutive_failures}): {reason}"
+        message = f"Consecutive failed deliveries to {name}: {target.consecutive_failures}; last error: {reason}"
         return failed(check, message, f"Fix the cause, then run `cogo alerts test {name}`.")
     if target.dead:
         message = f"Dead deliveries to {name}: {target.dead}."
-        return warning(check, message, "List them with `cogo alerts deliveries`, send them with `cogo alerts replay`.")
+        return warning(
+            check, message, "List them with `cogo alerts deliveries`, and send them again with `cogo alerts replay`."
+        )
     return ok(check, f"Deliveries to {name}: {target.delivered} delivered, {target.pending} pending.")

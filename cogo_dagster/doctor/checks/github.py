@@ -1,7 +1,7 @@
-"""Find why GitHub rejects alerts: token, single sign-on, owner or repository.
+"""Find out why GitHub rejects alerts: the token, single sign-on, the owner or the repository.
 
-GitHub responds with 404 in all these cases, so as not to reveal private repositories. Therefore each is requested
-separately. No dispatch is sent, because a successful one would raise an alert.
+GitHub responds with 404 in all these cases, so as not to reveal private repositories. Therefore each is checked with a
+separate request. No dispatch is sent, because a successful one would raise an alert.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -132,7 +132,7 @@ def _forbidden(target: GitHubAccess, user: Fetched, repository: Mapping[str, Any
         return failed(
             _CHECK,
             f"The token has no write access to {target.repository}.",
-            f"Make its owner a collaborator token may write; a fine-grained token needs {_permission(target)}.",
+            f"Give the owner of the token write access; a fine-grained token needs {_permission(target)}.",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Checks of this machine: free disk space and fonts. Also a helper for checks that only try something."""
+"""Checks of this machine: free disk space and fonts. Also a helper for checks that call one function."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,9 @@ def check_fonts(missing: Sequence[str], advice: str) -> Finding:
     """
     if missing:
         return warning(
-            "fonts", f"Missing fonts: {', '.join(missing)} text is rendered as boxes in screenshots and PDFs.", advice
+            "fonts",
+            f"Fonts are missing: {', '.join(missing)} text is shown as boxes in screenshots and PDFs.",
+            advice,
         )
     return ok("fonts", "Fonts for Latin, Greek, Cyrillic, Korean, Chinese, Japanese and emoji are installed.")
 

@@ -58,18 +58,18 @@ def check_webhooks(settings: Settings, find_secret: FindSecret) -> Iterator[Find
             yield from _github(settings, allowed)
         else:
             variable, address = addresses[kind]
-            given = address.get_secret_value() if address else None
+            value = address.get_secret_value() if address else None
             yield (
                 _check_vault_url(find_secret, allowed)
-                if kind == "googlechat" and not given
-                else _check_url(kind, variable, given, allowed)
+                if kind == "googlechat" and not value
+                else _check_url(kind, variable, value, allowed)
             )
 
 
 def _github(settings: Settings, allowed: AllowList) -> Iterator[Finding]:
     owner, repo, token = settings.github_owner, settings.github_repo, settings.github_token
     if not owner or not repo or token is None:
-        missing = [name for name, given in _required(owner, repo, token) if not given]
+        missing = [name for name, value in _required(owner, repo, token) if not value]
         advice = "Set them, or remove github from WEBHOOK_TYPE."
         yield failed("github", f"WEBHOOK_TYPE contains github, but {', '.join(missing)} is not set.", advice)
         return

@@ -95,11 +95,11 @@ def checked_artifacts(files: Sequence[ArtifactFile], workspace: Path | None = No
         ArtifactRejected: A file can never be uploaded.
         ArtifactStoreError: A file cannot be read.
     """
-    given: object = files
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise ArtifactRejected(f"Artifacts must be a list of ArtifactFile, not {_type(given)}.")
+    value: object = files
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise ArtifactRejected(f"Artifacts must be a list of ArtifactFile, not {_type(value)}.")
     checked = [checked_artifact(file, workspace) for file in files]
-    for name, count in Counter(one.name for one in checked).items():
+    for name, count in Counter(artifact.name for artifact in checked).items():
         if count > 1:
             raise ArtifactRejected(f"{count} artifacts have the name {name!r}: each needs a unique name.")
     return checked
@@ -107,17 +107,17 @@ def checked_artifacts(files: Sequence[ArtifactFile], workspace: Path | None = No
 
 def checked_artifact(file: ArtifactFile, workspace: Path | None = None) -> CheckedArtifact:
     """Check and measure one artifact; see `checked_artifacts`."""
-    given: object = file
-    if not isinstance(given, ArtifactFile):
-        raise ArtifactRejected(f"An artifact must be an ArtifactFile, not {_type(given)}.")
-    _check_fields(given)
+    value: object = file
+    if not isinstance(value, ArtifactFile):
+        raise ArtifactRejected(f"An artifact must be an ArtifactFile, not {_type(value)}.")
+    _check_fields(value)
     try:
-        path = _inside(given.path, workspace)
+        path = _inside(value.path, workspace)
     except (ValueError, RuntimeError) as error:  # U+0000 in the path, a loop of links
-        raise ArtifactRejected(f"The artifact {given.name!r} has an unusable path: {error}.") from None
+        raise ArtifactRejected(f"The artifact {value.name!r} has an unusable path: {error}.") from None
     except OSError as error:
-        raise _unreadable(given.path, error) from error
-    return CheckedArtifact(given, measured(path))
+        raise _unreadable(value.path, error) from error
+    return CheckedArtifact(value, measured(path))
 
 
 def measured(path: Path) -> LocalFile:
@@ -226,5 +226,5 @@ def _unreadable(path: Path, error: OSError) -> ArtifactStoreError:
     return kind(f"The artifact file {str(path)[:200]} cannot be read: {error.strerror}.")
 
 
-def _type(given: object) -> str:
-    return type(given).__name__
+def _type(value: object) -> str:
+    return type(value).__name__

@@ -85,9 +85,12 @@ class Marker:
         if re.fullmatch(r"[\w -]{1,100}", text):
             return cls(text)
         try:
-            given = load_json(text)
+            document = load_json(text)
             return cls(
-                str(given["deployment_id"]), str(given["store_id"]), str(given["marker"]), bool(given["disputed"])
+                str(document["deployment_id"]),
+                str(document["store_id"]),
+                str(document["marker"]),
+                bool(document["disputed"]),
             )
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls("")
@@ -97,8 +100,8 @@ class Marker:
         return json.dumps(asdict(self)).encode()
 
 
-def engine_keys(objects: Objects, prefix: str, older_than_seconds: float) -> Iterator[str]:
-    """Yield the storage keys below a prefix that the queue generated; other objects are not ours to delete."""
+def generated_keys(objects: Objects, prefix: str, older_than_seconds: float) -> Iterator[str]:
+    """Yield the storage keys below a prefix that the queue generated; other objects must not be deleted."""
     for folder in _FOLDERS:
         for name in objects.names(prefix + folder, older_than_seconds):
             key = name.removeprefix(prefix)
@@ -193,7 +196,7 @@ class Ownership:
 
     def has_unowned_objects(self) -> bool:
         """Whether the store is unclaimed because it holds objects of an earlier release of another database."""
-        return self._read("") is None and next(engine_keys(self._objects, "", 0), None) is not None
+        return self._read("") is None and next(generated_keys(self._objects, "", 0), None) is not None
 
     def _located(self) -> list[tuple[str, Marker]]:
         found = [(prefix, self._read(prefix)) for prefix in self.prefixes]
@@ -209,7 +212,7 @@ class Ownership:
 
     def _all_known(self) -> bool:
         """Whether every object belongs to this database; an object of another database would be deleted as unknown."""
-        keys = engine_keys(self._objects, "", -_CONFIRM_SECONDS)  # including objects stored by a clock that is ahead
+        keys = generated_keys(self._objects, "", -_CONFIRM_SECONDS)  # including objects stored by a clock that is ahead
         for _ in range(0, _MAX_OBJECTS, _BATCH):
             batch = list(itertools.islice(keys, _BATCH))
             if not batch:
@@ -231,16 +234,16 @@ class Ownership:
             if marker.store_id is None:
                 self._register(prefix, replace_marker=True)
                 return
-            answer = self._rotate_marker(marker.store_id, marker.marker, str(uuid4()))
-            if answer["status"] in ("rotated", "unfinished"):
-                self._write(prefix, replace(marker, marker=answer["marker"]), replace_marker=True)
+            result = self._rotate_marker(marker.store_id, marker.marker, str(uuid4()))
+            if result["status"] in ("rotated", "unfinished"):
+                self._write(prefix, replace(marker, marker=result["marker"]), replace_marker=True)
                 return
-            again = self._read(prefix)
-            if again == marker:
+            current = self._read(prefix)
+            if current == marker:
                 self._write(prefix, replace(marker, disputed=True), replace_marker=True)
-            if again is None or again == marker:
+            if current is None or current == marker:
                 break
-            marker = again  # replaced by another process of this deployment since it was read
+            marker = current  # replaced by another process of this deployment since it was read
         raise StoreNotOwned(
             f"{self._objects.where} was also used by a copy of this database, or this database was restored from a "
             "backup: nothing is deleted from it. Give the copy its own store (COGO_HOME or COGO_ARTIFACT_BUCKET); "

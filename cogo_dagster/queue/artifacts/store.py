@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol, TypeVar
 from uuid import UUID
 
 from cogo_dagster.queue.artifacts.files import LocalFile, measured
-from cogo_dagster.queue.artifacts.owner import Objects, Ownership, engine_keys
+from cogo_dagster.queue.artifacts.owner import Objects, Ownership, generated_keys
 from cogo_dagster.queue.artifacts.store_errors import (
     ArtifactNotFound,
     ArtifactStoreError,
@@ -109,7 +109,7 @@ class ArtifactStore:
         """Check cheaply that the store accepts files.
 
         Raises:
-            ArtifactStoreUnavailable: It does not.
+            ArtifactStoreUnavailable: The store does not accept files.
         """
         with _unknown_is_unavailable():
             self._objects.check()
@@ -141,8 +141,8 @@ class ArtifactStore:
         failed: dict[str, ArtifactStoreError] = {}
         with _unknown_is_unavailable():
             for prefix in self._ownership.own_prefixes if self._ownership else ("",):
-                answer = self._objects.delete([prefix + key for key in storage_keys])
-                failed |= {name.removeprefix(prefix): error for name, error in answer.items()}
+                failures = self._objects.delete([prefix + key for key in storage_keys])
+                failed |= {name.removeprefix(prefix): error for name, error in failures.items()}
         return failed
 
     def address(self, storage_key: str) -> str:
@@ -177,13 +177,13 @@ class ArtifactStore:
         """Yield the generated keys of this database's objects that were stored at least this long ago."""
         with _unknown_is_unavailable():
             for prefix in self._ownership.own_prefixes if self._ownership else ("",):
-                yield from engine_keys(self._objects, prefix, older_than_seconds)
+                yield from generated_keys(self._objects, prefix, older_than_seconds)
 
     def confirm_owner(self) -> None:
         """Verify before a deletion that the store belongs to this database and not to a copy of it.
 
         Raises:
-            StoreNotOwned: It does not.
+            StoreNotOwned: The store does not belong to this database alone.
         """
         with _unknown_is_unavailable():
             self._owned().confirm()

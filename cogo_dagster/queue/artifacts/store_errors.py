@@ -1,4 +1,4 @@
-"""Errors of an artifact store. The class says whether to retry."""
+"""Errors of an artifact store. The class determines whether to retry."""
 
 
 class ArtifactStoreError(Exception):

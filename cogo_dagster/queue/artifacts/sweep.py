@@ -45,7 +45,9 @@ def sweep_artifacts(
     store.swept_until = after_id if rows else None
     if failed:
         key, error = next(iter(failed.items()))
-        raise ArtifactStoreError(f"Abandoned artifacts not deleted: {len(failed)}, for example {key}: {error}")
+        raise ArtifactStoreError(
+            f"Abandoned artifacts that cannot be deleted: {len(failed)}, for example {key}: {error}"
+        )
     return swept
 
 
@@ -78,7 +80,7 @@ def sweep_unknown_objects(
                 break
     if failed:
         key, error = next(iter(failed.items()))
-        raise ArtifactStoreError(f"Unknown objects not deleted: {len(failed)}, for example {key}: {error}")
+        raise ArtifactStoreError(f"Unknown objects that cannot be deleted: {len(failed)}, for example {key}: {error}")
     return swept
 
 

@@ -1,4 +1,4 @@
-"""The upload protocol, under which every ready row has its object and every object its row.
+"""The upload protocol, which ensures that every ready row has an object and every object has a row.
 
         row pending → upload to the generated key → size and hash verified → row ready
 
@@ -38,11 +38,11 @@ def upload_artifacts(
     if not checked:
         return []
     store.bind(queue.transport)
-    drafts = [one.announcement for one in checked]
+    drafts = [artifact.announcement for artifact in checked]
     rows = queue.create_artifacts(job, drafts)
     try:
-        for one, row in zip(checked, rows, strict=True):
-            _put(store, row.storage_key, one)
+        for artifact, row in zip(checked, rows, strict=True):
+            _put(store, row.storage_key, artifact)
         queue.finish_artifacts(job, [row.artifact_id for row in rows])
     except LeaseLost:
         with suppress(ArtifactStoreError, QueueError):  # the sweeper deletes what remains
@@ -72,7 +72,9 @@ def upload_report(transport: Transport, store: ArtifactStore, file: ArtifactFile
     return {**draft, **row.document, "status": "ready", "address": store.address(row.storage_key)}
 
 
-def _put(store: ArtifactStore, storage_key: str, one: CheckedArtifact) -> None:
-    stored = store.put(storage_key, one.local, one.file.content_type)
-    if stored != StoredObject(one.local.size_bytes, one.local.sha256):
-        raise ArtifactStoreError(f"The store holds other bytes than {one.file.name} contains: the upload is repeated.")
+def _put(store: ArtifactStore, storage_key: str, artifact: CheckedArtifact) -> None:
+    stored = store.put(storage_key, artifact.local, artifact.file.content_type)
+    if stored != StoredObject(artifact.local.size_bytes, artifact.local.sha256):
+        raise ArtifactStoreError(
+            f"The store holds other bytes than {artifact.file.name} contains: the upload is repeated."
+        )

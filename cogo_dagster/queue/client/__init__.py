@@ -28,7 +28,7 @@ __all__ = [
 
 
 class Queue(JobCalls, LeaseCalls, ArtifactCalls, WorkerCalls, OperatorCalls):
-    """The queue's client. Thread-safe; has no connection of its own.
+    """The queue's client. Thread-safe. The transport has the connections.
 
     Every method raises `QueueError` (see `queue.errors`).
     """

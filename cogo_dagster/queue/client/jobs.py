@@ -28,9 +28,9 @@ class JobCalls:
         enqueued: list[Enqueued] = []
         for first in range(0, len(jobs), _ENQUEUE_BATCH):
             arguments = _columns(jobs[first : first + _ENQUEUE_BATCH])
-            answer = self._transport.call("enqueue_columns", {**arguments, "request_id": str(new_request_id())})
-            created = answer["created"] or itertools.repeat(True)
-            enqueued.extend(map(Enqueued, map(uuid_of, answer["job_ids"]), created))
+            result = self._transport.call("enqueue_columns", {**arguments, "request_id": str(new_request_id())})
+            created = result["created"] or itertools.repeat(True)
+            enqueued.extend(map(Enqueued, map(uuid_of, result["job_ids"]), created))
         return enqueued
 
     def get_jobs(self, job_ids: Sequence[UUID]) -> list[WholeJob]:

@@ -23,7 +23,7 @@ ClaimCursor = Sequence[Json]
 
 
 class ClaimedJobs(NamedTuple):
-    """The jobs of a claim and the cursor for the next one; None if it must start from the beginning."""
+    """The jobs of a claim and the cursor for the next claim; None if it must start from the beginning."""
 
     jobs: list[Job]
     cursor: ClaimCursor | None
@@ -122,7 +122,7 @@ class LeaseCalls:
     ) -> ClaimedJobs:
         """Lease due jobs, by family. The same `claim_id` returns the same jobs again.
 
-        If the leases of a claim were recovered, it returns nothing more; the client then claims under a new ID.
+        Once a lease of a claim has been recovered, the claim returns no jobs; the client then claims under a new ID.
 
         Args:
             claim_id: A new UUID for each claim.
@@ -133,7 +133,7 @@ class LeaseCalls:
             idle: Whether enqueues should wake this worker; None keeps the current value.
             after: The cursor of an earlier claim; unaddressed jobs of its priority that became due earlier are skipped.
         """
-        answer = self._transport.call(
+        result = self._transport.call(
             "claim_jobs",
             {
                 "claim_id": str(claim_id),
@@ -148,18 +148,19 @@ class LeaseCalls:
                 "after": after,
             },
         )
-        if answer.get("claim_ended"):
+        if result.get("claim_ended"):
             return self.claim_batch(
                 uuid4(), requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle
             )
-        return ClaimedJobs([Job.from_compact(row, claim_id) for row in answer["jobs"]], answer["cursor"])
+        return ClaimedJobs([Job.from_compact(row, claim_id) for row in result["jobs"]], result["cursor"])
 
     def fail_unreadable(self, claim_id: UUID, *, every_one: bool = False) -> int:
         """Fail claimed jobs with a payload beyond the limits permanently as `unreadable`; return how many.
 
         Args:
             claim_id: The ID of the claim.
-            every_one: Whether to fail all jobs of the claim: its reply cannot be decoded and no payload looks invalid.
+            every_one: Whether to fail all jobs of the claim, because its reply cannot be decoded and every
+                payload is within the limits.
         """
         failed: int = self._transport.call("fail_unreadable_jobs", {"claim_id": str(claim_id), "every_one": every_one})[
             "failed"
@@ -175,7 +176,7 @@ class LeaseCalls:
 
     def claim_chosen(self, claim_id: UUID, job_ids: Sequence[UUID], worker_id: str, lease_seconds: int) -> list[Job]:
         """Lease the given jobs, even if they are not due; jobs that are not queued are skipped."""
-        answer = self._transport.call(
+        result = self._transport.call(
             "claim_chosen_jobs",
             {
                 "claim_id": str(claim_id),
@@ -184,7 +185,7 @@ class LeaseCalls:
                 "lease_seconds": lease_seconds,
             },
         )
-        return [Job.from_json(row) for row in answer["jobs"]]
+        return [Job.from_json(row) for row in result["jobs"]]
 
     def start(self, worker: WorkerIdentity, job_ids: Sequence[UUID]) -> None:
         """Record which prefetched jobs are running, replacing the previous record."""
@@ -206,7 +207,7 @@ class LeaseCalls:
         Raises:
             LeaseLost: The lease is lost.
         """
-        answer = self._transport.call(
+        result = self._transport.call(
             "create_artifacts",
             {
                 "job_id": str(job.id),
@@ -214,7 +215,7 @@ class LeaseCalls:
                 "artifacts": [dict(artifact) for artifact in artifacts],
             },
         )
-        return [CreatedArtifact.from_json(row) for row in answer["artifacts"]]
+        return [CreatedArtifact.from_json(row) for row in result["artifacts"]]
 
     def finish_artifacts(self, job: Job, artifact_ids: Sequence[UUID | str]) -> None:
         """Mark uploaded and verified artifacts as ready.
@@ -232,7 +233,7 @@ class LeaseCalls:
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        """Settle attempts; return one result per settlement in order. A rejected one does not affect the others."""
+        """Settle attempts; return a result for each, in order. A rejected settlement does not affect the others."""
         plain = [settlement for settlement in settlements if settlement.is_plain_success]
         if len(plain) == len(settlements):
             return self._succeed(plain)
@@ -243,33 +244,33 @@ class LeaseCalls:
         return [next(recorded if settlement.is_plain_success else others) for settlement in settlements]
 
     def _settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        answer = self._transport.call(
+        result = self._transport.call(
             "settle_jobs", {"settlements": [settlement.to_json() for settlement in settlements]}
         )
-        return [Settled(*pair) for pair in zip(answer["statuses"], answer["job_statuses"], strict=True)]
+        return [Settled(*pair) for pair in zip(result["statuses"], result["job_statuses"], strict=True)]
 
     def _succeed(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        tokens = {token: str(token) for token in {one.job.lease_token for one in settlements}}
+        tokens = {token: str(token) for token in {settlement.job.lease_token for settlement in settlements}}
         arguments: dict[str, Json] = {
-            "job_ids": [str(one.job.id) for one in settlements],
-            "lease_tokens": [tokens[one.job.lease_token] for one in settlements],
-            "run_seconds": [one.run_seconds for one in settlements],
+            "job_ids": [str(settlement.job.id) for settlement in settlements],
+            "lease_tokens": [tokens[settlement.job.lease_token] for settlement in settlements],
+            "run_seconds": [settlement.run_seconds for settlement in settlements],
         }
-        if any(one.result is not None for one in settlements):
-            arguments["results"] = [one.result for one in settlements]
-        answer = self._transport.call("succeed_jobs", arguments)
-        if answer is None:
+        if any(settlement.result is not None for settlement in settlements):
+            arguments["results"] = [settlement.result for settlement in settlements]
+        result = self._transport.call("succeed_jobs", arguments)
+        if result is None:
             return [_SUCCEEDED] * len(settlements)
-        return [Settled(*pair) for pair in zip(answer["statuses"], answer["job_statuses"], strict=True)]
+        return [Settled(*pair) for pair in zip(result["statuses"], result["job_statuses"], strict=True)]
 
     def recover(self, batch_size: int = 500) -> Recovered:
         """Recover all jobs with expired leases, in batches."""
         requeued = failed = cancelled = 0
         while True:
-            answer = self._transport.call("recover_leases", {"batch_size": batch_size})
-            requeued, failed = requeued + answer["requeued"], failed + answer["failed"]
-            cancelled += answer["cancelled"]
-            if not answer["more"]:
+            result = self._transport.call("recover_leases", {"batch_size": batch_size})
+            requeued, failed = requeued + result["requeued"], failed + result["failed"]
+            cancelled += result["cancelled"]
+            if not result["more"]:
                 return Recovered(requeued, failed, cancelled)
 
     def requeue_instance(self, worker: WorkerIdentity) -> int:

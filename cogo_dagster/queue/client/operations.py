@@ -33,7 +33,7 @@ class OperatorCalls:
         )
 
     def note(self, operation: str, actor: str, **done_to: JsonValue) -> None:
-        """Record an operation in `operations_log` that has no function of its own."""
+        """Record an operation in `operations_log` that no other function records."""
         self._transport.call(
             "note_operation",
             {"note_id": str(new_request_id()), "operation": operation, "actor": actor, "filter": done_to},
@@ -89,7 +89,7 @@ class OperatorCalls:
         Raises:
             SchemaOutOfDate: The database was never migrated.
         """
-        answer = self._transport.call("schema_version", {})
-        if answer is None:
+        result = self._transport.call("schema_version", {})
+        if result is None:
             raise SchemaOutOfDate("The database has no COGO schema: run `cogo db migrate`.")
-        return SchemaVersion.model_validate(answer)
+        return SchemaVersion.model_validate(result)

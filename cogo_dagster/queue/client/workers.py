@@ -44,10 +44,10 @@ class WorkerCalls:
 
     def heartbeat(self, worker: WorkerIdentity, running: int, metrics: Mapping[str, JsonValue]) -> bool:
         """Send a heartbeat; `metrics` are totals since the start. Return False if the worker must register again."""
-        answer = self._transport.call(
+        result = self._transport.call(
             "record_heartbeat", {"instance_id": str(worker.instance_id), "running": running, "metrics": dict(metrics)}
         )
-        return bool(answer["known"])
+        return bool(result["known"])
 
     def stop_worker(self, worker: WorkerIdentity) -> None:
         """Deregister the worker."""

@@ -26,7 +26,7 @@ class Account:
         """Return the options of `subprocess.Popen` to run a program as this account."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
 
-    def give(self, path: Path) -> None:
+    def own(self, path: Path) -> None:
         """Make this account the owner of a file or folder."""
         if self.switch:
             os.chown(path, self.uid, self.gid)

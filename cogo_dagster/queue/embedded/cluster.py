@@ -45,11 +45,11 @@ def _create(files: ServerFiles, account: Account, binaries: Path, *, durable: bo
     fresh = place / "data.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=0o700)
-    account.give(fresh)
+    account.own(fresh)
     with NamedTemporaryFile("w", dir=place, prefix="password.") as password:
         password.write(files.password())
         password.flush()
-        account.give(Path(password.name))
+        account.own(Path(password.name))
         _initdb([f"--pgdata={fresh}", f"--pwfile={password.name}"], account, binaries, durable=durable)
     fresh.rename(place / "data")
     if place != files.folder:

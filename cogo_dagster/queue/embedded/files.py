@@ -78,7 +78,7 @@ class ServerFiles:
 
     @property
     def server_lock(self) -> Path:
-        """Held by the server and its children as long as one of them lives."""
+        """Held by the server and its children while one of them is running."""
         return self.folder / "server.lock"
 
     @property

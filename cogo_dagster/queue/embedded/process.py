@@ -1,4 +1,4 @@
-"""The server process: starting it detached, checking whether it lives, stopping it."""
+"""The server process: starting it detached, checking whether it runs, stopping it."""
 
 import os
 import random
@@ -22,9 +22,9 @@ MAX_LOG_BYTES = 5_000_000
 
 
 def is_alive(files: ServerFiles) -> bool:
-    """Whether the server that we started, or a child of it, still lives.
+    """Whether the server that was started here, or a child of it, is running.
 
-    They inherit a locked file, so neither a reused process ID nor a reboot gives a wrong answer.
+    Both inherit a locked file, so that neither a reused process ID nor a reboot gives a wrong result.
     """
     return is_held(files.server_lock)
 
@@ -37,7 +37,7 @@ def launch(files: ServerFiles, account: Account, command: Sequence[str]) -> int:
     with open_lock(files.server_lock) as held, files.log.open("ab") as log:
         lock(held)
         before_bytes = log.tell()
-        # The shell exits at once, so that init reaps the server when it dies.
+        # The shell exits immediately, so that init reaps the server when it dies.
         subprocess.run(  # noqa: S603 - programs of the package, without input from users
             ["/bin/sh", "-c", '"$@" &', "sh", *command],
             stdin=subprocess.DEVNULL,
@@ -57,7 +57,7 @@ def terminate(files: ServerFiles) -> None:
     """Stop the server and wait for its end; do nothing if it does not run.
 
     Raises:
-        DatabaseUnavailable: It does not stop.
+        DatabaseUnavailable: The server does not stop.
     """
     for number, timeout_seconds in STOP_SECONDS:
         found = Postmaster.read(files.data)

@@ -88,7 +88,7 @@ class EmbeddedServer:
             Whether this call started the server.
 
         Raises:
-            DatabaseUnavailable: It cannot be started; the message says what to do.
+            DatabaseUnavailable: The server cannot be started; the message states what to do.
         """
         with self._explained("start the database"), self._starting():
             started = self._start(owner="explicit" if explicit else "lease")
@@ -100,7 +100,7 @@ class EmbeddedServer:
         """Stop the server, even if it is in use; return whether it was running.
 
         Raises:
-            DatabaseUnavailable: It does not stop, or this account must not stop it.
+            DatabaseUnavailable: The server does not stop, or this account must not stop it.
         """
         if not self._files.folder.exists():
             return False
@@ -113,7 +113,7 @@ class EmbeddedServer:
         """Check that no process uses the server.
 
         Raises:
-            DatabaseUnavailable: A process does.
+            DatabaseUnavailable: A process uses the server.
         """
         if not self._files.folder.exists():
             return
@@ -131,7 +131,7 @@ class EmbeddedServer:
             keep: Keep it running afterwards, as after `start()`.
 
         Raises:
-            DatabaseUnavailable: It cannot be started.
+            DatabaseUnavailable: The server cannot be started.
         """
         with self._explained("use the database"):
             self._make_folder()
@@ -233,7 +233,7 @@ class EmbeddedServer:
                 log_from_bytes, launched = self._launch(owner), True
             if time.monotonic() > deadline:
                 raise DatabaseUnavailable(
-                    f"The database does not answer after {START_SECONDS:.0f} s, probably because it recovers from a "
+                    f"The database does not respond after {START_SECONDS:.0f} s, probably because it recovers from a "
                     f"crash: wait a minute and try again, or see {self._files.log}."
                 )
             time.sleep(process.POLL_SECONDS)
@@ -257,7 +257,7 @@ class EmbeddedServer:
     def _version(self) -> str | None:
         """Return the version of a server that is ours and accepts our password; None if there is none.
 
-        Between the death of a server and that of its children it counts as alive and does not answer.
+        After a server has ended and before its children have ended, it counts as alive and does not respond.
         """
         found = Postmaster.read(self._files.data)
         if not (found and found.ready and process.is_alive(self._files)):
@@ -271,7 +271,9 @@ class EmbeddedServer:
                 raise self._wrong_password() from error
             return None
         if row is None or Path(row[0]).resolve() != self._files.data.resolve():
-            raise DatabaseUnavailable(f"Another server answers on port {found.port}: run `cogo db stop` and try again.")
+            raise DatabaseUnavailable(
+                f"Another server responds on port {found.port}: run `cogo db stop` and try again."
+            )
         return str(row[1]).split()[1]
 
     def _wrong_password(self) -> DatabaseUnavailable:

@@ -7,7 +7,7 @@ from cogo_dagster.queue.errors import DatabaseUnavailable
 
 
 def from_os_error(error: OSError, doing: str) -> DatabaseUnavailable:
-    """Return the error for an OSError raised while `doing` something, with a message that says what to do."""
+    """Return the error for an OSError raised while `doing` something, with a message that states what to do."""
     place = f" ({error.filename})" if error.filename else ""
     advice = {
         errno.ENOSPC: "the disk is full: free some space, or set COGO_HOME to a folder on another disk",
@@ -40,4 +40,4 @@ def from_output(output: str, doing: str, log_file: Path | None = None) -> Databa
     lines = [line for line in output.splitlines() if line.strip()]
     fatal = (at for at, line in enumerate(lines) if any(word in line for word in ("FATAL:", "PANIC:", "error:")))
     message = " ".join(line.partition("] ")[2] or line for line in lines[next(fatal, -1) :][:3])
-    return DatabaseUnavailable(f"Cannot {doing}: {message or 'it message nothing'}{see}.")
+    return DatabaseUnavailable(f"Cannot {doing}: {message or 'the program printed no error'}{see}.")

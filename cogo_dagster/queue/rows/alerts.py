@@ -52,7 +52,7 @@ class DeliveryRow(Row):
     Attributes:
         next_attempt_at: None unless it is pending.
         message_id: The message that it is part of.
-        reference: What the target calls the message.
+        reference: The target's ID of the message.
     """
 
     alert_id: UUID
@@ -126,7 +126,7 @@ class AlertTargets(Row):
     targets: list[AlertTarget]
     firing: int
     undelivered: int = Field(description="Deliveries that are due.")
-    promoted_seconds_ago: MaybeNumber = Field(description="Since the last look at what failed.")
+    promoted_seconds_ago: MaybeNumber = Field(description="Seconds since failures were last evaluated.")
 
 
 class Announced(Row):

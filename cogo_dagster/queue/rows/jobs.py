@@ -133,8 +133,8 @@ class WholeJob(JobRow):
     @property
     def subject(self) -> Json:
         """The main field of the payload, as in a search result: a URL, a file, a command."""
-        given = self.payload if isinstance(self.payload, dict) else {}
-        return given.get("url") or given.get("file_key") or given.get("command")
+        payload = self.payload if isinstance(self.payload, dict) else {}
+        return payload.get("url") or payload.get("file_key") or payload.get("command")
 
 
 class TruncatedJob(WholeJob):

@@ -74,12 +74,12 @@ class EdgeFunction:
 
     def _read(self, status: int, body: bytes) -> Json:
         try:
-            answer = httpx.Response(status, content=body).json()
+            document = httpx.Response(status, content=body).json()
         except ValueError:
             raise EdgeFailed(f"The edge function {self.name} returned {status} without JSON.") from None
         if status == 200:
-            return answer
-        code = answer.get("code") if isinstance(answer, dict) else None
+            return document
+        code = document.get("code") if isinstance(document, dict) else None
         raise EdgeFailed(f"The edge function {self.name} returned {status} ({str(code)[:60]}).")
 
 

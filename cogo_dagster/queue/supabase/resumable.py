@@ -59,9 +59,9 @@ def _begin(api: StorageApi, storage_key: str, file: LocalFile, content_type: str
     }
     coded = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
     headers = {**_TUS, "Upload-Length": str(file.size_bytes), "Upload-Metadata": coded}
-    answer = api.request("POST", _PATH, headers=headers)
-    # Only the last part of the URL is used: behind a gateway the server does not know its own prefix or scheme.
-    upload_id = answer.headers.get("location", "").rstrip("/").rpartition("/")[2]
+    response = api.request("POST", _PATH, headers=headers)
+    # Only the last part of the URL is used: behind a gateway, its prefix and scheme can be wrong.
+    upload_id = response.headers.get("location", "").rstrip("/").rpartition("/")[2]
     if not upload_id:
         raise ArtifactStoreUnavailable("Storage began an upload without a location: the upload is repeated.")
     return f"{_PATH}/{upload_id}"
@@ -70,14 +70,14 @@ def _begin(api: StorageApi, storage_key: str, file: LocalFile, content_type: str
 def _send_part(api: StorageApi, upload: str, file: LocalFile, offset: int) -> int:
     headers = {**_TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
     part = file.part(offset, PART_BYTES)
-    answer = api.request("PATCH", upload, headers=headers, content=part)
-    return _offset_of(answer, file.size_bytes, offset + len(part))
+    response = api.request("PATCH", upload, headers=headers, content=part)
+    return _offset_of(response, file.size_bytes, offset + len(part))
 
 
 def _offset(api: StorageApi, upload: str, size_bytes: int) -> int:
     return _offset_of(api.request("HEAD", upload, headers=dict(_TUS)), size_bytes, 0)
 
 
-def _offset_of(answer: httpx.Response, size_bytes: int, otherwise: int) -> int:
-    header = answer.headers.get("upload-offset", "")
+def _offset_of(response: httpx.Response, size_bytes: int, otherwise: int) -> int:
+    header = response.headers.get("upload-offset", "")
     return min(int(header), size_bytes) if header.isascii() and header.isdigit() and len(header) < 19 else otherwise

@@ -23,8 +23,8 @@ _TRIES: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.3
 _TIMEOUT: Final = httpx.Timeout(connect=5, read=30, write=30, pool=10)
 _CALL_SECONDS: Final = 60.0
-_SLOWEST_BYTES_A_SECOND: Final = 50_000
-_PASSING: Final = frozenset({0, 408, 423, 425, 429, 500, 502, 503, 504, *range(520, 531), 544})
+_MIN_BYTES_PER_SECOND: Final = 50_000
+_TRANSIENT: Final = frozenset({0, 408, 423, 425, 429, 500, 502, 503, 504, *range(520, 531), 544})
 
 _MESSAGES: Final[Mapping[str, str]] = {
     "NoSuchBucket": "The bucket {bucket} does not exist, or SUPABASE_SERVICE_ROLE_KEY has no access to it: check "
@@ -53,13 +53,13 @@ _BY_ERROR: Final[Mapping[str, str]] = {
 }
 """For older servers that return no code."""
 
-_THERE_ALREADY: Final = frozenset({"Duplicate", "KeyAlreadyExists", "BucketAlreadyExists", "ResourceAlreadyExists"})
-_OF_THIS_FILE: Final = frozenset({"EntityTooLarge", "InvalidMimeType", "InvalidKey"})
-_OF_THE_KEY: Final = frozenset({"AccessDenied", "InvalidJWT", "SignatureDoesNotMatch", "ExpiredToken"})
+_ALREADY_EXISTS: Final = frozenset({"Duplicate", "KeyAlreadyExists", "BucketAlreadyExists", "ResourceAlreadyExists"})
+_FILE_CODES: Final = frozenset({"EntityTooLarge", "InvalidMimeType", "InvalidKey"})
+_KEY_CODES: Final = frozenset({"AccessDenied", "InvalidJWT", "SignatureDoesNotMatch", "ExpiredToken"})
 
 
 class StorageError(ArtifactStoreError):
-    """A request to Storage failed. The subclass says what to do.
+    """A request to Storage failed. The subclass determines what to do.
 
     Attributes:
         code: Storage's error code, such as NoSuchBucket; empty if there is none.
@@ -74,7 +74,7 @@ class StorageError(ArtifactStoreError):
     @property
     def is_duplicate(self) -> bool:
         """Whether the object to create exists already; a 409 may also be another error (TransactionError)."""
-        return self.code in _THERE_ALREADY
+        return self.code in _ALREADY_EXISTS
 
 
 class StorageUnavailable(StorageError, ArtifactStoreUnavailable):
@@ -157,10 +157,10 @@ class StorageApi:
         with contextlib.ExitStack() as stack:
             for tries_left in range(tries - 1, -1, -1):
                 try:
-                    response = self._answered(stack, method, path, ends_at, whole=whole, options=options)
+                    response = self._sent(stack, method, path, ends_at, whole=whole, options=options)
                 except StorageError as failure:
                     stack.close()
-                    if not tries_left or failure.status not in _PASSING or time.monotonic() > ends_at:
+                    if not tries_left or failure.status not in _TRANSIENT or time.monotonic() > ends_at:
                         raise
                 else:
                     yield response
@@ -182,9 +182,9 @@ class StorageApi:
                 raise
 
     def _seconds_for(self, size_bytes: int) -> float:
-        return self._call_seconds + size_bytes / _SLOWEST_BYTES_A_SECOND
+        return self._call_seconds + size_bytes / _MIN_BYTES_PER_SECOND
 
-    def _answered(
+    def _sent(
         self, stack: contextlib.ExitStack, method: str, path: str, ends_at: float, *, whole: bool, options: Any
     ) -> httpx.Response:
         """Send a request once; raises StorageError unless it succeeds."""
@@ -202,14 +202,14 @@ class StorageApi:
 
     def _error_of(self, response: httpx.Response) -> StorageError:
         status, code, message = _parse_error(response)
-        known = code if code in _MESSAGES else "AccessDenied" if code in _OF_THE_KEY else _BY_STATUS.get(status, "")
-        template = _MESSAGES.get(known, "Storage answered {status}: {message}")
+        known = code if code in _MESSAGES else "AccessDenied" if code in _KEY_CODES else _BY_STATUS.get(status, "")
+        template = _MESSAGES.get(known, "Storage returned {status}: {message}")
         text = template.format(bucket=self.bucket, status=status, message=message)
         return _kind_of(known)(text, code, status)
 
 
 def _kind_of(code: str) -> type[StorageError]:
-    if code in _OF_THIS_FILE:
+    if code in _FILE_CODES:
         return StorageRejected
     if code == "NoSuchKey":
         return ObjectMissing

@@ -35,7 +35,7 @@ _BUCKET_SECONDS: Final = 300
 _CHECK_SECONDS: Final = 10
 
 _GONE: Final = (404, 410)
-_AS_IT_IS: Final = {"Accept-Encoding": "identity"}
+_UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 _MARKER_TYPE: Final = "text/plain"
 
 
@@ -113,8 +113,8 @@ class BucketObjects:
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:
         """Return an absolute URL that gives anyone access to the object for a limited time."""
         with _parsing(self.where):
-            answer, _ = self._api.query(self._api.object_path(name, "/sign"), {"expiresIn": expires_seconds})
-            signed = str(answer["signedURL"])
+            document, _ = self._api.query(self._api.object_path(name, "/sign"), {"expiresIn": expires_seconds})
+            signed = str(document["signedURL"])
         download = f"&download={quote(download_name, safe='')}" if download_name else ""
         return f"{self._api.url}{signed}{download}"
 
@@ -209,8 +209,8 @@ class BucketObjects:
         self._upload(name, file, content_type)
         try:
             path = self._api.object_path(name, "/authenticated")
-            head = self._api.request("HEAD", path, headers=_AS_IT_IS).headers
-        except StorageError:  # the response has no body with the reason; reading gets one
+            head = self._api.request("HEAD", path, headers=_UNCOMPRESSED).headers
+        except StorageError:  # the response has no body with the reason; that of a GET has one
             return self._read_back(name)
         etag = head.get("etag", "").removeprefix("W/").strip('"')
         if head.get("content-length") == str(file.size_bytes) and etag == file.md5:
@@ -240,7 +240,7 @@ class BucketObjects:
 
     def _download(self, name: str, copy: BinaryIO) -> None:
         path = self._api.object_path(name, "/authenticated")
-        with self._api.streamed("GET", path, headers=_AS_IT_IS) as response:
+        with self._api.streamed("GET", path, headers=_UNCOMPRESSED) as response:
             for chunk in self._api.chunks(response, CHUNK_BYTES):
                 copy.write(chunk)
 
@@ -262,8 +262,8 @@ class BucketObjects:
     def _listed(self, prefix: str, older_than_seconds: float) -> Iterator[str]:
         body: dict[str, Any] = {"prefix": prefix, "limit": _PAGE, "with_delimiter": False}
         while True:
-            page, answer = self._api.query(f"/object/list-v2/{quote(self._api.bucket)}", body)
-            yield from (row["name"] for row in page["objects"] if _is_old(row, answer, older_than_seconds))
+            page, response = self._api.query(f"/object/list-v2/{quote(self._api.bucket)}", body)
+            yield from (row["name"] for row in page["objects"] if _is_old(row, response, older_than_seconds))
             if not page["hasNext"] or page["nextCursor"] == body.get("cursor"):
                 return
             body["cursor"] = page["nextCursor"]
@@ -273,7 +273,7 @@ class BucketObjects:
         while True:
             order = {"column": "name", "order": "asc"}
             body = {"prefix": folder, "limit": _PAGE, "offset": len(rows), "sortBy": order}
-            page, answer = self._api.query(f"/object/list/{quote(self._api.bucket)}", body)
+            page, response = self._api.query(f"/object/list/{quote(self._api.bucket)}", body)
             before = len(rows)
             rows |= {row["name"]: row for row in page}
             if len(page) < _PAGE or len(rows) == before:
@@ -282,7 +282,7 @@ class BucketObjects:
             path = f"{folder}/{name}"
             if row["id"] is None:  # a folder
                 yield from self._walked(path, older_than_seconds)
-            elif _is_old(row, answer, older_than_seconds):
+            elif _is_old(row, response, older_than_seconds):
                 yield path
 
 
@@ -296,8 +296,8 @@ def _parsing(where: str) -> Iterator[None]:
         raise ArtifactStoreUnavailable(message) from error
 
 
-def _is_old(row: Any, answer: httpx.Response, older_than_seconds: float) -> bool:
+def _is_old(row: Any, response: httpx.Response, older_than_seconds: float) -> bool:
     stored_at = datetime.fromisoformat(row["updated_at"] or row["created_at"])
-    date = answer.headers.get("date")
+    date = response.headers.get("date")
     now = parsedate_to_datetime(date) if date else datetime.now(UTC)
     return stored_at < now - timedelta(seconds=older_than_seconds)

@@ -22,12 +22,12 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Release the connections. No call may follow."""
+        """Release the connections. No call may be made afterwards."""
         ...
 
 
 def without_none(**arguments: JsonValue) -> dict[str, JsonValue]:
-    """Return the arguments that are not None: of the others the function takes its defaults."""
+    """Return the arguments that are not None; for the others, the function uses its defaults."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 

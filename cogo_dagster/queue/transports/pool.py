@@ -66,7 +66,7 @@ class Pool:
             seconds: Timeout of the wait for a connection, and then of opening a new one.
 
         Raises:
-            DatabaseUnavailable: All are in use, or none can be opened.
+            DatabaseUnavailable: All connections are in use, or a new one cannot be opened.
             AccessDenied: The login was rejected.
             TransportError: The pool is closed.
         """
@@ -84,7 +84,7 @@ class Pool:
             self._permits.put(None)
             raise
 
-    def give_back(self, taken: PooledConnection) -> None:
+    def put_back(self, taken: PooledConnection) -> None:
         """Return a connection to the pool; a closed one is replaced at the next checkout."""
         taken.idle_since = time.monotonic()
         if taken.is_usable(self._opened_after) and not _is_read_only(taken.connection):
@@ -101,19 +101,19 @@ class Pool:
         self._close_idle()
 
     def close(self) -> None:
-        """Close every connection; those in use are closed when they are given back."""
+        """Close every connection; those in use are closed when they are returned to the pool."""
         self._closed = True
         self._close_idle()
 
     def _take_idle(self) -> PooledConnection | None:
         while True:
             try:
-                kept = self._idle.pop()
+                idle = self._idle.pop()
             except IndexError:
                 return None
-            if kept.is_usable(self._opened_after):
-                return kept
-            kept.connection.close()
+            if idle.is_usable(self._opened_after):
+                return idle
+            idle.connection.close()
 
     def _close_idle(self) -> None:
         while True:

@@ -22,7 +22,7 @@ from cogo_dagster.queue.errors import (
     rule_of_exception,
 )
 from cogo_dagster.queue.functions import FUNCTIONS
-from cogo_dagster.queue.limits import ANSWER_SECONDS, CALL_SECONDS, STATEMENT_SECONDS, call_limit
+from cogo_dagster.queue.limits import CALL_SECONDS, REPLY_SECONDS, STATEMENT_SECONDS, call_limit
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.pool import Pool, PooledConnection
 from cogo_dagster.queue.transports.retries import Failed, encoded, logged, with_retries
@@ -95,7 +95,7 @@ class PostgresTransport:
         taken = self._taken(seconds)
         connection = taken.connection
         try:
-            connection.wait_seconds = min(seconds, ANSWER_SECONDS if long_seconds is None else long_seconds + 2.0)
+            connection.wait_seconds = min(seconds, REPLY_SECONDS if long_seconds is None else long_seconds + 2.0)
             if self._prepare and long_seconds is None:
                 row = connection.execute(statement, (document,)).fetchone()
             else:
@@ -110,11 +110,11 @@ class PostgresTransport:
             connection.close()
             raise
         finally:
-            self._pool.give_back(taken)
+            self._pool.put_back(taken)
 
     def _taken(self, seconds: float) -> PooledConnection:
         try:
-            taken = self._pool.take(min(seconds, ANSWER_SECONDS))
+            taken = self._pool.take(min(seconds, REPLY_SECONDS))
         except QueueError as error:
             # A server that was reachable may be restarting; for one that never was, a wait only delays the error.
             tries = TRIES if self._was_connected and isinstance(error, DatabaseUnavailable) else 1
@@ -163,20 +163,20 @@ class PostgresTransport:
 def is_transaction_pooled(dsn: str) -> bool:
     """Return whether a pooler assigns server connections per transaction, so that no session state persists.
 
-    Behind any pooler, the backend process that answers is not the one announced at login. If it is, no further query is
-    made. Otherwise two clients are compared: if each keeps a process, the pooler works per session; if they share or
-    change processes, per transaction. The port (6543 on Supabase) would only be a hint.
+    Behind any pooler, the backend process of a query is not the process announced at login. If both are the same, no
+    further query is made. Otherwise two clients are compared: if each keeps a process, the pooler works per session; if
+    they share or change processes, per transaction. The port (6543 on Supabase) would only be a hint.
 
     Raises:
         QueueError: The connection could not be opened, or broke.
     """
-    with connected(dsn) as one:
-        if _process(one) == one.info.backend_pid:
+    with connected(dsn) as first:
+        if _process(first) == first.info.backend_pid:
             return False
-        with connected(dsn) as other:
-            turns = [(_process(one), _process(other)) for _ in range(_TURNS)]
-    mine, theirs = map(set, zip(*turns, strict=True))
-    return len(mine) > 1 or len(theirs) > 1 or bool(mine & theirs)
+        with connected(dsn) as second:
+            turns = [(_process(first), _process(second)) for _ in range(_TURNS)]
+    first_ids, second_ids = map(set, zip(*turns, strict=True))
+    return len(first_ids) > 1 or len(second_ids) > 1 or bool(first_ids & second_ids)
 
 
 def _process(connection: Connection) -> int:

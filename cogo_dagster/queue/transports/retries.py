@@ -40,7 +40,7 @@ class Failed(Exception):
 def logged(failed: Failed) -> Failed:
     """Log an unknown error; return it."""
     if failed.rule is UNKNOWN:
-        logger.warning("The database answered %s (%s): the call is repeated.", failed.code, failed.message)
+        logger.warning("The database returned %s (%s): the call is repeated.", failed.code, failed.message)
     return failed
 
 
@@ -64,7 +64,7 @@ def encoded(arguments: Mapping[str, object], *, for_http: bool = False) -> str:
 
 
 def with_retries(once: Callable[[float], T], *, tries: int, first_pause_seconds: float, seconds: float) -> T:
-    """Call until it succeeds or the error's rule, the number of attempts or the time limit ends the retries.
+    """Call `once` until it succeeds, or the error's rule, the number of attempts or the time limit ends the retries.
 
     Args:
         once: Makes one attempt with the remaining seconds; raises `Failed`.

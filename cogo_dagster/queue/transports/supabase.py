@@ -34,7 +34,7 @@ MIGRATE: Final = (
 
 _CLOSED: Final = Rule(UNKNOWN.kind, "This transport is closed: the call was not made.")
 _OUT_OF_DATE: Final = Rule(SchemaOutOfDate, f"The database is not migrated for this release ({{message}}): {MIGRATE}.")
-_ANOTHER_ANSWERED: Final = Rule(
+_NOT_FROM_SUPABASE: Final = Rule(
     UNKNOWN.kind,
     "The response comes from a proxy and not from Supabase ({code}, {message}). The call may be repeated.",
     TRIES,
@@ -90,7 +90,7 @@ class SupabaseTransport:
         self._seen.response = None
         try:
             with exchange_limit(min(seconds, _TRY_SECONDS)):
-                answer = self._rest.rpc(function, dict[str, Any](arguments)).execute()
+                response = self._rest.rpc(function, dict[str, Any](arguments)).execute()
         except APIError as error:
             raise _connect_error(error, self._seen.response) from error
         except httpx.HTTPError as error:
@@ -99,11 +99,11 @@ class SupabaseTransport:
             if isinstance(error, ValueError | RecursionError) and self._seen.response is not None:
                 return _document("", self._seen.response)  # contains numbers or levels that supabase-py cannot parse
             raise logged(Failed(UNKNOWN, type(error).__name__, reason_of(error))) from error
-        return _document(answer.data, self._seen.response)
+        return _document(response.data, self._seen.response)
 
 
 def _document(data: Any, response: httpx.Response) -> Json:
-    """Return the document of a response, unless a proxy before PostgREST has answered."""
+    """Return the document of a response, unless it comes from a proxy before PostgREST."""
     kind = response.headers.get("content-type", "")
     if response.status_code == 200 and kind.startswith("application/json"):
         if not isinstance(data, str):
@@ -112,7 +112,7 @@ def _document(data: Any, response: httpx.Response) -> Json:
             return decode(response.content)  # supabase-py returns what it cannot parse as text
         except ValueError:
             pass
-    raise Failed(_ANOTHER_ANSWERED, f"HTTP {response.status_code}", kind or "empty")
+    raise Failed(_NOT_FROM_SUPABASE, f"HTTP {response.status_code}", kind or "empty")
 
 
 def _connect_error(error: APIError, response: httpx.Response) -> Failed:

@@ -43,7 +43,7 @@ async def run_attempt(
 ) -> Settlement:
     """Run one attempt and return its outcome and artifacts, with secrets redacted.
 
-    Nothing is raised, not even `CancelledError`: the caller that cancels the attempt knows the reason and interprets
+    Nothing is raised, not even `CancelledError`: the caller that cancels the attempt has the reason and interprets
     the outcome accordingly.
     """
     started_at = time.monotonic()
@@ -133,15 +133,15 @@ def _files(artifacts: object) -> tuple[ArtifactFile, ...] | None:
     return cast("tuple[ArtifactFile, ...]", files)
 
 
-def _delay_seconds(given: object) -> float | None:
+def _delay_seconds(value: object) -> float | None:
     """Return the delay limited to what the queue accepts, or None if it is not a finite number of seconds."""
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(given, float) and not math.isfinite(given):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
-    if given >= _MAX_DELAY_SECONDS:
+    if value >= _MAX_DELAY_SECONDS:
         return _MAX_DELAY_SECONDS
-    return float(given) if given > 0 else 0.0
+    return float(value) if value > 0 else 0.0
 
 
 def _invalid(message: str) -> JobError:
@@ -163,12 +163,12 @@ def _traceback(problem: BaseException) -> str:
     )
 
 
-def _text(given: object, max_characters: int) -> str:
-    return _attempted(lambda: str(given), _type_name(given))[:max_characters] if given is not None else ""
+def _text(value: object, max_characters: int) -> str:
+    return _attempted(lambda: str(value), _type_name(value))[:max_characters] if value is not None else ""
 
 
-def _type_name(given: object) -> str:
-    return type(given).__name__[:100]
+def _type_name(value: object) -> str:
+    return type(value).__name__[:100]
 
 
 def _attempted(make: Callable[[], T], otherwise: T) -> T:
@@ -232,8 +232,8 @@ def storable_files(artifacts: tuple[ArtifactFile, ...], secrets: Collection[str]
 
 
 def _storable_file(file: ArtifactFile, secrets: Collection[str]) -> ArtifactFile:
-    given: object = file.name
-    if not isinstance(given, str):  # rejected at the upload
+    value: object = file.name
+    if not isinstance(value, str):  # rejected at the upload
         return file
     name = redactor_of(tuple(secrets), known_only=True).text(storable(file.name))
     return file if name == file.name else replace(file, name=name)

@@ -67,34 +67,34 @@ class Calls:
 
         def work() -> None:
             try:
-                answer = function(*args, **kwargs)
+                result = function(*args, **kwargs)
             except StopIteration as error:  # a future cannot carry it
                 _deliver(loop, future, None, RuntimeError(repr(error)))
             except BaseException as error:  # noqa: BLE001 - raised in the awaiting task
                 _deliver(loop, future, None, error)
             else:
-                _deliver(loop, future, answer, None)
+                _deliver(loop, future, result, None)
 
         self._threads.submit(work)
         return future
 
     def with_retry(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        """Repeat an idempotent call until the database answers; other errors are raised.
+        """Repeat an idempotent call until the database responds; other errors are raised.
 
         The first attempt is started before this returns, so that it precedes other tasks of the loop.
 
         Raises:
             AccessDenied: Access has been denied for half a minute.
         """
-        return self._until_answered(self.once(function, *args, **kwargs), lambda: function(*args, **kwargs))
+        return self._until_success(self.once(function, *args, **kwargs), lambda: function(*args, **kwargs))
 
-    async def _until_answered(self, first: "asyncio.Future[T]", again: Callable[[], T]) -> T:
+    async def _until_success(self, first: "asyncio.Future[T]", again: Callable[[], T]) -> T:
         denial = Denial()
         pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS).pauses()
         attempt = first
         while True:
             try:
-                answer = await attempt
+                result = await attempt
             except (TransportError, DatabaseUnavailable, AccessDenied) as error:
                 denial.note(error)
                 self.note_failure(error)
@@ -102,7 +102,7 @@ class Calls:
                 attempt = self.once(again)
             else:
                 self.note_success()
-                return answer
+                return result
 
     def note_failure(self, error: Exception) -> None:
         """Report an outage once."""
@@ -120,7 +120,7 @@ class Calls:
 
 
 def _deliver(
-    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[T]", answer: T | None, error: BaseException | None
+    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[T]", result: T | None, error: BaseException | None
 ) -> None:
     def settle() -> None:
         if future.done():
@@ -128,7 +128,7 @@ def _deliver(
         if error is not None:
             future.set_exception(error)
         else:
-            future.set_result(answer)  # type: ignore[arg-type]
+            future.set_result(result)  # type: ignore[arg-type]
 
     try:
         loop.call_soon_threadsafe(settle)

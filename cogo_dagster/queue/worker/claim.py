@@ -19,7 +19,7 @@ _LAST_CLAIM_SECONDS = 2.0
 _CLAIM_GAP_SECONDS = 0.01
 """Minimum time between two claims, so that slots freed by very short jobs are filled by one call."""
 _FEW_SLOTS = 250
-"""With 500 slots, claiming again at once was slower than the gap: 28,000 instead of 35,000 jobs per second."""
+"""With 500 slots, claiming again without the gap was slower: 28,000 instead of 35,000 jobs per second."""
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 5.0
@@ -32,7 +32,7 @@ _LONG_WAIT_SECONDS = 5.0
 
 
 class _Cursor:
-    """How far the claims of one family have come through its unaddressed jobs; kept for a second."""
+    """The position of the claims of one family in its unaddressed jobs; kept for a second."""
 
     def __init__(self) -> None:
         self._family = ""
@@ -40,7 +40,7 @@ class _Cursor:
         self._expires_at = 0.0
 
     def of(self, requests: Sequence[ClaimRequest]) -> ClaimCursor | None:
-        """Return where a claim goes on; None for the beginning."""
+        """Return the position at which a claim starts; None for the beginning."""
         if self._position is None or [request.family for request in requests] != [self._family]:
             return None
         if time.monotonic() >= self._expires_at:
@@ -48,13 +48,13 @@ class _Cursor:
         return self._position
 
     def move(self, requests: Sequence[ClaimRequest], position: ClaimCursor | None) -> None:
-        """Take where a full claim ended."""
+        """Record the position at which a full claim ended."""
         if self._position is None or self._family != requests[0].family:
             self._expires_at = time.monotonic() + _MAX_CURSOR_SECONDS
         self._family, self._position = requests[0].family, position
 
     def end(self) -> bool:
-        """Go back to the beginning; return whether there was a position."""
+        """Reset to the beginning; return whether there was a position."""
         had, self._position = self._position is not None, None
         return had
 
@@ -138,7 +138,7 @@ class Claimer:
     async def _claim(self, requests: Sequence[ClaimRequest], capacity: int) -> list[Job] | None:
         """Claim once, repeating the call until it succeeds; return None if the claim is abandoned.
 
-        A claim that fails three times while the database answers other calls is abandoned, and for a minute jobs are
+        A claim that fails three times while other calls succeed is abandoned, and for a minute jobs are
         claimed one at a time, since one of them may cause the failure. Leases that the claim took expire.
         """
         idle = self._idle_transition()
@@ -180,19 +180,19 @@ class Claimer:
         )
 
     async def _failed(self, error: Exception) -> int:
-        """Report a failed claim; return 1 if only this call fails, 0 if the database does not answer."""
+        """Report a failed claim; return 1 if only this call fails, 0 if the database does not respond."""
         state = self._state
         self._denial.note(error)
         if isinstance(error, QueueError):
             state.calls.note_failure(error)
         else:
             state.warn(f"A claim failed: {error!r}")
-        if isinstance(error, DatabaseUnavailable | AccessDenied) or not await self._database_answers():
+        if isinstance(error, DatabaseUnavailable | AccessDenied) or not await self._database_responds():
             state.claims_alive_at = time.monotonic()
             return 0
         return 1
 
-    async def _database_answers(self) -> bool:
+    async def _database_responds(self) -> bool:
         try:
             await self._state.calls.once(self._state.queue.schema_version)
         except QueueError:
@@ -229,7 +229,7 @@ class Claimer:
     async def _wait_for_work(self) -> None:
         state = self._state
         if self._claim_streak == 0 and state.wakeable and not state.reported_idle:
-            return  # one more claim reports that we are idle and picks up jobs whose wake-up was missed
+            return  # one more claim reports that the worker is idle and returns jobs whose wake-up was missed
         options = state.options
         woken_poll_seconds = options.woken_poll_seconds or options.poll_seconds
         poll_seconds = woken_poll_seconds if state.wakeable else options.poll_seconds

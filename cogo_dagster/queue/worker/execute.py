@@ -19,7 +19,7 @@ from cogo_dagster.queue.worker.state import Abandonment, HeldJob, Phase, WorkerS
 _EXCLUSIVE_AFTER_LOST_ATTEMPTS: Final = 2
 """A job that lost this many attempts in a row runs with no other job: it may be the one that ends the workers."""
 _TIMEOUT_MARGIN_SECONDS: Final = 10.0
-"""Executors enforce the timeout themselves, with a better message; this limit is for those that do not."""
+"""Executors enforce the timeout themselves, with a better message; this limit is for executors that do not."""
 _CANCELLATION_SECONDS: Final = 10.0
 """How long a cancelled execution may take to end before it is abandoned."""
 _TICK_SECONDS: Final = 0.5
@@ -197,8 +197,8 @@ class Runner:
     async def _execute_ready(self) -> None:
         """Execute jobs until none is ready.
 
-        A job that suspends leaves the next one to another task. A task executes no further job after one that was
-        cancelled or changed a context variable: neither must be seen by the next.
+        While a job is suspended, another task executes the next one. A task executes no further job after a job that
+        was cancelled or changed a context variable, so that the next job is not affected.
         """
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._unstarted = None
@@ -213,7 +213,7 @@ class Runner:
                     await self._execute(held, task)
                 else:
                     self._settle_without_execution(held)
-            except Exception as error:  # noqa: BLE001 - must not take the jobs that follow with it
+            except Exception as error:  # noqa: BLE001 - must not affect the jobs that follow
                 self._state.warn(f"The end of {held.job.type} job {held.job.id} failed: {error!r}", held.job)
                 self._state.release(held)
             finally:

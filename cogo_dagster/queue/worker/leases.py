@@ -1,4 +1,4 @@
-"""Renews leases on a separate thread, so that an executor that blocks the event loop costs no job its lease."""
+"""Renews leases on a separate thread, so that no lease expires while an executor blocks the event loop."""
 
 import asyncio
 import contextlib
@@ -48,19 +48,19 @@ class LeaseKeeper:
 
     def _renew_once(self) -> bool:
         state = self._state
-        held = [one for one in state.held if time.monotonic() < one.run_deadline + _OVERRUN_SECONDS]
+        held = [held_job for held_job in state.held if time.monotonic() < held_job.run_deadline + _OVERRUN_SECONDS]
         if not held:
             return True
         requested_at = time.monotonic()
         try:
-            statuses = state.queue.renew([one.job for one in held], state.options.lease_seconds)
+            statuses = state.queue.renew([held_job.job for held_job in held], state.options.lease_seconds)
         except Exception as error:  # noqa: BLE001 - renewal continues after any error
             self._in_loop(partial(self._failed, error))
             return False
         deadline = requested_at + state.options.lease_seconds
-        for one, status in zip(held, statuses, strict=True):
+        for held_job, status in zip(held, statuses, strict=True):
             if status in ("ok", "cancel_requested"):
-                one.lease_deadline = deadline
+                held_job.lease_deadline = deadline
         self._in_loop(partial(self._apply, held, statuses))
         return True
 
@@ -71,11 +71,11 @@ class LeaseKeeper:
     def _apply(self, held: list[HeldJob], statuses: list[str]) -> None:
         self._state.calls.note_success()
         self._denial.end()
-        for one, status in zip(held, statuses, strict=True):
+        for held_job, status in zip(held, statuses, strict=True):
             if status == "cancel_requested":
-                one.abandon(Abandonment.CANCEL_REQUESTED)
+                held_job.abandon(Abandonment.CANCEL_REQUESTED)
             elif status != "ok":
-                one.abandon(Abandonment.LEASE_LOST)
+                held_job.abandon(Abandonment.LEASE_LOST)
 
     def _failed(self, error: Exception) -> None:
         self._state.warn(f"The leases could not be renewed: {str(error) or type(error).__name__}")

@@ -129,7 +129,7 @@ class Settler:
             self._state.warn(f"An attempt could not be settled, and its lease expires: {error!r}")
 
     async def _settle_alone(self, held: HeldJob) -> None:
-        """Settle one attempt, if need be without details; if that fails, the lease expires and the attempt counts."""
+        """Settle one attempt, without details if necessary; if that fails, the lease expires and the attempt counts."""
         try:
             [result] = await self._call([held.settlement])
         except AccessDenied:
@@ -171,7 +171,7 @@ class Settler:
             self._state.emit(EventKind.LEASE_LOST, Stage.UPLOAD, job, message, status=settled.status)
             return
         if settled.job_status == "queued":
-            self._state.wake.set()  # before a long wait the claimer looks up when the job is due again
+            self._state.wake.set()  # before a long wait, the claimer requests when the job is due again
         self._state.metrics.count(_counter(settlement.outcome, settled.job_status))
         self._state.emit(
             EventKind.SETTLED,

@@ -51,7 +51,7 @@ class Upkeep:
             await self.beat()
 
     async def beat(self) -> None:
-        """Send one heartbeat; register again if the database does not know the worker."""
+        """Send one heartbeat; register again if the database has no row of the worker."""
         state = self._state
         known = await state.calls.with_retry(
             state.queue.heartbeat, state.identity, self._runner.running, state.metrics.to_json()
@@ -90,7 +90,7 @@ class Upkeep:
             state.metrics.count("recovered", recovered.changed)
             state.wake.set()
             message = (
-                f"Recovered jobs with expired leases ({recovered.changed}): {recovered.requeued} requeued, "
+                f"Recovered expired leases of jobs: {recovered.requeued} requeued, "
                 f"{recovered.failed} failed, {recovered.cancelled} cancelled."
             )
             state.emit(EventKind.RECOVERED, Stage.CLAIM, None, message, changed=recovered.changed)

@@ -98,12 +98,12 @@ class Uploader:
                 if failures == _TRIES:
                     return self._without_artifacts(held, error)
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (failures - 1))
-                if not await self._store_is_back(held, deadline):
+                if not await self._wait_for_store(held, deadline):
                     return self._not_uploaded(held)
             else:
                 return self._report_uploaded(held, rows)
 
-    async def _store_is_back(self, held: HeldJob, deadline: float) -> bool:
+    async def _wait_for_store(self, held: HeldJob, deadline: float) -> bool:
         """Wait for the store; return False if the lease is lost, the worker is force-stopped or the deadline passed."""
         state = self._state
         while not state.storage.available.is_set():
@@ -126,7 +126,9 @@ class Uploader:
     def _lost(self, held: HeldJob) -> None:
         job = held.job
         self._state.metrics.count("lease_lost")
-        message = f"The lease of {job.type} job {job.id} was lost before its artifacts were uploaded: they are dropped."
+        message = (
+            f"The lease of {job.type} job {job.id} was lost before the upload of its artifacts, which are dropped."
+        )
         self._state.emit(EventKind.LEASE_LOST, Stage.UPLOAD, job, message)
 
     def _not_uploaded(self, held: HeldJob) -> Settlement | None:

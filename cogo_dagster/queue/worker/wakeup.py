@@ -15,16 +15,16 @@ from cogo_dagster.queue.threads import in_daemon_thread
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _MAX_PAUSE_SECONDS: Final = 10.0
 _PROBE_SECONDS: Final = 10.0
-_ANSWER_SECONDS: Final = 5.0
+_REPLY_SECONDS: Final = 5.0
 _PROBE: Final = "show transaction_read_only"
-"""On at a standby and on a server that was made read-only, where no job can be claimed."""
+"""`on` at a standby and at a server that was made read-only, where no job can be claimed."""
 
 
 class Wakeup(Protocol):
     """A source of wake-ups for a worker when jobs may be due."""
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
-        """Call `woken` when something may be due, and `connected` when wake-ups begin or cease; until cancelled."""
+        """Call `woken` when a job may be due, and `connected` when wake-ups begin or cease; until cancelled."""
         ...
 
     def report_missed(self) -> None:
@@ -40,15 +40,15 @@ class ListenWakeup:
     Args:
         dsn: A direct or session-mode connection; behind a transaction pooler use `NoWakeup`.
         probe_seconds: Time between two checks that the server responds and accepts writes.
-        answer_seconds: Timeout of such a check.
+        reply_seconds: Timeout of such a check.
     """
 
     def __init__(
-        self, dsn: str, *, probe_seconds: float = _PROBE_SECONDS, answer_seconds: float = _ANSWER_SECONDS
+        self, dsn: str, *, probe_seconds: float = _PROBE_SECONDS, reply_seconds: float = _REPLY_SECONDS
     ) -> None:
         self._dsn = dsn
         self._probe_seconds = probe_seconds
-        self._answer_seconds = answer_seconds
+        self._reply_seconds = reply_seconds
 
     async def listen(self, woken: Callable[[], None], connected: Callable[[bool], None]) -> None:
         """Listen until cancelled."""
@@ -63,9 +63,9 @@ class ListenWakeup:
             pauses = backoff.pauses()
             with contextlib.closing(connection):
                 connected(True)
-                woken()  # something may have become due before the connection
+                woken()  # a job may have become due before the connection
                 try:
-                    await _ListenConnection(connection, woken).follow(self._probe_seconds, self._answer_seconds)
+                    await _ListenConnection(connection, woken).follow(self._probe_seconds, self._reply_seconds)
                 finally:
                     connected(False)
 
@@ -73,7 +73,7 @@ class ListenWakeup:
         """Do nothing: jobs also become due with time, and a lost connection is detected by the probe."""
 
     def _connect(self) -> Connection:
-        connection = connect(self._dsn, wait_seconds=self._answer_seconds, application_name="cogo listen")
+        connection = connect(self._dsn, wait_seconds=self._reply_seconds, application_name="cogo listen")
         try:
             connection.execute("listen cogo_jobs")
             _check_writable(connection)
@@ -120,7 +120,7 @@ class _ListenConnection:
         self._lost = False
         self._probe_pending = False
 
-    async def follow(self, probe_seconds: float, answer_seconds: float) -> None:
+    async def follow(self, probe_seconds: float, reply_seconds: float) -> None:
         """Pass notifications on until the connection is lost, unresponsive or read-only."""
         loop = asyncio.get_running_loop()
         socket = self._pgconn.socket  # not available after the connection is lost
@@ -130,14 +130,14 @@ class _ListenConnection:
                 await self._wait_for_change(probe_seconds)
                 if not self._lost and not self._probe_pending:
                     self._send_probe()
-                    await self._wait_for_change(answer_seconds)
+                    await self._wait_for_change(reply_seconds)
                     self._read()  # after the loop was blocked, the result may have arrived unread
                     self._lost = self._lost or self._probe_pending
         finally:
             loop.remove_reader(socket)
 
     async def _wait_for_change(self, seconds: float) -> None:
-        """Wait until the connection is lost, the probe is answered, or the timeout expires."""
+        """Wait until the connection is lost, the reply to the probe has arrived, or the timeout expires."""
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)

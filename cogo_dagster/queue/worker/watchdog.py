@@ -22,7 +22,7 @@ class Watchdog:
     """Logs the stack of the code that blocks the loop, and ends a stuck worker.
 
     A worker is stuck when, for `stuck_seconds`, its loop has not run, or no claim succeeded although the database
-    answers and there was no reason to wait.
+    responds and there was no reason to wait.
 
     Args:
         end: Called in the loop; ends the worker.
@@ -55,9 +55,9 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._stopped.wait(_TICK_SECONDS):
-            self._look(time.monotonic())
+            self._check(time.monotonic())
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         state = self._state
         blocked_seconds = now - state.loop_alive_at
         if blocked_seconds < _BLOCKED_SECONDS:
@@ -70,7 +70,7 @@ class Watchdog:
                 blocked_seconds=blocked_seconds,
                 unclaimed_seconds=now - state.claims_alive_at,
                 stuck_seconds=state.options.stuck_seconds,
-                database_answers=not state.calls.outage and not state.claims_ended,
+                database_responds=not state.calls.outage and not state.claims_ended,
             )
             if state.stuck is None:
                 return
@@ -89,7 +89,7 @@ class Watchdog:
 
 
 def why_stuck(
-    *, blocked_seconds: float, unclaimed_seconds: float, stuck_seconds: float, database_answers: bool
+    *, blocked_seconds: float, unclaimed_seconds: float, stuck_seconds: float, database_responds: bool
 ) -> str | None:
     """Return why a worker counts as stuck, or None if it does not.
 
@@ -97,10 +97,10 @@ def why_stuck(
         blocked_seconds: Time since the event loop last ran.
         unclaimed_seconds: Time since the claim loop last claimed, or had a reason not to.
         stuck_seconds: The limit of both.
-        database_answers: Whether other calls succeed and the worker is still claiming.
+        database_responds: Whether other calls succeed and the worker is still claiming.
     """
     if blocked_seconds >= stuck_seconds:
         return f"An executor has blocked the event loop for {blocked_seconds:.0f} s."
-    if database_answers and unclaimed_seconds >= stuck_seconds:
-        return f"No claim succeeded for {unclaimed_seconds:.0f} s, although the database answers other calls."
+    if database_responds and unclaimed_seconds >= stuck_seconds:
+        return f"No claim succeeded for {unclaimed_seconds:.0f} s, although the database responds to other calls."
     return None

@@ -60,7 +60,7 @@ class Worker:
         last_resort: Callable[[str], None] | None = None,
     ) -> None:
         by_family = {executor.family: executor for executor in executors}
-        calls = Calls(on_outage=lambda message: self._state.warn(f"{message} Retrying until it answers."))
+        calls = Calls(on_outage=lambda message: self._state.warn(f"{message} The call is repeated until it succeeds."))
         self._state = WorkerState(queue, store, by_family, identity, options, observer, calls)
         self._wakeup = wakeup
         self._last_resort = last_resort or _ignore_reason
@@ -74,7 +74,7 @@ class Worker:
             ExecutorUnavailable: An executor cannot start; nothing was claimed.
             AccessDenied: The database has denied access for half a minute.
             QueueError: The database's schema is not at this release.
-            WorkerStuck: No claim succeeded for `stuck_seconds` although the database answers.
+            WorkerStuck: No claim succeeded for `stuck_seconds` although the database responds.
         """
         started_at = time.monotonic()
         self._loop = asyncio.get_running_loop()
@@ -97,7 +97,7 @@ class Worker:
                 return WorkerReport({}, time.monotonic() - started_at, "stopped")
             await upkeep.register()
             reason = await self._work(runner, upkeep, uploader, settler)
-            # Not after an error: a worker that ends unexpectedly refunds no attempt.
+            # Not after an error: the attempts of a worker that ends unexpectedly are counted.
             await self._deregister(upkeep)
         return WorkerReport(dict(state.metrics.counters), time.monotonic() - started_at, reason)
 
@@ -140,9 +140,9 @@ class Worker:
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if not stages.done():  # a background task ends only by an error, which ends the worker
                 stages.cancel()
-                for one in watched[1:]:
-                    if one.done():
-                        one.result()
+                for future in watched[1:]:
+                    if future.done():
+                        future.result()
             return await stages
         finally:
             keeper.stop()
@@ -223,7 +223,7 @@ class Worker:
         state = self._state
         if not state.expiring:
             return await state.calls.once(state.queue.requeue_instance, state.identity)
-        held = [Settlement(one.job, Outcome.REQUEUED) for one in state.held]
+        held = [Settlement(held_job.job, Outcome.REQUEUED) for held_job in state.held]
         return len(await state.calls.once(state.queue.settle, held)) if held else 0
 
     async def _stop_executors(self) -> None:

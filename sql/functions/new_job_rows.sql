@@ -5,7 +5,7 @@
  *
  * Internal: other functions call it.
  */
-create or replace function cogo_internal.new_jobs(
+create or replace function cogo_internal.new_job_rows(
     ids uuid[], at timestamptz, types text[], payloads jsonb, executor_ids text[], priorities integer[],
     max_attempts integer[], idempotency_keys text[], run_in_seconds double precision[], timeout_seconds double precision[]
 ) returns table (id uuid, type text, payload jsonb, executor_id text, priority integer, max_attempts integer,
@@ -42,4 +42,4 @@ language sql stable as $$
                             payload, position)
 $$;
 
-comment on function cogo_internal.new_jobs is 'The rows that enqueue_jobs adds.';
+comment on function cogo_internal.new_job_rows is 'The rows that enqueue_jobs adds.';
