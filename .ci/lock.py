@@ -1,6 +1,6 @@
 """Resolve the dependencies of the project: write the pins of all groups to pyproject.toml, then the locks.
 
-requirements.lock: the dependencies of the package. .ci/dev.lock: those, the group `dev` and the build requirements.
+requirements.lock: the dependencies of the package. .ci/dev.lock: also the group `dev` and the build requirements.
 .ci/build.lock: the build requirements. .ci/uv.lock.txt: uv itself, for pip. Each lists the hashes of all files.
 
     uv run --no-project python .ci/lock.py
@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 DAY = "2026-11-14T00:00:00Z"
-"""Later uploads are ignored."""
+"""Files uploaded later are ignored."""
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "pyproject.toml"
@@ -32,15 +32,15 @@ def main() -> None:
     """Remove the pins, resolve all groups together, write the pins, and write the locks with them."""
     pin([])
     pin(re.findall(r"^[^\s#-].*", resolve(EVERYTHING), flags=re.MULTILINE))
-    for name, wanted in LOCKS.items():
+    for name, sources in LOCKS.items():
         (ROOT / name).unlink(missing_ok=True)
-        resolve(f"--generate-hashes {wanted} -o {name}")
+        resolve(f"--generate-hashes {sources} -o {name}")
 
 
-def resolve(what: str) -> str:
+def resolve(arguments: str) -> str:
     """Run `uv pip compile`; return its output."""
-    command = [*COMPILE.split(), *what.split()]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own
+    command = [*COMPILE.split(), *arguments.split()]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603 - constant
 
 
 def pin(requirements: list[str]) -> None:

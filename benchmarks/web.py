@@ -156,7 +156,7 @@ def site(dsn: str, rows: int) -> Iterator[Site]:
         def opened() -> Iterator[Application]:
             yield application
 
-        app = create_app(settings, open_it=opened, keep_seconds=0)
+        app = create_app(settings, opener=opened, keep_seconds=0)
         url = stack.enter_context(serving(app, stack.enter_context(listening("127.0.0.1", 0))))
         client = httpx.Client(base_url=url, timeout=60, headers={"x-admin-token": TOKEN})
         yield Site(stack.enter_context(client), job, cause)

@@ -267,7 +267,9 @@ def _option_row(parameter: Any) -> str:
     names = parameter.name.upper() if argument else ", ".join(f"`{word}`" for word in parameter.opts)
     takes = "" if flag else parameter.metavar or _kind(parameter.type_descriptor)
     default = "" if flag or parameter.default is None else f"`{parameter.default}`"
-    meaning = _one_line(parameter.help) + (f" Also `{parameter.envvar}`." if parameter.envvar else "")
+    variables = [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or ()
+    also = " or ".join(f"`{variable}`" for variable in variables)
+    meaning = _one_line(parameter.help) + (f" Also {also}." if also else "")
     return _row(names, takes, default, meaning)
 
 

@@ -38,9 +38,9 @@ def _line(line: str, escape: Callable[[str], str], link: Callable[[str, str], st
 
 
 def _piece(piece: str, escape: Callable[[str], str], link: Callable[[str, str], str]) -> str:
-    found = re.fullmatch(r"!?\[([^\]]*)\]\(([^)\s]+)\)", piece)
-    if found:
-        return link(found[1] or "link", found[2])
+    match = re.fullmatch(r"!?\[([^\]]*)\]\(([^)\s]+)\)", piece)
+    if match:
+        return link(match[1] or "link", match[2])
     return _unescaped(re.sub(r"(?<!\\)\*\*(.+?)(?<!\\)\*\*", r"*\1*", escape(piece)))
 
 

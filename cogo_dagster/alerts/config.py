@@ -24,7 +24,7 @@ FindSecret = Callable[[str], str | None]
 
 
 def no_secret(reference: str) -> str | None:  # noqa: ARG001
-    """Return None: the lookup where there is no key vault."""
+    """Return None: the lookup without a key vault."""
     return None
 
 
@@ -52,21 +52,21 @@ def build_targets(settings: Settings, find_secret: FindSecret = no_secret) -> tu
 
 
 def _google_chat(settings: Settings, find_secret: FindSecret) -> Target:
-    given = settings.google_chat_webhook_url
-    if given is None and find_secret is no_secret:
+    setting = settings.google_chat_webhook_url
+    if setting is None and find_secret is no_secret:
         raise SettingsError(_missing("googlechat", "GOOGLE_CHAT_WEBHOOK_URL"))
-    found: list[str] = [_checked(given.get_secret_value(), "GOOGLE_CHAT_WEBHOOK_URL")] if given else []
+    checked: list[str] = [_checked(setting.get_secret_value(), "GOOGLE_CHAT_WEBHOOK_URL")] if setting else []
 
     def address() -> str:
-        if not found:
+        if not checked:
             value = find_secret(GOOGLE_CHAT_REFERENCE)
             if value is None:
                 raise SettingsError(
                     f"{_missing('googlechat', 'GOOGLE_CHAT_WEBHOOK_URL')[:-1]}; "
-                    f"the key vault has no {GOOGLE_CHAT_REFERENCE} in scope {settings.env} either."
+                    f"the key vault has no {GOOGLE_CHAT_REFERENCE} in the environment {settings.env} either."
                 )
-            found.append(_checked(value, GOOGLE_CHAT_REFERENCE))
-        return found[0]
+            checked.append(_checked(value, GOOGLE_CHAT_REFERENCE))
+        return checked[0]
 
     return GoogleChatTarget(address, settings)
 
@@ -100,10 +100,10 @@ def _signing(settings: Settings) -> str | None:
     return secret
 
 
-def _address(given: SecretStr | None, target: str, variable: str) -> str:
-    if given is None:
+def _address(setting: SecretStr | None, target: str, variable: str) -> str:
+    if setting is None:
         raise SettingsError(_missing(target, variable))
-    return _checked(given.get_secret_value(), variable)
+    return _checked(setting.get_secret_value(), variable)
 
 
 def _checked(url: str, variable: str) -> str:
@@ -113,4 +113,4 @@ def _checked(url: str, variable: str) -> str:
 
 
 def _missing(target: str, variable: str) -> str:
-    return f"WEBHOOK_TYPE names {target}, but {variable} is not set: set it, or remove {target} from WEBHOOK_TYPE."
+    return f"WEBHOOK_TYPE contains {target}, but {variable} is not set: set it, or remove {target} from WEBHOOK_TYPE."

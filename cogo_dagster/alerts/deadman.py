@@ -53,8 +53,8 @@ class DeadManSwitch:
     async def _call(self, url: str) -> None:
         try:
             async with webhooks(self._settings.webhook_allowed_hosts, _SEND_SECONDS) as sender:
-                answer = await sender.send("GET", url, {"User-Agent": "cogo-dagster"})
+                response = await sender.send("GET", url, {"User-Agent": "cogo-dagster"})
         except PostFailed as failure:
-            raise DeadManFailed(f"The call of COGO_DEADMAN_URL failed: {failure.sentence}") from None
-        if not 200 <= answer.status < 300:
-            raise DeadManFailed(f"COGO_DEADMAN_URL responded with status {answer.status}.")
+            raise DeadManFailed(f"The request to COGO_DEADMAN_URL failed: {failure.sentence}") from None
+        if not 200 <= response.status < 300:
+            raise DeadManFailed(f"COGO_DEADMAN_URL responded with {response.status}: check the URL.")

@@ -1,7 +1,7 @@
 """A delivery pass: raise alerts for failures, then send due messages to each target. Passes may run concurrently.
 
 A message is claimed, sent and settled. If the process dies in between, the claim expires and the message is sent again
-with the same id: delivery is at least once, and a receiver can deduplicate by id.
+with the same ID: delivery is at least once, and a receiver can deduplicate by ID.
 """
 
 import asyncio
@@ -70,9 +70,14 @@ class PassReport:
             "delivered": self.delivered,
             "failed": self.failed,
             "attempts": [
-                {"target": one.target, "event": one.event, "alerts": one.alerts, "outcome": one.receipt.outcome.value}
-                | ({"error": one.receipt.error()} if one.receipt.error_class else {})
-                for one in self.attempts
+                {
+                    "target": attempt.target,
+                    "event": attempt.event,
+                    "alerts": attempt.alerts,
+                    "outcome": attempt.receipt.outcome.value,
+                }
+                | ({"error": attempt.receipt.error()} if attempt.receipt.error_class else {})
+                for attempt in self.attempts
             ],
             "waiting_seconds": self.waiting,
             "disabled": self.disabled,
@@ -86,35 +91,35 @@ class Deliverer:
         transport: Connection to the database.
         targets: Where messages are sent; without targets, a pass only raises alerts.
         settings: For allowed hosts and the interval of repeats.
-        hide: Redacts secrets in a text before it is rendered.
+        redact: Redacts secrets in a text before it is rendered.
     """
 
     def __init__(
-        self, transport: Transport, targets: Sequence[Target], settings: Settings, hide: Callable[[str], str]
+        self, transport: Transport, targets: Sequence[Target], settings: Settings, redact: Callable[[str], str]
     ) -> None:
         self._transport = transport
         self._rates = RateLimits(transport)
         self._targets = targets
         self._settings = settings
-        self._hide = hide
+        self._redact = redact
 
     def configured(self) -> list[dict[str, str | None]]:
         """Return the targets as arguments of SQL functions; without a digest if the address cannot be determined."""
-        return [{"target": one.name, "address_digest": _digest(one)} for one in self._targets]
+        return [{"target": target.name, "address_digest": _digest(target)} for target in self._targets]
 
     def evaluate(self) -> dict[str, int]:
-        """Raise alerts for new failures; return the counts by source, empty if another pass is doing it.
+        """Raise alerts for new failures; return the counts by source, empty while another pass evaluates.
 
         Raises:
             QueueError: The database is unreachable.
         """
         counts: dict[str, int] = {}
         for _ in range(_MAX_EVALUATIONS):
-            given = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
-            answer = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", given))
-            for source, count in answer.raised.items():
+            arguments = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
+            result = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", arguments))
+            for source, count in result.raised.items():
                 counts[source] = counts.get(source, 0) + count
-            if not answer.more:
+            if not result.more:
                 break
         return counts
 
@@ -135,25 +140,25 @@ class Deliverer:
     async def _deliver(self, report: PassReport, deadline: float) -> None:
         async with webhooks(self._settings.webhook_allowed_hosts, _SEND_SECONDS) as sender:
             loops = (self._serve(target, sender, report, deadline) for target in self._targets)
-            # Targets are independent: each is served to its end before an error is raised.
-            problems = [one for one in await asyncio.gather(*loops, return_exceptions=True) if one is not None]
+            # Targets are independent: all are served before the first error is raised.
+            problems = [error for error in await asyncio.gather(*loops, return_exceptions=True) if error is not None]
         if problems:
             raise problems[0]
 
     async def _serve(self, target: Target, sender: Webhooks, report: PassReport, deadline: float) -> None:
         while time.monotonic() < deadline:
             claim_id = str(uuid4())
-            answer = await self._call(
+            result = await self._call(
                 "claim_alert_message", target=target.name, claim_id=claim_id, lease_seconds=_LEASE_SECONDS
             )
-            claim = MessageClaim.model_validate(answer)
+            claim = MessageClaim.model_validate(result)
             if claim.disabled:
                 report.disabled.append(target.name)
             if claim.wait_seconds:
                 report.waiting[target.name] = claim.wait_seconds
             if claim.message is None:
                 return
-            message = Message.from_row(claim.message, self._hide)
+            message = Message.from_row(claim.message, self._redact)
             receipt = await self._try(target, message, sender, deadline)
             await self._settle(claim_id, receipt)
             if receipt.outcome is DeliveryOutcome.RELEASED:
@@ -167,13 +172,13 @@ class Deliverer:
         try:
             receipt = await target.send(message, sender)
             # The response of a target is untrusted text.
-            return replace(receipt, message=receipt.message and self._hide(receipt.message))
+            return replace(receipt, message=receipt.message and self._redact(receipt.message))
         except PostFailed as failure:
             return from_failure(failure)
         except SettingsError as error:
-            return Receipt(DeliveryOutcome.RETRY, "settings", self._hide(str(error)))
-        except Exception as error:  # noqa: BLE001 - a bug in rendering one message must not stop the others
-            text = self._hide(f"The message could not be rendered: {type(error).__name__}.")
+            return Receipt(DeliveryOutcome.RETRY, "settings", self._redact(str(error)))
+        except Exception as error:  # noqa: BLE001 - a bug in the rendering of a message must not stop the others
+            text = self._redact(f"The message could not be rendered: {type(error).__name__}.")
             return Receipt(DeliveryOutcome.RETRY, type(error).__name__, text)
 
     async def _wait_for_turn(self, target: Target, deadline: float) -> float:

@@ -63,53 +63,57 @@ class GitHubTarget:
             return error.receipt
 
     async def _upsert(self, webhooks: Webhooks, wanted: Issue) -> str | None:
-        found = await self._open_issues(webhooks, wanted.labels[0])
+        open_issues = await self._open_issues(webhooks, wanted.labels[0])
         if wanted.event is Event.ANNOUNCEMENT:
-            return await self._announce(webhooks, wanted, found)
+            return await self._announce(webhooks, wanted, open_issues)
         if wanted.event is Event.RESOLVED:
             return await self._resolve(webhooks, wanted)
-        if not found:
+        if not open_issues:
             return await self._create(webhooks, wanted, [ALERT_LABEL, *wanted.labels])
-        if not await self._has(webhooks, found[0], wanted.mark):
-            await self._comment(webhooks, found[0]["number"], wanted.body)
+        if not await self._has(webhooks, open_issues[0], wanted.mark):
+            await self._comment(webhooks, open_issues[0]["number"], wanted.body)
         if len(wanted.labels) > 1:
-            await self._call(webhooks, "POST", f"/issues/{found[0]['number']}/labels", {"labels": list(wanted.labels)})
-        return f"#{found[0]['number']}"
+            await self._call(
+                webhooks, "POST", f"/issues/{open_issues[0]['number']}/labels", {"labels": list(wanted.labels)}
+            )
+        return f"#{open_issues[0]['number']}"
 
-    async def _announce(self, webhooks: Webhooks, wanted: Issue, found: list[Json]) -> str | None:
-        if any(wanted.mark in (one["body"] or "") for one in found):
-            return f"#{found[0]['number']}"
+    async def _announce(self, webhooks: Webhooks, wanted: Issue, open_issues: list[Json]) -> str | None:
+        if any(wanted.mark in (existing["body"] or "") for existing in open_issues):
+            return f"#{open_issues[0]['number']}"
         created = await self._create(webhooks, wanted, list(wanted.labels))
-        for one in found:
-            await self._close(webhooks, one["number"])
+        for existing in open_issues:
+            await self._close(webhooks, existing["number"])
         return created
 
     async def _resolve(self, webhooks: Webhooks, wanted: Issue) -> str | None:
         reference = None
         for label in wanted.labels:
-            for one in await self._open_issues(webhooks, label):
-                reference = f"#{one['number']}"
-                left = [entry["name"] for entry in one["labels"] if entry["name"].startswith("alert:")]
-                if not await self._has(webhooks, one, wanted.mark):
-                    await self._comment(webhooks, one["number"], wanted.body)
-                if set(left) <= set(wanted.labels):
-                    await self._close(webhooks, one["number"])
+            for existing in await self._open_issues(webhooks, label):
+                number = existing["number"]
+                reference = f"#{number}"
+                alert_labels = {entry["name"] for entry in existing["labels"] if entry["name"].startswith("alert:")}
+                if not await self._has(webhooks, existing, wanted.mark):
+                    await self._comment(webhooks, number, wanted.body)
+                if alert_labels <= set(wanted.labels):
+                    await self._close(webhooks, number)
                 else:
-                    await self._call(
-                        webhooks, "DELETE", f"/issues/{one['number']}/labels/{quote(label, safe='')}", None
-                    )
+                    await self._call(webhooks, "DELETE", f"/issues/{number}/labels/{quote(label, safe='')}", None)
         return reference
 
     async def _open_issues(self, webhooks: Webhooks, label: str) -> list[Json]:
-        found = await self._call(webhooks, "GET", f"/issues?state=open&labels={quote(label, safe='')}&per_page=5", None)
-        return [one for one in found if "pull_request" not in one]
+        issues = await self._call(
+            webhooks, "GET", f"/issues?state=open&labels={quote(label, safe='')}&per_page=5", None
+        )
+        return [existing for existing in issues if "pull_request" not in existing]
 
-    async def _has(self, webhooks: Webhooks, one: Json, mark: str) -> bool:
-        """Whether the issue or one of its latest comments is this message."""
-        if mark in (one["body"] or ""):
+    async def _has(self, webhooks: Webhooks, existing: Json, mark: str) -> bool:
+        """Whether the issue or one of its latest comments contains the mark of this message."""
+        if mark in (existing["body"] or ""):
             return True
-        page = max(1, -(-one.get("comments", 0) // 100))
-        comments = await self._call(webhooks, "GET", f"/issues/{one['number']}/comments?per_page=100&page={page}", None)
+        page = max(1, -(-existing.get("comments", 0) // 100))
+        number = existing["number"]
+        comments = await self._call(webhooks, "GET", f"/issues/{number}/comments?per_page=100&page={page}", None)
         return any(mark in (comment["body"] or "") for comment in comments)
 
     async def _create(self, webhooks: Webhooks, wanted: Issue, labels: list[str]) -> str:
@@ -132,40 +136,40 @@ class GitHubTarget:
             **({"Content-Type": "application/json"} if body is not None else {}),
         }
         content = json.dumps(body).encode() if body is not None else None
-        answer = await webhooks.send(method, f"{self._base}{path}", headers, content)
-        receipt = read(answer, self._repository)
+        response = await webhooks.send(method, f"{self._base}{path}", headers, content)
+        receipt = read(response, self._repository)
         if receipt.outcome is not DeliveryOutcome.DELIVERED:
             raise GitHubError(receipt)
         try:
-            return load_json(answer.body) if answer.body.strip() else None
+            return load_json(response.body) if response.body.strip() else None
         except ValueError:
             raise GitHubError(
                 Receipt(DeliveryOutcome.RETRY, "unexpected_answer", "GitHub did not respond with JSON.")
             ) from None
 
 
-def read(answer: Answer, repository: str) -> Receipt:
+def read(response: Answer, repository: str) -> Receipt:
     """Interpret a response. GitHub rate-limits with 403 or 429, and responds 404 to a token without access."""
-    headers, status = answer.headers, answer.status
+    headers, status = response.headers, response.status
     limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
-    if status == 429 or (status == 403 and (limited or "secondary rate limit" in answer.body)):
+    if status == 429 or (status == 403 and (limited or "secondary rate limit" in response.body)):
         wait = retry_after_seconds(headers) or _SECONDARY_WAIT_SECONDS
         return Receipt(DeliveryOutcome.RETRY, "rate_limited", "GitHub limits the request rate; retrying.", status, wait)
     if status in (401, 403, 404):
-        return Receipt(DeliveryOutcome.DEAD, f"http_{status}", _access_error(answer, repository), status)
-    return from_status(answer, "GitHub", "GITHUB_OWNER and GITHUB_REPO")
+        return Receipt(DeliveryOutcome.DEAD, f"http_{status}", _access_error(response, repository), status)
+    return from_status(response, "GitHub", "GITHUB_OWNER and GITHUB_REPO")
 
 
-def _access_error(answer: Answer, repository: str) -> str:
-    if answer.status == 401:
+def _access_error(response: Answer, repository: str) -> str:
+    if response.status == 401:
         return "GitHub responded with 401: GITHUB_TOKEN is wrong, expired or revoked; set a new one."
-    if "x-github-sso" in answer.headers:
+    if "x-github-sso" in response.headers:
         return (
-            f"GitHub responded with {answer.status}: authorise GITHUB_TOKEN for the organisation's SSO "
+            f"GitHub responded with {response.status}: authorise GITHUB_TOKEN for the organisation's SSO "
             "(token settings, Configure SSO)."
         )
-    if answer.status == 403:
-        needed = answer.headers.get(
+    if response.status == 403:
+        needed = response.headers.get(
             "x-accepted-github-permissions", "contents=write (dispatch) or issues=write (issues)"
         )
         return f"GitHub responded with 403 for {repository}: GITHUB_TOKEN lacks a permission; it needs {needed[:100]}."

@@ -24,11 +24,11 @@ ALERT_LABEL: Final = "alert"
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """What the workflow or the Issues API should do.
+    """Input of the workflow or of the Issues API.
 
     Attributes:
         event: `firing` and `repeat` open an issue or comment on the open one; `resolved` comments, removes the label,
-            and closes the issue once no alert label is left; `announcement` opens one and closes the previous one.
+            and closes the issue when no alert label is left; `announcement` opens one and closes the previous one.
         labels: One per fingerprint; they identify the issue.
         mark: Comment in the body by which a repeated message is recognized.
     """

@@ -71,23 +71,23 @@ class GoogleChatTarget:
     async def _post(self, body: dict[str, Json], request_id: str, webhooks: Webhooks) -> Receipt:
         content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
         url = _with_query(self._address(), request_id)
-        answer = await webhooks.send("POST", url, {"Content-Type": "application/json; charset=UTF-8"}, content)
-        return read(answer)
+        response = await webhooks.send("POST", url, {"Content-Type": "application/json; charset=UTF-8"}, content)
+        return read(response)
 
 
-def read(answer: Answer) -> Receipt:
+def read(response: Answer) -> Receipt:
     """Interpret a response: its HTTP status, and Google's error status as the error class."""
-    if 200 <= answer.status < 300:
-        return Receipt.delivered(_field(answer.body, "name"))
-    status = _field(answer.body, "status")
-    if answer.status in (401, 403, 404):
+    if 200 <= response.status < 300:
+        return Receipt.delivered(_field(response.body, "name"))
+    status = _field(response.body, "status")
+    if response.status in (401, 403, 404):
         message = (
-            f"Google Chat responded with {answer.status}: the webhook or its space was deleted, or an administrator "
+            f"Google Chat responded with {response.status}: the webhook or its space was deleted, or an administrator "
             "has disabled webhooks. Create a new webhook and set GOOGLE_CHAT_WEBHOOK_URL, or "
             "googlechat:notify:webhook_url in the key vault."
         )
-        return Receipt(DeliveryOutcome.DEAD, (status or f"http_{answer.status}").lower(), message, answer.status)
-    return from_status(answer, "Google Chat", "GOOGLE_CHAT_WEBHOOK_URL")
+        return Receipt(DeliveryOutcome.DEAD, (status or f"http_{response.status}").lower(), message, response.status)
+    return from_status(response, "Google Chat", "GOOGLE_CHAT_WEBHOOK_URL")
 
 
 def render(message: Message, content: Notice, thread: str) -> dict[str, Json]:
@@ -146,7 +146,7 @@ def _button(link: Link) -> Json:
 
 
 def _plain(text: str) -> str:
-    """Replace angle brackets, so that text such as <users/all> is no mention; Chat has no escape for them."""
+    """Replace angle brackets, so that text such as <users/all> is not a mention; Chat has no escape for them."""
     return text.replace("<", "‹").replace(">", "›")
 
 
@@ -154,8 +154,8 @@ def _with_query(url: str, request_id: str) -> str:
     """Add parameters: reply in the thread, and deduplicate repeated requests."""
     parts = urlsplit(url)
     ours = {"messageReplyOption": "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD", "requestId": request_id}
-    given = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
-    return urlunsplit(parts._replace(query=urlencode([*given, *ours.items()])))
+    parameters = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
+    return urlunsplit(parts._replace(query=urlencode([*parameters, *ours.items()])))
 
 
 def _field(body: str, name: str) -> str | None:

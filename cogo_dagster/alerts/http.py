@@ -23,7 +23,7 @@ _BYTES: Final = 20_000
 
 
 class HttpTarget:
-    """A URL of the operator's choice."""
+    """A URL that the operator chooses."""
 
     name = "http"
     rate = Rate("alerts:http", 10, 5)
@@ -39,7 +39,7 @@ class HttpTarget:
         return digest_of(self._url)
 
     async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
-        """Post the document. Retries have the same id, with a new timestamp and signature."""
+        """Post the document. Retries have the same ID, with a new timestamp and signature."""
         now = datetime.now(UTC)
         content = json.dumps(render(message, notice(message, self._settings), now), ensure_ascii=False)
         message_id = f"msg_{message.message_id.hex}"
@@ -54,15 +54,15 @@ class HttpTarget:
         return read(await webhooks.send("POST", self._url, headers, content.encode()))
 
 
-def read(answer: Answer) -> Receipt:
+def read(response: Answer) -> Receipt:
     """Interpret a response according to Standard Webhooks: 2xx is success, 410 disables the target."""
-    if answer.status == 410:
+    if response.status == 410:
         message = (
             "The receiver responded with 410 (gone): the target is disabled until WEBHOOK_URL changes, or until "
             "`cogo alerts replay http`."
         )
         return Receipt(DeliveryOutcome.GONE, "http_410", message, 410)
-    return from_status(answer, "The receiver", "WEBHOOK_URL")
+    return from_status(response, "The receiver", "WEBHOOK_URL")
 
 
 def render(message: Message, content: Notice, now: datetime) -> dict[str, Json]:

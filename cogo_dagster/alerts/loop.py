@@ -16,13 +16,13 @@ _STOP_SECONDS: Final = 20.0
 
 
 class AlertLoop:
-    """Runs a pass about every ten seconds. An error is reported once, and never ends the process.
+    """Runs a pass about every ten seconds. An error is logged once and does not end the process.
 
     Args:
         deliver: Runs a pass of at most the given number of seconds.
         call_switch: Calls the dead man's switch if it is due.
         watch: Reports an unreachable database to the targets.
-        say: Called with messages about failures.
+        log: Called with messages about failures.
         pause_seconds: Pause between two passes, with jitter.
     """
 
@@ -31,13 +31,13 @@ class AlertLoop:
         deliver: Callable[[float], object],
         call_switch: Callable[[], object],
         watch: OutageWatch,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
         self._deliver = deliver
         self._call_switch = call_switch
         self._watch = watch
-        self._say = say
+        self._log = log
         self._pause_seconds = pause_seconds
         self._stopping = threading.Event()
         self._reported: set[str] = set()
@@ -53,7 +53,7 @@ class AlertLoop:
             self._stopping.set()
             thread.join(_STOP_SECONDS)
 
-    def once(self) -> None:
+    def run_once(self) -> None:
         """Run one pass; never raises."""
         try:
             self._deliver(_PASS_SECONDS)
@@ -74,9 +74,9 @@ class AlertLoop:
 
     def _run(self) -> None:
         while not self._stopping.wait(jittered(self._pause_seconds, 0.75, 1.25)):
-            self.once()
+            self.run_once()
 
     def _report(self, message: str) -> None:
         if message not in self._reported:
             self._reported.add(message)
-            self._say(message)
+            self._log(message)

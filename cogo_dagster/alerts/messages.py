@@ -5,7 +5,7 @@ fingerprint   identifies the cause; threads, labels and silences use it
 target        where messages are delivered: slack, googlechat, github, http
 message       one request to a target: an alert, several alerts of one event, or an announcement
 delivery      the message of one alert to one target
-announcement  a message that is sent once and is no failure, such as the weekly summary
+announcement  a message that is sent once and does not report a failure, such as the weekly summary
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import ClaimedAlert, ClaimedMessage
 
 Time = datetime | Unreadable
-"""A timestamp, or why the row's cannot be read."""
+"""A timestamp, or the reason why that of the row is unreadable."""
 
 _MARKDOWN_LIMIT: Final = 20_000
 
@@ -32,7 +32,7 @@ class Event(StrEnum):
     """What has happened to the alerts of a message."""
 
     FIRING = "firing"
-    REPEAT = "repeat"  # it has occurred again since the last message
+    REPEAT = "repeat"  # the condition has occurred again since the last message
     RESOLVED = "resolved"
     ANNOUNCEMENT = "announcement"
 
@@ -58,11 +58,11 @@ class Announcement:
     links: Mapping[str, str] = field(default_factory=dict)
     image_artifact_id: str | None = None
 
-    def body(self, hide: Callable[[str], str]) -> dict[str, Json]:
+    def body(self, redact: Callable[[str], str]) -> dict[str, Json]:
         """Return the document to store, with secrets redacted."""
         return {
-            "markdown": hide(self.markdown)[:_MARKDOWN_LIMIT],
-            "facts": [{"name": hide(name), "value": hide(value)} for name, value in self.facts.items()],
+            "markdown": redact(self.markdown)[:_MARKDOWN_LIMIT],
+            "facts": [{"name": redact(name), "value": redact(value)} for name, value in self.facts.items()],
             "links": [{"title": title, "url": url} for title, url in self.links.items()],
             "image_artifact_id": self.image_artifact_id,
         }
@@ -98,22 +98,22 @@ class Alert:
     body: Mapping[str, Any]
 
     @classmethod
-    def from_row(cls, row: ClaimedAlert, hide: Callable[[str], str]) -> Self:
+    def from_row(cls, row: ClaimedAlert, redact: Callable[[str], str]) -> Self:
         """Convert an alert of a claimed message, with secrets redacted."""
         return cls(
             id=str(row.id),
             fingerprint=row.fingerprint,
             kind=row.kind,
-            subject=hide(row.subject),
-            title=hide(row.title),
-            error_class=row.error_class and hide(row.error_class),
-            error_message=row.error_message and hide(row.error_message),
+            subject=redact(row.subject),
+            title=redact(row.title),
+            error_class=row.error_class and redact(row.error_class),
+            error_message=row.error_message and redact(row.error_message),
             count=row.count,
             new_count=row.new_count,
             first_seen_at=row.first_seen_at,
             last_seen_at=row.last_seen_at,
             resolved_at=row.resolved_at,
-            resolution=row.resolution and hide(row.resolution),
+            resolution=row.resolution and redact(row.resolution),
             announced_at=row.announced_at,
             refs=row.refs,
             body=row.body or {},
@@ -136,7 +136,7 @@ class Message:
     alerts: tuple[Alert, ...]
 
     @classmethod
-    def from_row(cls, row: ClaimedMessage, hide: Callable[[str], str]) -> Self:
+    def from_row(cls, row: ClaimedMessage, redact: Callable[[str], str]) -> Self:
         """Convert a claimed message, with secrets redacted."""
-        alerts = tuple(Alert.from_row(alert, hide) for alert in row.alerts)
+        alerts = tuple(Alert.from_row(alert, redact) for alert in row.alerts)
         return cls(row.message_id, row.target, Event(row.event), row.attempt, alerts)

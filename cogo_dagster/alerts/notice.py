@@ -112,12 +112,12 @@ def _facts(message: Message) -> tuple[tuple[str, str], ...]:
 
 def _links(alert: Alert, settings: Settings) -> tuple[Link, ...]:
     refs = alert.refs
-    found = (
+    candidates = (
         ("Dagster run", dagster_run(settings, refs["run_id"]) if "run_id" in refs else None),
         ("Job", job_page(settings, refs["job_id"]) if "job_id" in refs else None),
         ("Artifact", artifact_content(settings, refs["artifact_id"]) if "artifact_id" in refs else None),
     )
-    return (*(Link(title, url) for title, url in found if url), *_own_links(settings))
+    return (*(Link(title, url) for title, url in candidates if url), *_own_links(settings))
 
 
 def _own_links(settings: Settings) -> tuple[Link, ...]:
@@ -129,14 +129,14 @@ def _announcement(alert: Alert, settings: Settings) -> Notice:
     body = alert.body
     image = body.get("image_artifact_id")
     chart = artifact_content(settings, image) if image else None
-    given = tuple(Link(link["title"], link["url"]) for link in body.get("links", ()))
+    links = tuple(Link(link["title"], link["url"]) for link in body.get("links", ()))
     return Notice(
         Event.ANNOUNCEMENT,
         alert.title,
         (),
         tuple((fact["name"], fact["value"]) for fact in body.get("facts", ())),
         body.get("markdown", ""),
-        (*given, *((Link("Chart", chart),) if chart else ())),
+        (*links, *((Link("Chart", chart),) if chart else ())),
     )
 
 

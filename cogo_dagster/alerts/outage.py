@@ -1,7 +1,7 @@
 """Reports an unreachable database to the alert targets directly; the state is kept in a file.
 
 The file is shared by the processes of a machine, so that each target is notified once per outage and machine. When the
-database responds again, the outage is recorded in it, and the usual delivery reports the end.
+database responds again, the outage is recorded there, and the regular delivery reports its end.
 """
 
 import asyncio
@@ -53,14 +53,14 @@ class OutageWatch:
     Args:
         targets: Where messages are sent.
         settings: For the file's folder, links and allowed hosts.
-        hide: Redacts secrets in a text.
+        redact: Redacts secrets in a text.
         host: Name of this machine.
     """
 
-    def __init__(self, targets: Sequence[Target], settings: Settings, hide: Callable[[str], str], host: str) -> None:
+    def __init__(self, targets: Sequence[Target], settings: Settings, redact: Callable[[str], str], host: str) -> None:
         self._targets = targets
         self._settings = settings
-        self._hide = hide
+        self._redact = redact
         self._host = host
         self._file = settings.home / "alerts" / "outage.json"
 
@@ -71,7 +71,7 @@ class OutageWatch:
             Receipts of the messages that were tried in this call.
         """
         with self._locked():
-            outage = self._read() or Outage(str(new_request_id()), time.time(), self._hide(str(error)))
+            outage = self._read() or Outage(str(new_request_id()), time.time(), self._redact(str(error)))
             self._write(outage)
             now = time.time()
             due = now - outage.started_at >= grace_seconds and now - outage.tried_at >= _AGAIN_SECONDS
@@ -117,15 +117,15 @@ class OutageWatch:
     async def _send(self, targets: Sequence[Target], outage: Outage) -> dict[str, Receipt]:
         async with webhooks(self._settings.webhook_allowed_hosts, _SEND_SECONDS) as sender:
 
-            async def one(target: Target) -> Receipt:
+            async def notify(target: Target) -> Receipt:
                 try:
                     return await target.send(self._message(target.name, outage), sender)
                 except PostFailed as failure:
                     return from_failure(failure)
                 except Exception as error:  # noqa: BLE001 - targets are independent
-                    return Receipt(DeliveryOutcome.RETRY, type(error).__name__, self._hide(str(error)))
+                    return Receipt(DeliveryOutcome.RETRY, type(error).__name__, self._redact(str(error)))
 
-            receipts = await asyncio.gather(*(one(target) for target in targets))
+            receipts = await asyncio.gather(*(notify(target) for target in targets))
         return {target.name: receipt for target, receipt in zip(targets, receipts, strict=True)}
 
     def _message(self, target: str, outage: Outage) -> Message:

@@ -29,7 +29,7 @@ class Receipt:
     Attributes:
         error_class: Short stable name for metrics: `http_404`, `timeout`, `no_active_hooks`.
         message: Reason and remedy, without addresses and secrets.
-        retry_after_seconds: Delay that the target asked for.
+        retry_after_seconds: Delay that the target requested.
         reference: Identifier of the message at the target, such as an issue number.
     """
 
@@ -58,30 +58,30 @@ class Receipt:
 
 
 def from_failure(failure: PostFailed) -> Receipt:
-    """Convert a request without a response: retried, unless its address is not allowed or invalid."""
+    """Convert a request without a response. It is retried, unless its address is invalid or not allowed."""
     outcome = DeliveryOutcome.DEAD if failure.kind in _PERMANENT_FAILURES else DeliveryOutcome.RETRY
     return Receipt(outcome, failure.kind, failure.sentence)
 
 
-def from_status(answer: Answer, what: str, variable: str) -> Receipt:
+def from_status(response: Answer, name: str, variable: str) -> Receipt:
     """Interpret a response by its status.
 
     Args:
-        answer: Response of the target.
-        what: Name of the target in messages: `Slack`.
+        response: Response of the target.
+        name: Name of the target in messages: `Slack`.
         variable: The setting to check after an error.
     """
-    status = answer.status
+    status = response.status
     if 200 <= status < 300:
         return Receipt.delivered()
     if status in _TRANSIENT or status >= 500:
-        message = f"{what} responded with {status}; retrying."
-        return Receipt(DeliveryOutcome.RETRY, f"http_{status}", message, status, retry_after_seconds(answer.headers))
+        message = f"{name} responded with {status}; retrying."
+        return Receipt(DeliveryOutcome.RETRY, f"http_{status}", message, status, retry_after_seconds(response.headers))
     if 300 <= status < 400:
         message = (
-            f"{what} responded with a redirect ({status}), which is not followed: set {variable} to the final URL."
+            f"{name} responded with a redirect ({status}), which is not followed: set {variable} to the final URL."
         )
         return Receipt(DeliveryOutcome.DEAD, f"http_{status}", message, status)
     return Receipt(
-        DeliveryOutcome.DEAD, f"http_{status}", f"{what} rejected the message with {status}: check {variable}.", status
+        DeliveryOutcome.DEAD, f"http_{status}", f"{name} rejected the message with {status}: check {variable}.", status
     )

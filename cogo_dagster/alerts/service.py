@@ -50,8 +50,8 @@ class Alerts:
         self._find_secret = find_secret
         self._secrets = settings.secret_values()
 
-    def hide(self, text: str) -> str:
-        """Redact secrets, addresses of targets included, and characters that PostgreSQL cannot store."""
+    def redact(self, text: str) -> str:
+        """Redact secrets, including addresses of targets, and replace characters that PostgreSQL cannot store."""
         return storable(redactor_of(self._secrets).text(text))
 
     def targets(self) -> tuple[Target, ...]:
@@ -60,9 +60,9 @@ class Alerts:
         Raises:
             SettingsError: A variable of a chosen target is missing or invalid.
         """
-        return build_targets(self._settings, no_secret if self._find_secret is no_secret else self._found)
+        return build_targets(self._settings, no_secret if self._find_secret is no_secret else self._find_and_redact)
 
-    def _found(self, reference: str) -> str | None:
+    def _find_and_redact(self, reference: str) -> str | None:
         """Look up a secret in the key vault, and redact it from then on."""
         secret = self._find_secret(reference)
         if secret:
@@ -73,26 +73,26 @@ class Alerts:
         """Create an announcement for all targets, once per key. The next pass delivers it.
 
         Args:
-            again: Send it again to targets that received it.
+            again: Whether to send it again to targets that have received it.
 
         Returns:
             `created` is False if the announcement exists, delivered or pending. Without targets nothing is stored, and
-            the id is None.
+            the ID is None.
 
         Raises:
             QueueError: The database is unreachable, or the announcement is invalid.
             SettingsError: A target is misconfigured.
         """
-        answer = self._call(
+        result = self._call(
             "announce",
             key=announcement.key,
             kind=announcement.kind,
-            title=self.hide(announcement.title)[:300],
-            body=announcement.body(self.hide),
+            title=self.redact(announcement.title)[:300],
+            body=announcement.body(self.redact),
             targets=self._deliverer().configured(),
             **({"again": True} if again else {}),
         )
-        return Announced.model_validate(answer)
+        return Announced.model_validate(result)
 
     def evaluate(self) -> Mapping[str, int]:
         """Raise alerts for new failures, without delivering them.
@@ -113,7 +113,7 @@ class Alerts:
         try:
             deliverer = self._deliverer()
         except SettingsError:
-            Deliverer(self._transport, (), self._settings, self.hide).evaluate()
+            Deliverer(self._transport, (), self._settings, self.redact).evaluate()
             raise
         return self._pass(deliverer, self.outage_watch(), max_seconds)
 
@@ -126,14 +126,14 @@ class Alerts:
         """
         return DeadManSwitch(self._transport, self._settings).call_if_due()
 
-    def loop(self, say: Callable[[str], None]) -> AlertLoop:
+    def loop(self, log: Callable[[str], None]) -> AlertLoop:
         """Return a loop of passes, for a long-running process.
 
         Raises:
             SettingsError: A target is misconfigured.
         """
         deliverer, watch = self._deliverer(), self.outage_watch()
-        return AlertLoop(partial(self._pass, deliverer, watch), self.call_switch, watch, say)
+        return AlertLoop(partial(self._pass, deliverer, watch), self.call_switch, watch, log)
 
     def outage_watch(self) -> OutageWatch:
         """Return the watch that reports an unreachable database.
@@ -141,7 +141,7 @@ class Alerts:
         Raises:
             SettingsError: A target is misconfigured.
         """
-        return OutageWatch(self.targets(), self._settings, self.hide, platform.node() or "an unnamed host")
+        return OutageWatch(self.targets(), self._settings, self.redact, platform.node() or "an unnamed host")
 
     def test(self, name: str | None = None) -> Mapping[str, Receipt]:
         """Send a test message to one target or to all, without the outbox.
@@ -155,7 +155,7 @@ class Alerts:
             raise SettingsError(
                 f"WEBHOOK_TYPE is {chosen}: add {name} to it."
                 if name
-                else "WEBHOOK_TYPE is not set: set it to a target."
+                else "WEBHOOK_TYPE is not set: set it to one or more of github, slack, http, googlechat."
             )
         receipts = asyncio.run(self._test(targets))
         for target, receipt in receipts.items():
@@ -227,7 +227,7 @@ class Alerts:
         Raises:
             InvalidArgument: No criterion is given, or the duration is too long.
         """
-        answer = self._call(
+        result = self._call(
             "silence_alerts",
             silence_id=str(new_request_id()),
             fingerprint=fingerprint,
@@ -235,9 +235,9 @@ class Alerts:
             subject_prefix=subject_prefix,
             duration_seconds=duration_seconds,
             author=author,
-            reason=self.hide(reason) if reason else None,
+            reason=self.redact(reason) if reason else None,
         )
-        return NewSilence.model_validate(answer)
+        return NewSilence.model_validate(result)
 
     def end_silence(self, silence_id: UUID, actor: str) -> EndedSilence:
         """End a silence early."""
@@ -247,13 +247,13 @@ class Alerts:
         """Make dead deliveries pending again; return their number."""
         action_id, changed = str(new_request_id()), 0
         for batch in range(10_000):
-            answer = self._call(
+            result = self._call(
                 "replay_alert_deliveries",
                 target=target,
                 alert_id=str(alert_id) if alert_id else None,
                 action={"id": action_id, "batch": batch, "actor": actor},
             )
-            done = ReplayedDeliveries.model_validate(answer)
+            done = ReplayedDeliveries.model_validate(result)
             changed += done.changed
             if not done.more:
                 break
@@ -265,11 +265,11 @@ class Alerts:
 
     def record_run_failures(self, failures: Sequence[Mapping[str, Json]]) -> int:
         """Record failed Dagster runs, each once; return the number of new ones."""
-        shown = [
-            {**one, "error_class": self._line(one["error_class"]), "error_message": self._line(one["error_message"])}
-            for one in failures
+        redacted = [
+            failure | {name: self._line(failure[name]) for name in ("error_class", "error_message")}
+            for failure in map(dict, failures)
         ]
-        return int(self._call("record_run_failures", failures=shown)["recorded"])
+        return int(self._call("record_run_failures", failures=redacted)["recorded"])
 
     def record_run_successes(self, successes: Sequence[Mapping[str, Json]]) -> int:
         """Record successful Dagster runs; return the number of alerts that they resolved."""
@@ -277,16 +277,16 @@ class Alerts:
 
     def report_conditions(self, scope: str, conditions: Sequence[Mapping[str, Json]]) -> None:
         """Report all conditions that hold in a scope now; see the SQL function `report_conditions`."""
-        shown = [{**one, "error_message": self._line(one["error_message"])} for one in conditions]
-        self._call("report_conditions", scope=scope, conditions=shown)
+        redacted = [{**row, "error_message": self._line(row["error_message"])} for row in conditions]
+        self._call("report_conditions", scope=scope, conditions=redacted)
 
     def watch_schedules(self, schedules: Sequence[Mapping[str, Json]]) -> None:
-        """Report the schedules that are on, and when each is due."""
-        shown = [{**one, "error": self._line(one["error"])} for one in schedules]
-        self._call("watch_schedules", schedules=shown)
+        """Report the running schedules, and when each is due."""
+        redacted = [{**row, "error": self._line(row["error"])} for row in schedules]
+        self._call("watch_schedules", schedules=redacted)
 
     def _line(self, text: str | None) -> str | None:
-        return self.hide(text).strip().split("\n", 1)[0][:1000] if text else None
+        return self.redact(text).strip().split("\n", 1)[0][:1000] if text else None
 
     async def _test(self, targets: Sequence[Target]) -> dict[str, Receipt]:
         receipts: dict[str, Receipt] = {}
@@ -304,7 +304,7 @@ class Alerts:
         return report
 
     def _deliverer(self) -> Deliverer:
-        return Deliverer(self._transport, self.targets(), self._settings, self.hide)
+        return Deliverer(self._transport, self.targets(), self._settings, self.redact)
 
     def _call(self, function: str, **arguments: Json) -> Json:
         return self._transport.call(function, arguments)

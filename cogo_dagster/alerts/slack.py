@@ -92,16 +92,16 @@ class SlackTarget:
         return read(answer)
 
 
-def read(answer: Answer) -> Receipt:
+def read(response: Answer) -> Receipt:
     """Interpret a response: by the error code in its body, since Slack's statuses vary, else by status."""
-    code = answer.body.strip()[:100]
-    if 200 <= answer.status < 300 and code != "ok":
-        return Receipt(DeliveryOutcome.RETRY, "unexpected_answer", "Slack did not respond with `ok`.", answer.status)
+    code = response.body.strip()[:100]
+    if 200 <= response.status < 300 and code != "ok":
+        return Receipt(DeliveryOutcome.RETRY, "unexpected_answer", "Slack did not respond with `ok`.", response.status)
     if code in _PERMANENT:
-        return Receipt(DeliveryOutcome.DEAD, code, f"Slack responded with {code}: {_PERMANENT[code]}.", answer.status)
+        return Receipt(DeliveryOutcome.DEAD, code, f"Slack responded with {code}: {_PERMANENT[code]}.", response.status)
     if code in _TRANSIENT:
-        return Receipt(DeliveryOutcome.RETRY, code, f"Slack responded with {code}; retrying.", answer.status)
-    return from_status(answer, "Slack", "SLACK_WEBHOOK_URL")
+        return Receipt(DeliveryOutcome.RETRY, code, f"Slack responded with {code}; retrying.", response.status)
+    return from_status(response, "Slack", "SLACK_WEBHOOK_URL")
 
 
 def render(content: Notice) -> dict[str, Json]:

@@ -26,7 +26,7 @@ class Target(Protocol):
         ...
 
     async def send(self, message: Message, webhooks: Webhooks) -> Receipt:
-        """Try once to deliver a message; any response becomes a receipt.
+        """Make one attempt to deliver a message; any response is returned as a receipt.
 
         Raises:
             PostFailed: There was no response.

@@ -15,7 +15,7 @@ from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import ExitCode, Report, command, group
 from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
-from cogo_dagster.formatting.values import NOTHING, distance
+from cogo_dagster.formatting.values import NOTHING, counted, distance
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json
@@ -66,7 +66,7 @@ def _state(alert: AlertRow) -> str:
 
 
 def _deliveries(alert: AlertRow) -> str:
-    return ", ".join(f"{one.target} {one.status}" for one in alert.deliveries) or NOTHING
+    return ", ".join(f"{delivery.target} {delivery.status}" for delivery in alert.deliveries) or NOTHING
 
 
 def _target_state(target: AlertTarget) -> str:
@@ -145,8 +145,8 @@ _HEALTH: Final = (
 @command(app)
 def health(application: Application) -> Report:
     """Show the health of each target."""
-    answer = application.alerts.target_health()
-    return Report(answer, lambda: print_table(answer.targets, _HEALTH, when_empty=_NO_TARGETS))
+    result = application.alerts.target_health()
+    return Report(result, lambda: print_table(result.targets, _HEALTH, when_empty=_NO_TARGETS))
 
 
 @command(app)
@@ -165,9 +165,9 @@ def deliver(
             receipts = alerts_without_database(settings).outage_watch().database_down(error, grace_seconds=0)
             _print_receipts(receipts)
         raise
-    raised = sum(report.raised.values())
-    lines = [f"{raised} new failures; {report.delivered} messages delivered, {report.failed} failed."]
-    lines += [f"{one.target}: {one.receipt.message}" for one in report.attempts if one.receipt.message]
+    raised, sent = counted(sum(report.raised.values()), "new failure"), counted(report.delivered, "message")
+    lines = [f"{raised}; {sent} delivered, {report.failed} failed."]
+    lines += [f"{attempt.target}: {attempt.receipt.message}" for attempt in report.attempts if attempt.receipt.message]
     if not settings.webhook_types:
         lines.append(_NO_TARGETS)
     return Report(report.to_json(), "\n".join(lines), ExitCode.FAILED if report.failed else ExitCode.OK)
@@ -192,7 +192,7 @@ def silence(
     application: Application,
     *,
     duration_seconds: Annotated[
-        float, typer.Option("--for", parser=seconds_of, metavar="DURATION", help="Duration: 2h, 1d; at most 30 days.")
+        float, typer.Option("--for", parser=seconds_of, metavar="DURATION", help="Duration: 2h, 1d …; at most 30 days.")
     ],
     fingerprint: _Fingerprint = None,
     kind: _Kind = None,
@@ -201,8 +201,8 @@ def silence(
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Reason, shown in `cogo alerts silences`.")] = None,
 ) -> Report:
-    """Stop deliveries of matching alerts for a while; those still firing at the end are delivered then."""
-    answer = application.alerts.silence(
+    """Stop deliveries of matching alerts for a time; alerts that still fire at its end are delivered then."""
+    result = application.alerts.silence(
         author=actor(),
         duration_seconds=duration_seconds,
         fingerprint=fingerprint,
@@ -210,8 +210,8 @@ def silence(
         subject_prefix=subject_prefix,
         reason=reason,
     )
-    message = f"Silence {answer.silence_id} created until {answer.ends_at}; firing alerts that match: {answer.alerts}."
-    return Report(answer, message)
+    message = f"Silence {result.silence_id} created until {result.ends_at}; matching firing alerts: {result.alerts}."
+    return Report(result, message)
 
 
 @command(app)
@@ -220,8 +220,10 @@ def unsilence(
     silence_id: Annotated[UUID, typer.Argument(help="ID of the silence, from `cogo alerts silences`.")],
 ) -> Report:
     """End a silence early."""
-    answer = application.alerts.end_silence(silence_id, actor())
-    return Report(answer, "Silence ended." if answer.changed else "Silence not found, or it has already ended.")
+    result = application.alerts.end_silence(silence_id, actor())
+    return Report(
+        result, "Silence ended." if result.changed else "No active silence has this ID: see `cogo alerts silences`."
+    )
 
 
 _SILENCES: Final = (
@@ -251,8 +253,8 @@ def replay(
     alert_id: Annotated[UUID | None, typer.Option("--alert", help="Only deliveries of this alert.")] = None,
 ) -> Report:
     """Schedule dead deliveries again, and enable targets that were disabled."""
-    answer = application.alerts.replay(actor(), target=target, alert_id=alert_id)
-    return Report(answer, f"Rescheduled {answer['changed']} dead deliveries; `cogo alerts deliver` sends them now.")
+    result = application.alerts.replay(actor(), target=target, alert_id=alert_id)
+    return Report(result, f"Dead deliveries rescheduled: {result['changed']}. `cogo alerts deliver` sends them now.")
 
 
 def _receipt_row(name: str, receipt: Receipt) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def expand_colons(arguments: Sequence[str]) -> list[str]:
     """Expand the colon syntax: `list:jobs` is `list jobs`, and a trailing `:sb` is `--source db`."""
     argv = list(arguments)
-    first = next((at for at, word in enumerate(argv) if not word.startswith("-")), None)
+    first = next((at for at, argument in enumerate(argv) if not argument.startswith("-")), None)
     if first is None:
         return argv
     parts = argv[first].split(":")
@@ -135,13 +135,13 @@ def expand_colons(arguments: Sequence[str]) -> list[str]:
 
 def load(name: str) -> Any:
     """Import a command and return it as a Click command."""
-    place = COMMANDS[name]
-    found = getattr(import_module(f"cogo_dagster.cli.{place.module}"), place.attribute)
+    entry = COMMANDS[name]
+    definition = getattr(import_module(f"cogo_dagster.cli.{entry.module}"), entry.attribute)
     parent = group("")
-    if isinstance(found, typer.Typer):
-        parent.add_typer(found, name=name)
+    if isinstance(definition, typer.Typer):
+        parent.add_typer(definition, name=name)
     else:
-        parent.command(name)(found)
+        parent.command(name)(definition)
     return typer.main.get_group(parent).commands[name]
 
 
@@ -150,7 +150,7 @@ def version() -> Report:
     """Print the version of this program."""
     import platform  # noqa: PLC0415
 
-    from cogo_dagster.release import code_version  # noqa: PLC0415 - costs every command 20 ms
+    from cogo_dagster.release import code_version  # noqa: PLC0415 - the import takes 20 ms
 
     number = code_version()
     return Report({"version": number, "python": platform.python_version()}, f"cogo-dagster {number}")
@@ -166,13 +166,13 @@ def _cogo() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
-    for name, place in COMMANDS.items():
-        app.command(name, help=place.summary)(_summary)
+    for name, entry in COMMANDS.items():
+        app.command(name, help=entry.summary)(_placeholder)
     return app
 
 
-def _summary() -> None:
-    """Placeholder for a command in the help."""
+def _placeholder() -> None:
+    """Stand for a command in the help."""
 
 
 def _check_text(argv: Sequence[str]) -> None:
@@ -181,10 +181,10 @@ def _check_text(argv: Sequence[str]) -> None:
     Raises:
         BadParameter: An argument is not UTF-8, or contains U+0000.
     """
-    for word in argv:
-        if not is_storable(word):
+    for argument in argv:
+        if not is_storable(argument):
             raise typer.BadParameter(
-                f"{printable(storable(word))[:80]!r} is not UTF-8 text without U+0000: write it in UTF-8"
+                f"{printable(storable(argument))[:80]!r} is not UTF-8 text without U+0000: write it in UTF-8"
             )
 
 

@@ -18,6 +18,7 @@ from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.command import BadInput, print_json, registered
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, print_table
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, ignore_progress, preview
 from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.model import Json
@@ -32,7 +33,7 @@ Limit = Annotated[
         min=1,
         max=MAX_LIMIT,
         envvar="LIMIT",
-        help=f"Maximum number, up to {MAX_LIMIT:,}; no limit by default.",
+        help=f"Maximum number of rows, up to {MAX_LIMIT:,}; no limit by default.",
     ),
 ]
 DryRun = Annotated[
@@ -79,7 +80,7 @@ class Labels:
 
     def count(self, number: int) -> str:
         """Return a number and the noun, as `2 jobs`."""
-        return f"{number:,} {self.noun}{'' if number == 1 else 's'}"
+        return counted(number, self.noun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Mode:
             return cls(dry_run=False, plan=BulkPlan.from_json(_read(apply_file)))
         if plan_file is not None and dry_run is False:
             raise BadInput(
-                "--plan is a dry run: remove --no-dry-run (or DRY_RUN=false), then run --apply with the file."
+                "--plan makes a dry run: remove --no-dry-run (or DRY_RUN=false), then use --apply with the file."
             )
         return cls(
             plan_file is not None or (dry_run_by_default if dry_run is None else dry_run), plan_file, None, limit
@@ -133,17 +134,17 @@ def bulk(
     The command takes the function's options, those of all bulk commands, and `--json`.
 
     Args:
-        app: The group it belongs to.
+        app: Group of the command.
         labels: Text for its messages.
-        dry_run_by_default: Whether it is a dry run without `--no-dry-run`.
-        planned: Whether it accepts a limit and plans.
+        dry_run_by_default: Whether the command makes a dry run without `--no-dry-run`.
+        planned: Whether the command accepts a limit and plans.
         afterwards: Called with the totals, whether it was a dry run, and whether the output is JSON.
     """
 
     def register(function: Callable[..., Operation]) -> Callable[..., None]:
         takes_flag = "as_json" in inspect.signature(function).parameters
 
-        def run_it(
+        def run_command(
             *,
             context: typer.Context,
             as_json: bool,
@@ -160,7 +161,7 @@ def bulk(
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)
 
-        return registered(run_it, function, app, None, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
+        return registered(run_command, function, app, None, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
 
     return register
 
@@ -177,7 +178,7 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
         if mode.plan_file is not None:
             _write(mode.plan_file, _plan(application, operation, totals))
     else:
-        totals = _act(application, operation, mode, labels, quiet=as_json)
+        totals = _execute(application, operation, mode, labels, quiet=as_json)
     if as_json:
         print_json(document(totals, dry_run=mode.dry_run))
     else:
@@ -195,12 +196,12 @@ def actor() -> str:
     """Return `user@host` for the operations log."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user ID without a name
+    except (KeyError, OSError):  # the user ID has no name, as in a container
         user = str(os.getuid()) if hasattr(os, "getuid") else "unknown"
     return f"{user}@{platform.node()}"
 
 
-def _act(application: Application, operation: Operation, mode: Mode, labels: Labels, *, quiet: bool) -> Totals:
+def _execute(application: Application, operation: Operation, mode: Mode, labels: Labels, *, quiet: bool) -> Totals:
     plan = mode.plan
     if plan is not None:
         plan.require(operation.function, str(application.queue.schema_version().deployment_id), datetime.now(UTC))
@@ -249,8 +250,8 @@ def _next_step(totals: Totals, mode: Mode) -> str:
     if not totals.matched:
         return ""
     if mode.plan_file is not None:
-        return f"; run with `--apply {mode.plan_file}` within a day to change them"
-    return "; use --no-dry-run (or DRY_RUN=false) to change them"
+        return f"; apply the plan within a day with `--apply {mode.plan_file}`"
+    return "; use --no-dry-run (or DRY_RUN=false) to make changes"
 
 
 def _plan(application: Application, operation: Operation, totals: Totals) -> BulkPlan:

@@ -68,7 +68,7 @@ class Child:
             self._group_ended(_STOP_SECONDS)
 
     def wait_until_ready(self, url: str, seconds: float) -> None:
-        """Wait until an HTTP GET of the address succeeds, or a signal asks to stop.
+        """Wait until an HTTP GET of the address succeeds, or SIGINT or SIGTERM arrives.
 
         Raises:
             ChildFailed: The program exited, or did not respond in time.
@@ -83,7 +83,7 @@ class Child:
             time.sleep(_POLL_SECONDS)
 
     def wait(self) -> None:
-        """Wait until a signal asks to stop.
+        """Wait for SIGINT or SIGTERM.
 
         Raises:
             ChildFailed: The program exited.

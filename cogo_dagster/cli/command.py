@@ -1,6 +1,6 @@
 """Base of all commands: groups, exit codes, the open application, and reports as text or JSON.
 
-Imports are kept few: `cogo --help` and `cogo version` import this and little else.
+The module has few imports, because `cogo --help` and `cogo version` import it.
 """
 
 import inspect
@@ -102,8 +102,8 @@ def command(
     application of the settings, which is closed before the report is printed.
 
     Args:
-        app: The group it belongs to; None for a top-level command.
-        name: Its name; the function's by default.
+        app: Group of the command; None for a top-level command.
+        name: Name of the command; that of the function by default.
     """
 
     def register(function: Callable[..., Report]) -> Callable[..., None]:
@@ -133,13 +133,13 @@ def registered(
     name: str | None,
     options: Sequence[inspect.Parameter] = (),
 ) -> Callable[..., None]:
-    """Give `run` the options and the help of `function`, more options and `--json`, and add it to the group."""
+    """Register `run` in the group, with the options and the help of `function`, further options and `--json`."""
     own = inspect.signature(function).parameters.values()
     flag = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonFlag)
-    shown = [one for one in own if one.name not in ("application", "as_json")]
-    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*shown, *options, flag)]
+    shown = [parameter for parameter in own if parameter.name not in ("application", "as_json")]
+    parameters = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in (*shown, *options, flag)]
     setattr(run, "__signature__", inspect.Signature(parameters))  # noqa: B010 - read by typer; not in the type stubs
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__annotations__ = {option.name: option.annotation for option in parameters}
     run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
     return run if app is None else app.command(name)(run)
 

@@ -20,7 +20,7 @@ from cogo_dagster.bootstrap.leftovers import leftovers, remove
 from cogo_dagster.cli.command import BadInput, Report, command, group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import column, print_facts, print_table
-from cogo_dagster.formatting.values import distance, size
+from cogo_dagster.formatting.values import counted, distance, size
 from cogo_dagster.queue import migrate as schema
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
@@ -43,17 +43,17 @@ def migrate() -> Report:
     document = {"changed": not before.current, "applied": before.pending, "release": schema.SCHEMA_RELEASE}
     if before.current:
         return Report(document, f"{without_password(dsn)} is already at release {schema.SCHEMA_RELEASE}.")
-    done = f"applied {len(before.pending)} migrations" if before.pending else "replaced the functions"
+    done = f"applied {counted(len(before.pending), 'migration')}" if before.pending else "replaced the functions"
     return Report(document, f"Migrated {without_password(dsn)} to release {schema.SCHEMA_RELEASE}: {done}.")
 
 
 @command(app)
 def status(*, as_json: bool) -> Report:
-    """Show the state of the database server and its schema, without starting it."""
+    """Show the state of the database server and of its schema, without starting the server."""
     settings = read_settings()
-    found = _rest(settings) if settings.uses_rest else _direct(settings)
-    report = Report(found, lambda: print_facts(_readable(found)))
-    if found["schema"] is not None and not settings.uses_rest:
+    state = _rest(settings) if settings.uses_rest else _direct(settings)
+    report = Report(state, lambda: print_facts(_readable(state)))
+    if state["schema"] is not None and not settings.uses_rest:
         # Printed first: the command fails if the schema is not current.
         report.show(as_json=as_json)
         schema.require_current(_dsn(settings))
@@ -78,7 +78,7 @@ def export_supabase(
     except OSError as error:
         raise BadInput(f"--output {output} cannot be written ({error.strerror}): choose another folder.") from None
     document = {"folder": str(output.resolve()), "files": [file.name for file in files]}
-    return Report(document, f"Wrote {len(files)} files to {output}: apply them with `supabase db push`.")
+    return Report(document, f"Wrote {counted(len(files), 'file')} to {output}: apply them with `supabase db push`.")
 
 
 @command(app)
@@ -109,18 +109,18 @@ def destroy(
 ) -> Report:
     """List the database and files of this installation on this machine, and delete them after confirmation."""
     settings = _with_embedded_database()
-    found = leftovers(settings)
+    files = leftovers(settings)
     if not as_json:
-        print_table([asdict(one) for one in found], _LEFTOVERS, when_empty="Nothing to delete.")
-    agreed = yes or (not as_json and bool(found) and sys.stdin.isatty() and typer.confirm("Delete all of this?"))
-    if agreed:
+        print_table([asdict(leftover) for leftover in files], _LEFTOVERS, when_empty="Nothing to delete.")
+    confirmed = yes or (not as_json and bool(files) and sys.stdin.isatty() and typer.confirm("Delete all of this?"))
+    if confirmed:
         try:
-            remove(settings, found)
+            remove(settings, files)
         except OSError as error:
             raise BadInput(f"{error.filename} cannot be deleted ({error.strerror}): run this as its owner.") from None
-    listed = [{**asdict(one), "path": str(one.path)} for one in found]
-    message = "Deleted." if agreed else "Nothing was deleted; use --yes to delete without confirmation."
-    return Report({"deleted": agreed, "folders": listed}, message if found else "")
+    listed = [{**asdict(leftover), "path": str(leftover.path)} for leftover in files]
+    message = "Deleted." if confirmed else "Nothing was deleted; use --yes to delete without confirmation."
+    return Report({"deleted": confirmed, "folders": listed}, message if files else "")
 
 
 @contextmanager
@@ -154,11 +154,11 @@ def _direct(settings: Settings) -> dict[str, Json]:
 
 
 def _rest(settings: Settings) -> dict[str, Json]:
-    """Return the status over REST, which has the release but not the migrations; opening it checks the release."""
+    """Return the status over REST, without the migrations; opening the application checks the release."""
     with open_application(settings) as application:
         release = application.queue.schema_version().release
-        found = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}
-        return {"database": "supabase", "address": application.public_dsn, "server": None, "schema": found}
+        schema_state = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}
+        return {"database": "supabase", "address": application.public_dsn, "server": None, "schema": schema_state}
 
 
 def _embedded(settings: Settings) -> dict[str, Json]:
@@ -174,13 +174,13 @@ def _own(settings: Settings) -> dict[str, Json]:
 
 
 def _schema(dsn: str) -> Json:
-    found = schema.status(dsn)
-    return asdict(found) | {"current": found.current, "code_release": schema.SCHEMA_RELEASE}
+    state = schema.status(dsn)
+    return asdict(state) | {"current": state.current, "code_release": schema.SCHEMA_RELEASE}
 
 
-def _readable(found: Json) -> dict[str, Json]:
-    server, schema_ = found["server"], found["schema"]
-    facts = {"database": found["database"], "address": found["address"]}
+def _readable(state: Json) -> dict[str, Json]:
+    server, schema_ = state["server"], state["schema"]
+    facts = {"database": state["database"], "address": state["address"]}
     if server is not None:
         facts["server"] = f"PostgreSQL {server['version']}, process {server['pid']}" if server["running"] else "stopped"
         facts["started"] = distance(server["started_at"].isoformat()) if server["started_at"] else None
@@ -190,8 +190,8 @@ def _readable(found: Json) -> dict[str, Json]:
     return facts
 
 
-def _schema_state(found: Json) -> str:
-    if found["release"] is None:
+def _schema_state(facts: Json) -> str:
+    if facts["release"] is None:
         return "not migrated"
-    state = "current" if found["current"] else f"{len(found['pending'])} migrations pending"
-    return f"release {found['release']} ({state}); this code has {found['code_release']}"
+    state = "current" if facts["current"] else f"{counted(len(facts['pending']), 'migration')} pending"
+    return f"release {facts['release']} ({state}); this code has {facts['code_release']}"

@@ -24,7 +24,7 @@ from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.trial import try_browser
 from cogo_dagster.executors.errors import SandboxUnavailable
 from cogo_dagster.executors.registry import validate_payload
-from cogo_dagster.formatting.values import NOTHING, error_line
+from cogo_dagster.formatting.values import NOTHING, counted, error_line
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import JsonValue, NewJob
 from cogo_dagster.queue.rows.jobs import StoredError, WholeJob
@@ -103,7 +103,7 @@ class DemoResult:
     def to_json(self) -> dict[str, JsonValue]:
         """Return what `--json` prints."""
         jobs = [
-            job.document | {"artifacts": [one.document | {"path": self.paths[one.id]} for one in job.artifacts]}
+            job.document | {"artifacts": [row.document | {"path": self.paths[row.id]} for row in job.artifacts]}
             for job in self.jobs
         ]
         return {"jobs": jobs, "dagster_run_id": self.run.run_id, "database_url": self.database_url}
@@ -149,8 +149,8 @@ def _run_demo(jobs: Sequence[NewJob], log: WorkerLog, *, trusted: bool) -> DemoR
         own = [replace(job, executor_id=overrides["EXECUTOR_ID"]) for job in jobs]
         job_ids = [enqueued.job_id for enqueued in application.queue.enqueue(own)]
         try:
-            count = "1 browser job" if len(jobs) == 1 else f"{len(jobs)} browser jobs"
-            log.line("enqueued", f"Enqueued {count}; starting the Dagster job process_jobs.")
+            enqueued_jobs = counted(len(jobs), "browser job")
+            log.line("enqueued", f"Enqueued {enqueued_jobs}; starting the Dagster job process_jobs.")
             run = _run(overrides)
         finally:
             _cancel(application, job_ids)
@@ -240,7 +240,7 @@ def _failure(result: DemoResult) -> str | None:
         return None
     error = unsuccessful[0].error
     reason = error.message if isinstance(error, StoredError) else f"status {unsuccessful[0].status}."
-    return f"{len(unsuccessful)} of {len(result.jobs)} jobs did not succeed: {reason}"
+    return f"{len(unsuccessful)} of {counted(len(result.jobs), 'job')} did not succeed: {reason}"
 
 
 def _show(result: DemoResult) -> None:

@@ -61,7 +61,7 @@ def dev(
         open_application(settings) as application,
     ):
         local = _with_local_links(settings, f"http://127.0.0.1:{port}", address(listener))
-        app = create_app(local, open_it=lambda: nullcontext(application), open_here=True)
+        app = create_app(local, opener=lambda: nullcontext(application), open_here=True)
         with serving(app, listener) as web_url:
             dashboard = Dashboard(f"{web_url}/dashboard/local", lambda: _login_url(app, web_url))
             _serve(local, port, application.public_dsn, dashboard, as_json)

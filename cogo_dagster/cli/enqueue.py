@@ -65,7 +65,7 @@ def figma(
     node_ids: Annotated[
         list[str] | None,
         typer.Option(
-            "--node-id", envvar="FIGMA_NODE_IDS", help="Node ID, as 1:2 or 1-2; repeatable or comma-separated."
+            "--node-id", envvar="FIGMA_NODE_IDS", help="Node ID, such as 1:2 or 1-2; repeatable or comma-separated."
         ),
     ] = None,
     image_format: Annotated[
@@ -213,21 +213,23 @@ def _read_payload(text: str | None, options: Mapping[str, Json], *, example: Jso
         options: Values by payload key; None means not given.
         example: A payload for error messages.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    values = {name: value for name, value in options.items() if value is not None}
     payload = {} if text is None else _parsed(_text_of(text), example)
-    return given | payload if isinstance(payload, dict) else payload
+    return values | payload if isinstance(payload, dict) else payload
 
 
-def _text_of(given: str) -> str:
-    if not given.startswith("@"):
-        return given
-    if given == "@-":
+def _text_of(argument: str) -> str:
+    if not argument.startswith("@"):
+        return argument
+    if argument == "@-":
         return sys.stdin.read()
     try:
-        return Path(given[1:]).read_text(encoding="utf-8")
+        return Path(argument[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise BadInput(f"--payload cannot be read from {given[1:]} ({reason}): use the path of a JSON file.") from None
+        raise BadInput(
+            f"--payload cannot be read from {argument[1:]} ({reason}): use the path of a JSON file."
+        ) from None
 
 
 def _parsed(text: str, example: Json) -> Json:

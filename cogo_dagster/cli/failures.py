@@ -56,10 +56,10 @@ def report(error: Exception, *, as_json: bool) -> int | None:
     if isinstance(error, typer.TyperException):
         code, message = error.exit_code, _usage(error)
     else:
-        found = next((code for kind, code in _CODES if isinstance(error, kind)), None)
-        if found is None:
+        expected = next((code for kind, code in _CODES if isinstance(error, kind)), None)
+        if expected is None:
             return None
-        code, message = int(found), _PASSWORD.sub(r"\1***@", one_line(str(error)))
+        code, message = int(expected), _PASSWORD.sub(r"\1***@", one_line(str(error)))
     if as_json:
         typer.echo(json.dumps({"error": message, "exit_code": code}, ensure_ascii=False), err=True)
     else:

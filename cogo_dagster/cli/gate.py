@@ -10,7 +10,7 @@ from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.options import Limit, Since
 from cogo_dagster.cli.tables import Row, column, lists
-from cogo_dagster.formatting.values import distance
+from cogo_dagster.formatting.values import counted, distance
 from cogo_dagster.quality.api import MetricsApi
 from cogo_dagster.quality.records import GateRun, GateSummary, GateType
 from cogo_dagster.quality.verdict import Threshold
@@ -115,10 +115,10 @@ def record(
         "build_seconds": build_seconds,
         "test_seconds": test_seconds,
     }
-    given = {"eslint": eslint, "coverage": coverage, "junit": junit}
-    kept, _ = application.gates.record_reports(run, {kind: path for kind, path in given.items() if path})
-    notes = "\n".join(f"{kind}: {note}" for kind, note in sorted(kept.notes.items()))
-    return Report(kept.model_dump(mode="json"), _message(kept), error=notes or None)
+    reports = {"eslint": eslint, "coverage": coverage, "junit": junit}
+    recorded, _ = application.gates.record_reports(run, {kind: path for kind, path in reports.items() if path})
+    notes = "\n".join(f"{kind}: {note}" for kind, note in sorted(recorded.notes.items()))
+    return Report(recorded.model_dump(mode="json"), _message(recorded), error=notes or None)
 
 
 @lists(app, _RUNS, "No matching gate runs.")
@@ -132,10 +132,10 @@ def runs(
     limit: Limit = 50,
 ) -> list[Row]:
     """Show gate runs, newest first."""
-    found = application.gates.recent(
+    rows = application.gates.recent(
         _chosen(run_type), limit, branch=branch, status=status and status.value, since_seconds=since_seconds
     )
-    return [run.model_dump(mode="json") for run in found]
+    return [run.model_dump(mode="json") for run in rows]
 
 
 def chosen_threshold(settings: Settings, min_pass_rate: float | None, min_runs: int | None) -> Threshold:
@@ -173,12 +173,12 @@ def _chosen(run_type: RunType | None) -> GateType | None:
 
 def _message(run: GateRun) -> str:
     facts = [
-        f"{run.lint_errors} lint errors" if run.lint_errors is not None else "",
+        counted(run.lint_errors, "lint error") if run.lint_errors is not None else "",
         f"{run.coverage_percent:g} % of lines covered" if run.coverage_percent is not None else "",
         f"{run.branch_coverage_percent:g} % of branches covered" if run.branch_coverage_percent is not None else "",
-        f"{run.tests_failed} of {run.tests_total} tests failed" if run.tests_total is not None else "",
+        f"{run.tests_failed} of {counted(run.tests_total, 'test')} failed" if run.tests_total is not None else "",
         f"{run.tests_flaky} flaky" if run.tests_flaky else "",
     ]
-    found = ", ".join(fact for fact in facts if fact)
+    listed = ", ".join(fact for fact in facts if fact)
     message = f"Recorded: {run.type} of {run.commit_sha[:12]} on {run.branch}, {run.status}"
-    return f"{message}; {found}." if found else f"{message}."
+    return f"{message}; {listed}." if listed else f"{message}."

@@ -51,25 +51,25 @@ _ATTEMPTS = (
 @command(app)
 def show(application: Application, job_id: JobId) -> Report:
     """Show one job: status with explanation, payload, attempts, artifacts and error."""
-    found = application.queue.get_jobs([job_id])
-    if not found:
+    jobs = application.queue.get_jobs([job_id])
+    if not jobs:
         raise JobNotFound(f"Job {job_id} not found: `cogo list jobs` lists the jobs.")
-    [job] = found
-    artifacts = [(one, application.address_of(one)) for one in job.artifacts]
+    [job] = jobs
+    artifacts = [(artifact, application.address_of(artifact)) for artifact in job.artifacts]
     reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
     reason = reasons[0] if reasons else None
-    shown = {"artifacts": [one.document | {"address": address} for one, address in artifacts], "why": reason}
+    shown = {"artifacts": [row.document | {"address": address} for row, address in artifacts], "why": reason}
     return Report(job.document | shown, lambda: _print(job, reason, artifacts))
 
 
 @command(app)
 def cancel(application: Application, job_id: JobId) -> Report:
     """Cancel a queued job immediately; request cancellation of a running one."""
-    answer = application.queue.cancel(job_id, actor=actor())
-    if answer.status == "cancelled":
-        return Report(answer, f"Cancelled job {job_id}.")
+    result = application.queue.cancel(job_id, actor=actor())
+    if result.status == "cancelled":
+        return Report(result, f"Cancelled job {job_id}.")
     message = f"Job {job_id} is running: its worker stops it at the next lease renewal, unless it finishes first."
-    return Report(answer, message)
+    return Report(result, message)
 
 
 def _print(job: WholeJob, reason: str | None, artifacts: Sequence[tuple[ArtifactRow, str | None]]) -> None:

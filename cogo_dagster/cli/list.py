@@ -12,7 +12,7 @@ from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_facts
 from cogo_dagster.formatting.explanation import why as explanation_of
-from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, span, until
+from cogo_dagster.formatting.values import NOTHING, counted, distance, error_line, size, span, until
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
@@ -280,7 +280,7 @@ def _facts(numbers: Numbers) -> dict[str, Json]:
     waiting = f", the oldest for {span(numbers.oldest_ready_seconds)}" if numbers.ready else ""
     return {
         "queued": f"{numbers.queued:,} ({numbers.ready:,} due{waiting})",
-        "running": f"{numbers.running:,} of {numbers.slots_alive:,} slots",
+        "running": f"{numbers.running:,} of {counted(numbers.slots_alive, 'slot')}",
         "succeeded in 24 h": f"{numbers.succeeded_24h:,}",
         "failed in 24 h, not retried": f"{numbers.failed_24h:,}",
         "dead-lettered": f"{numbers.dlq_open:,}",
@@ -291,5 +291,5 @@ def _facts(numbers: Numbers) -> dict[str, Json]:
     }
 
 
-def _split(given: list[str] | None) -> list[str] | None:
-    return [status.strip() for part in given for status in part.split(",") if status.strip()] if given else None
+def _split(values: list[str] | None) -> list[str] | None:
+    return [status.strip() for part in values for status in part.split(",") if status.strip()] if values else None

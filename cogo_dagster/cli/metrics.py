@@ -20,6 +20,7 @@ from cogo_dagster.cli.gate import (
 )
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, column, print_table
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.quality.records import GateSummary, Stored
 from cogo_dagster.quality.summary import day_markdown
 from cogo_dagster.quality.verdict import backtest as evaluate
@@ -42,7 +43,7 @@ def snapshot(
     *,
     day: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="Store the snapshot of a finished UTC day instead, as 2026-11-24."),
+        typer.Option(metavar="DAY", help="Store the snapshot of a finished UTC day instead, such as 2026-11-24."),
     ] = None,
     branch: BranchOption = None,
     source: SourceOption = Source.DB,
@@ -73,13 +74,13 @@ def backtest(
     *,
     min_pass_rate: MinPassRateOption = None,
     min_runs: MinRunsOption = None,
-    days: Annotated[int, typer.Option(min=1, max=1_000, help="Number of newest stored days.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=1_000, help="Number of stored days, newest first.")] = 30,
     branch: BranchOption = None,
 ) -> Report:
     """Evaluate a threshold on past days before adopting it."""
     threshold = chosen_threshold(application.settings, min_pass_rate, min_runs)
     evaluated = evaluate(application.gates.snapshot_numbers(days, branch), threshold)
-    rows = [{"day": one.day, **one.q1.model_dump()} for one in evaluated]
+    rows = [{"day": day.day, **day.q1.model_dump()} for day in evaluated]
 
     def show() -> None:
         empty = "No days are stored: `cogo metrics snapshot --day 2026-11-24` stores one."
@@ -87,9 +88,9 @@ def backtest(
         counts = {verdict: sum(row.q1.verdict == verdict for row in evaluated) for verdict in _LABELS}
         if rows:
             typer.echo(
-                f"With a pass rate of {threshold.min_pass_rate:g} % and at least {threshold.min_runs} runs: "
-                f"{counts['fail']} of {len(rows)} days fail, {counts['pass']} pass, {counts['not_computed']} have too "
-                "little data."
+                f"With a pass rate of {threshold.min_pass_rate:g} % and at least "
+                f"{counted(threshold.min_runs, 'run')}: {counts['fail']} of {counted(len(rows), 'day')} fail, "
+                f"{counts['pass']} pass, {counts['not_computed']} have too little data."
             )
 
     return Report(rows, show)
@@ -107,8 +108,8 @@ def q1(
     """Check the pass rate of the base branch: exit code 0 pass, 1 fail, 3 too little data."""
     settings = read_settings()
     threshold = chosen_threshold(settings, min_pass_rate, min_runs)
-    found = read_summary(settings, source, hours, branch)
-    judged = found.model_copy(update={"q1": judge(found, threshold)})
+    summary = read_summary(settings, source, hours, branch)
+    judged = summary.model_copy(update={"q1": judge(summary, threshold)})
     verdict, reason = judged.q1.verdict, judged.q1.reason
     _report_to_github(judged)
     window = judged.window.model_dump(mode="json")
@@ -134,7 +135,7 @@ def _annotate(level: Literal["error", "warning", "notice"], title: str, message:
 
 
 def _add_to_summary(markdown: str) -> None:
-    """Add a page to the summary of the job, if there is one; an error of writing is printed, not raised."""
+    """Add a page to the summary of the job, if there is one; an error in writing it is printed, not raised."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if not path:
         return

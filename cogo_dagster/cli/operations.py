@@ -87,10 +87,10 @@ _REPLAYED: Final = Labels(
 
 
 def _warn_of_same_release(totals: Totals, dry_run: bool, as_json: bool) -> None:  # noqa: ARG001 - to standard error
-    same = totals.counts["same_code_version"]
-    if same and (dry_run or totals.changed):
+    count = totals.counts["same_code_version"]
+    if count and (dry_run or totals.changed):
         typer.echo(
-            f"Warning: {same:,} of them failed on this release ({code_version()}) and may fail again.",
+            f"Warning: {count:,} of the jobs failed on this release ({code_version()}) and may fail again.",
             err=True,
         )
 
@@ -178,8 +178,8 @@ def artifacts(
         bool,
         typer.Option(
             "--adopt-store",
-            help="Delete nothing, but make this database the owner of its artifact store: after a copy of the "
-            "database used the store, or after a restore from a backup.",
+            help="Delete nothing, but make this database the owner of its artifact store. For use after a copy of "
+            "the database has used the store, or after a restore from a backup.",
         ),
     ] = False,
     as_json: bool,
@@ -214,7 +214,8 @@ _PURGED: Final = Labels(
 def jobs(
     *,
     ttl_days: Annotated[
-        float, typer.Option(min=0, max=36_500, envvar="JOB_TTL_DAYS", help="Minimum age in days since they finished.")
+        float,
+        typer.Option(min=0, max=36_500, envvar="JOB_TTL_DAYS", help="Minimum number of days since the jobs finished."),
     ] = 30,
     statuses: Annotated[
         str,
@@ -225,8 +226,8 @@ def jobs(
     return Operation("purge_jobs", {"older_than_days": ttl_days, "statuses": _statuses(statuses)})
 
 
-def _statuses(given: str) -> list[str]:
-    statuses = [status.strip().lower() for status in given.split(",") if status.strip()]
+def _statuses(text: str) -> list[str]:
+    statuses = [status.strip().lower() for status in text.split(",") if status.strip()]
     wrong = next((status for status in statuses if status not in _FINISHED_STATUSES), None)
     if wrong in ("queued", "running"):
         raise BadInput(
@@ -234,7 +235,7 @@ def _statuses(given: str) -> list[str]:
         )
     if wrong or not statuses:
         raise BadInput(
-            f"JOB_PURGE_STATUSES is {given!r}: use a comma-separated list of {', '.join(_FINISHED_STATUSES)}."
+            f"JOB_PURGE_STATUSES is {text!r}: use a comma-separated list of {', '.join(_FINISHED_STATUSES)}."
         )
     return statuses
 

@@ -9,17 +9,15 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings, is_checkout, load_settings
 
 
-def seconds_of(given: str | float) -> float:
+def seconds_of(text: str | float) -> float:
     """Parse a duration, `90`, `90s`, `30m`, `2h`, `1d` or `1w`, to seconds.
 
     Raises:
         BadParameter: It is not a duration, or longer than ten years.
     """
-    seconds = parse_duration(str(given))
+    seconds = parse_duration(str(text))
     if seconds is None:
-        raise typer.BadParameter(
-            f"{given!r} is not a duration of at most ten years: write it as 90s, 30m, 2h, 1d or 1w"
-        )
+        raise typer.BadParameter(f"{text!r} is not a duration of at most ten years: write it as 90s, 30m, 2h, 1d or 1w")
     return seconds
 
 
@@ -32,7 +30,7 @@ Limit = Annotated[
 ]
 Since = Annotated[
     float | None,
-    typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Only rows of the last 30m, 2h, 1d …"),
+    typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Maximum age of the rows: 30m, 2h, 1d …"),
 ]
 TypePrefix = Annotated[
     str | None, typer.Option("--type", help="Only this type and the types below it: browser includes browser.pdf.")

@@ -56,19 +56,21 @@ def limit(
     """Send requests to an external service again before its rate limit ends; snoozed jobs stay snoozed."""
     was_open = any(row.name == name for row in application.rates.open_circuits())
     application.rates.close_circuit(name)
-    message = f"Resumed {name}." if was_open else f"{name} was not limited: `cogo list limits` shows the limits."
+    message = (
+        f"Resumed {name}." if was_open else f"No rate limit {name} is in effect: `cogo list limits` shows the limits."
+    )
     return Report({"kind": "limit", "name": name, "changed": was_open}, message)
 
 
 def _paused(application: Application, kind: str, name: str, reason: str | None) -> Report:
-    answer = application.queue.pause(kind, name, reason=reason, actor=actor())
-    if answer.changed:
-        return Report(answer, f"Paused {kind} {name}. Resume with `cogo resume {kind} {name}`.")
-    return Report(answer, f"The {kind} {name} is already paused: see `cogo list paused`.")
+    change = application.queue.pause(kind, name, reason=reason, actor=actor())
+    if change.changed:
+        return Report(change, f"Paused {kind} {name}. Resume with `cogo resume {kind} {name}`.")
+    return Report(change, f"The {kind} {name} is already paused: see `cogo list paused`.")
 
 
 def _resumed(application: Application, kind: str, name: str) -> Report:
-    answer = application.queue.resume(kind, name, actor=actor())
-    if answer.changed:
-        return Report(answer, f"Resumed {kind} {name}.")
-    return Report(answer, f"The {kind} {name} was not paused: see `cogo list paused`.")
+    change = application.queue.resume(kind, name, actor=actor())
+    if change.changed:
+        return Report(change, f"Resumed {kind} {name}.")
+    return Report(change, f"The {kind} {name} was not paused: see `cogo list paused`.")

@@ -15,7 +15,7 @@ from cogo_dagster.queue.rows.providers import ProbedProvider, ProviderHealthRow
 app = group("Select a provider by capability, health and cost.")
 
 Provider = Annotated[str, typer.Argument(help="Name of the provider: openai.")]
-Capabilities = Annotated[list[str] | None, typer.Option("--capability", help="Required capability; repeatable.")]
+Capabilities = Annotated[list[str] | None, typer.Option("--capability", help="Capability; repeatable.")]
 
 _ALL_CAPABILITIES: tuple[None] = (None,)
 
@@ -62,11 +62,11 @@ def select(
     ] = 900,
 ) -> Report:
     """Select a provider with all these capabilities: healthy before unknown, then the cheapest."""
-    answer = application.router.select(_required(capabilities), max_age_seconds)
-    facts = {name: answer.document.get(name) for name in ("provider", "reason", "cost", "latency_ms", "checked_at")}
-    if answer.provider is None:
-        return Report(answer, lambda: print_facts(facts), ExitCode.FAILED, answer.reason)
-    return Report(answer, lambda: print_facts(facts))
+    selection = application.router.select(_required(capabilities), max_age_seconds)
+    facts = {name: selection.document.get(name) for name in ("provider", "reason", "cost", "latency_ms", "checked_at")}
+    if selection.provider is None:
+        return Report(selection, lambda: print_facts(facts), ExitCode.FAILED, selection.reason)
+    return Report(selection, lambda: print_facts(facts))
 
 
 @command(app)
@@ -82,10 +82,10 @@ def add(
     ] = None,
     enabled: Annotated[bool | None, typer.Option("--on/--off", help="Whether the provider can be selected.")] = None,
 ) -> Report:
-    """Register a provider, or change the given values of one."""
+    """Register a provider, or change the given values of a registered one."""
     rows = [
-        application.router.add(provider, one, probe_url=url, cost=cost, enabled=enabled)
-        for one in _required(capabilities)
+        application.router.add(provider, capability, probe_url=url, cost=cost, enabled=enabled)
+        for capability in _required(capabilities)
     ]
     return Report(
         {"provider": provider, "changed": len(rows), "capabilities": rows},
@@ -96,8 +96,10 @@ def add(
 @command(app)
 def remove(application: Application, provider: Provider, capabilities: Capabilities = None) -> Report:
     """Remove a provider, for these capabilities or for all."""
-    changed = sum(application.router.remove(provider, one) for one in capabilities or _ALL_CAPABILITIES)
-    message = f"Removed {provider}." if changed else f"{provider} was not registered for that."
+    changed = sum(application.router.remove(provider, name) for name in capabilities or _ALL_CAPABILITIES)
+    message = (
+        f"Removed {provider}." if changed else f"{provider} was not registered: `cogo router list` shows the providers."
+    )
     return Report({"provider": provider, "changed": changed}, message)
 
 
@@ -115,7 +117,7 @@ def probe(application: Application) -> Report:
     results = application.probe_providers()
     rows = application.health.providers() if results else []
     healthy = sum(result.healthy for result in results)
-    empty = "Nothing to probe: set a --url with `cogo router add`."
+    empty = "No provider has a URL to probe: set one with `cogo router add --url`."
     return Report(
         {"probed": len(results), "healthy": healthy, "results": [result.to_json() for result in results]},
         lambda: print_table(rows, _COLUMNS, when_empty=empty),

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT for a worker: the first starts a graceful shutdown, the second a force stop, the third kills.
+"""Handle SIGTERM and SIGINT: the first starts a graceful shutdown, the second a force stop; the third ends the process.
 
 In any case the process ends within the grace period plus ten seconds.
 
@@ -28,7 +28,7 @@ _AMPERSAND: Final = re.compile(r"(?<![&<>])&(?![&>])")
 
 
 class Stoppable(Protocol):
-    """An object that can be asked to stop."""
+    """An object that can be stopped."""
 
     def request_stop(self, grace_seconds: float | None = None) -> None:
         """Stop within the grace period; 0 stops immediately."""
@@ -43,12 +43,12 @@ class StopSignals:
     """A context manager that handles the signals. Enter it first, so that no signal has its default action.
 
     Args:
-        say: Called with a message for each signal; must be safe in a signal handler.
-        end: Ends the process; called from another thread with the reason when the time for a stop is over.
+        log: Called with a message for each signal; must be safe in a signal handler.
+        end: Ends the process; called from another thread, with the reason, if the stop takes too long.
     """
 
-    def __init__(self, say: Callable[[str], None], end: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, log: Callable[[str], None], end: Callable[[str], None]) -> None:
+        self._log = log
         self._end = end
         self._grace_seconds = 0.0
         self._limit: threading.Timer | None = None
@@ -58,7 +58,7 @@ class StopSignals:
         self.stopped_early = False
 
     def set_target(self, target: Stoppable, grace_seconds: float) -> None:
-        """From now on ask this object to stop, instead of unwinding.
+        """Set the object to stop on a signal, instead of unwinding.
 
         Args:
             target: The object to stop.
@@ -91,12 +91,12 @@ class StopSignals:
             if count == 1:
                 raise StoppedEarly
         elif count == 1:
-            self._say(
+            self._log(
                 "Stopping: no more claims; jobs may finish within the grace period. Send the signal again to stop now."
             )
             self._target.request_stop()
         elif count == 2:
-            self._say("Stopping now: running jobs are requeued. Send the signal again to exit without requeueing them.")
+            self._log("Stopping now: running jobs are requeued. Send the signal again to exit without requeueing them.")
             self._target.request_stop(0)
         if count > 2:
             signal.signal(number, signal.SIG_DFL)
@@ -129,7 +129,8 @@ def _is_in_background(shell: int) -> bool:
     """Whether this process is a background job of the shell.
 
     Shells start background jobs with SIGINT and SIGQUIT ignored (POSIX, 2.11), and nohup ignores SIGHUP. Signals that
-    the shell itself ignores are inherited and prove nothing: then only a command line with `&` has background jobs.
+    the shell itself ignores are inherited and prove nothing; then the process is taken as a background job if the
+    command line of the shell contains `&`.
     """
     ours, its = _ignored(os.getpid()), _ignored(shell)
     if (ours - its) & _BACKGROUND_SIGNALS:

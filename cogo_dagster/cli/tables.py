@@ -31,7 +31,7 @@ class Column:
 
     Attributes:
         value: Returns the text of the cell of a row.
-        whole: Never shortened; other columns are, on a narrow terminal.
+        whole: Whether cells are never shortened; the cells of other columns are, on a narrow terminal.
     """
 
     title: str
@@ -59,10 +59,10 @@ def lists(
     """Return a decorator that makes a command of a function that returns rows; see `command`.
 
     Args:
-        app: The group it belongs to.
+        app: Group of the command.
         columns: Columns of the table; `--json` prints complete rows.
         empty: Message if there are no rows.
-        name: Name of the command; the function's by default.
+        name: Name of the command; that of the function by default.
     """
 
     def register(function: Callable[..., Sequence[Row]]) -> Callable[..., None]:
@@ -99,9 +99,9 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
         typer.echo(when_empty)
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for one in columns:
+    for shown in columns:
         # Rich narrows only columns that may wrap. The cells do not wrap, so they are truncated.
-        table.add_column(Text(one.title, no_wrap=True), no_wrap=one.whole)
+        table.add_column(Text(shown.title, no_wrap=True), no_wrap=shown.whole)
     for row in rows:
         cells = (one_line(_cell(column, row), _MAX_CELL_CHARS) for column in columns)
         table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
@@ -134,7 +134,7 @@ def _cut(text: str) -> str:
     """Return a text, truncated with a note of its length if it is too long."""
     if len(text) <= _MAX_CHARS:
         return text
-    return f"{text[:_MAX_CHARS]}… ({len(text):,} characters; use --json for all of them)"
+    return f"{text[:_MAX_CHARS]}… ({len(text):,} characters; use --json for the whole text)"
 
 
 def _print(table: Table) -> None:

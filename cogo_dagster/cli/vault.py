@@ -11,7 +11,7 @@ from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Row, column, lists, print_facts
-from cogo_dagster.formatting.values import distance
+from cogo_dagster.formatting.values import counted, distance
 from cogo_dagster.vault.build import vault_key_file, vault_keys
 from cogo_dagster.vault.key_ring import add_key, new_key
 from cogo_dagster.vault.key_vault import Rotation, check_reference, variable_of
@@ -72,18 +72,18 @@ def get(
     name = _joined(reference)
     with open_application(read_settings()) as application:
         vault = application.vault_in(environment or application.settings.env)
-        found = vault.find(name)
-    if found is None:
+        secret = vault.find(name)
+    if secret is None:
         raise SecretNotFound(f"Secret {name} not found in {vault.environment}: store it with `cogo vault set`.")
     facts = {
-        "reference": found.reference,
-        "environment": found.environment,
-        "source": found.source,
-        "version": found.version,
-        "updated_at": found.updated_at,
+        "reference": secret.reference,
+        "environment": secret.environment,
+        "source": secret.source,
+        "version": secret.version,
+        "updated_at": secret.updated_at,
     }
     if reveal:
-        return Report(facts | {"value": found.value}, lambda: typer.echo(found.value))
+        return Report(facts | {"value": secret.value}, lambda: typer.echo(secret.value))
     return Report(facts, lambda: print_facts(facts | {"value": "not shown; use --reveal to print it"}))
 
 
@@ -118,7 +118,7 @@ def rotate(
         ),
     ] = False,
 ) -> Report:
-    """Encrypt the secrets of all environments with the newest key; idempotent."""
+    """Encrypt the secrets of all environments again with the newest key; idempotent."""
     settings = read_settings()
     vault_keys(settings)()
     if make_key and (settings.vault_keys or not settings.uses_embedded_database):
@@ -186,9 +186,9 @@ def _parse_legacy(arguments: list[str], environment: str | None) -> tuple[str | 
 
 
 def _rotated(done: Rotation) -> str:
-    message = f"Encrypted {done.changed} secrets with key {done.key_id}."
+    message = f"Encrypted {counted(done.changed, 'secret')} with the key {done.key_id}."
     if done.skipped:
-        message += f" {done.skipped} were changed in the meantime: rotate again."
+        message += f" Skipped {counted(done.skipped, 'secret')} that changed in the meantime: rotate again."
     if done.unreadable:
         message += f" Unchanged, because their key is missing: {', '.join(done.unreadable)}."
     return message

@@ -10,7 +10,7 @@ from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import ExitCode, JsonFlag, Report, command, group, print_json
 from cogo_dagster.cli.options import read_settings, seconds_of
 from cogo_dagster.cli.tables import Row, column, lists
-from cogo_dagster.formatting.values import distance
+from cogo_dagster.formatting.values import counted, distance
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import Settings, SettingsError
@@ -34,7 +34,7 @@ def web(
     as_json: JsonFlag = False,
 ) -> None:
     """Serve the metrics API and the dashboard until Ctrl-C, and deliver alerts if WEBHOOK_TYPE is set."""
-    # Slow to import, and used by this command only.
+    # Slow to import; only this command uses it.
     from cogo_dagster.web.app import create_app  # noqa: PLC0415
     from cogo_dagster.web.serve import (  # noqa: PLC0415
         address,
@@ -67,7 +67,7 @@ def web(
 
 
 def _has_no_token(settings: Settings) -> bool:
-    """Whether no login is possible; False if the database, which may have a token, is unreachable."""
+    """Whether no token exists; False if the database, which may store one, is unreachable."""
     if settings.admin_token is not None:
         return False
     try:
@@ -93,11 +93,11 @@ _TOKENS: Final = (
 )
 
 
-def _role(given: str) -> Role:
+def _role(name: str) -> Role:
     for role in ROLES:
-        if role == given:
+        if role == name:
             return role
-    raise typer.BadParameter(f"{given!r} is not a role: choose viewer, operator or admin")
+    raise typer.BadParameter(f"{name!r} is not a role: choose viewer, operator or admin")
 
 
 @command(tokens)
@@ -134,9 +134,7 @@ def create(
 def list_tokens(
     application: Application,
     *,
-    live_only: Annotated[
-        bool, typer.Option("--live", help="Only tokens that are neither revoked nor expired.")
-    ] = False,
+    live_only: Annotated[bool, typer.Option("--live", help="Only tokens that are not revoked or expired.")] = False,
 ) -> list[Row]:
     """Show tokens with role, state and last use, without the tokens themselves."""
     return [*AccessTokens(application.transport).rows(live_only=live_only)]
@@ -147,6 +145,6 @@ def revoke(application: Application, name: Name) -> Report:
     """Revoke a token, and end all dashboard sessions opened with it."""
     done = AccessTokens(application.transport).revoke(name, actor())
     if done.changed:
-        return Report(done, f"Revoked the token of {name}; ended {done.sessions} sessions.")
+        return Report(done, f"Revoked the token of {name}; ended {counted(done.sessions, 'session')}.")
     missing = f"No live token named {name}: see `cogo tokens list`."
     return Report(done, lambda: typer.echo(missing, err=True), ExitCode.FAILED)

@@ -17,18 +17,19 @@ app = group("Show or enqueue the weekly summary of the quality gate.")
 notify = group("Send a notification to every target of WEBHOOK_TYPE.")
 
 WeekOption = Annotated[
-    str | None, typer.Option("--week", metavar="WEEK", help="ISO week, as 2026-W47; the last finished week by default.")
+    str | None,
+    typer.Option("--week", metavar="WEEK", help="ISO week, such as 2026-W47; the last finished week by default."),
 ]
 
-AgainFlag = Annotated[bool, typer.Option("--again", help="Send again, also to targets that have accepted it.")]
+AgainFlag = Annotated[bool, typer.Option("--again", help="Send it again, also to targets that have received it.")]
 
 
 @command(app)
 def enqueue(*, week: WeekOption = None, again: AgainFlag = False) -> Report:
     """Enqueue the job that sends a weekly summary, at most one per week unless it delivered nothing."""
-    given = week and finished_week(week, datetime.now(UTC))
+    requested = week and finished_week(week, datetime.now(UTC))
     with open_application(read_settings()) as application:
-        chosen = given or application.gates.last_week()
+        chosen = requested or application.gates.last_week()
         job = application.weeks.enqueue(chosen, again=again)
     document = {"job_id": str(job.job_id), "created": job.created, "week": chosen}
     if job.created:
@@ -44,40 +45,47 @@ def show(*, week: WeekOption = None, branch: BranchOption = None, source: Source
     """Print the summary of a week without sending it."""
     settings = read_settings()
     if source is Source.API:
-        found = metrics_api(settings).weekly(week and week_of(start_of(week)), branch)
+        summary = metrics_api(settings).weekly(week and week_of(start_of(week)), branch)
     else:
         with open_application(settings) as application:
-            found = application.gates.weekly(week, branch)
-    return Report(found.model_dump(mode="json"), lambda: echo_markdown(found.markdown))
+            summary = application.gates.weekly(week, branch)
+    return Report(summary.model_dump(mode="json"), lambda: echo_markdown(summary.markdown))
 
 
 @command(notify)
 def weekly(
     *,
-    week: Annotated[str | None, typer.Option(help="ISO week, as 2026-W47; the last finished week by default.")] = None,
+    week: Annotated[
+        str | None, typer.Option(help="ISO week, such as 2026-W47; the last finished week by default.")
+    ] = None,
     source: SourceOption = Source.API,
     again: AgainFlag = False,
 ) -> Report:
-    """Send the weekly summary, once per week; a second call sends it again only if no target accepted it."""
+    """Send the weekly summary, once per week; a second call sends it again only if no target has received it."""
     settings = read_settings()
     if not settings.webhook_types:
         raise SettingsError("WEBHOOK_TYPE is not set: set it to one or more of github, slack, http, googlechat.")
     chosen = week and finished_week(week, datetime.now(UTC))
-    found = metrics_api(settings).weekly(chosen) if source is Source.API else None
+    summary = metrics_api(settings).weekly(chosen) if source is Source.API else None
     with open_application(settings) as application:
         weeks = application.weeks
-        published = PublishedWeek(found) if found else weeks.publish(chosen or application.gates.last_week())
-        answer = weeks.announce(published, again=again)
+        published = PublishedWeek(summary) if summary else weeks.publish(chosen or application.gates.last_week())
+        announced = weeks.announce(published, again=again)
         report = application.alerts.deliver()
         waiting = [
             row.target
-            for row in application.alerts.list_deliveries(alert_id=answer.alert_id)
+            for row in application.alerts.list_deliveries(alert_id=announced.alert_id)
             if row.status != "delivered"
         ]
-    errors = [f"{one.target}: {one.receipt.message}" for one in report.attempts if one.receipt.message]
-    state = "was announced to" if answer.created else "had already been announced (use --again to send it again) to"
+    errors = [f"{attempt.target}: {attempt.receipt.message}" for attempt in report.attempts if attempt.receipt.message]
+    name, targets = f"The summary of {published.summary.week}", ", ".join(announced.targets)
+    message = (
+        f"{name} was announced to {targets}."
+        if announced.created
+        else f"{name} had already been announced to {targets}; use --again to send it again."
+    )
     return Report(
-        {"key": f"weekly:{published.summary.week}", **answer.document, "undelivered": waiting, "errors": errors},
-        "\n".join([f"The week {published.summary.week} {state} {', '.join(answer.targets)}.", *errors]),
+        {"key": f"weekly:{published.summary.week}", **announced.document, "undelivered": waiting, "errors": errors},
+        "\n".join([message, *errors]),
         ExitCode.FAILED if waiting else ExitCode.OK,
     )

@@ -56,7 +56,7 @@ def worker(
     threads = set(threading.enumerate())
     log = WorkerLog(as_json=as_json)
     end = partial(_end_process, log)
-    with StopSignals(say=lambda message: log.line("signal", message), end=end) as signals:
+    with StopSignals(log=lambda message: log.line("signal", message), end=end) as signals:
         settings = read_settings(
             MAX_JOBS=max_jobs, WORKER_ID=worker_id, EXECUTOR_ID=executor_id, COGO_CONCURRENCY=concurrency
         )
@@ -81,7 +81,7 @@ def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: boo
         signals.set_target(worker, options.grace_seconds)
         log.line("started", f"Worker {settings.worker_id} started on {application.public_dsn}.")
         for family, setting in installed_executors(settings).lacking.items():
-            log.line("started", f"Not serving the family {family}: {setting} is not set.")
+            log.line("started", f"The family {family} is not served: {setting} is not set.")
         with _alerting(application, log):
             return run_worker(worker)
 
@@ -93,17 +93,17 @@ def _end_process(log: WorkerLog, reason: str) -> None:
 
 
 def _replace_process(max_jobs: int | None, report: WorkerReport) -> None:
-    """Replace this process by the same command, to get rid of executions that do not end."""
-    left = [] if max_jobs is None else ["--max-jobs", str(max_jobs - report.counters.get("claimed", 0))]
-    if left and int(left[1]) <= 0:
+    """Replace this process by the same command, to end executions that cannot be cancelled."""
+    remaining = [] if max_jobs is None else ["--max-jobs", str(max_jobs - report.counters.get("claimed", 0))]
+    if remaining and int(remaining[1]) <= 0:
         return
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *left])  # noqa: S606 - the command line of this process
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *remaining])  # noqa: S606 - the command line of this process
 
 
 def _exit_despite_threads(before: set[threading.Thread]) -> None:
-    """Exit now if executions left non-daemon threads that would prevent the exit."""
+    """Exit immediately if executions have left non-daemon threads, which would prevent the exit."""
     if any(not thread.daemon for thread in threading.enumerate() if thread not in before):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -116,7 +116,7 @@ def _alerting(application: Application, log: WorkerLog) -> Iterator[None]:
     if not (application.settings.webhook_types or application.settings.deadman_url):
         yield
         return
-    with application.alerts.loop(lambda sentence: log.line("alerts", sentence)).running():
+    with application.alerts.loop(lambda message: log.line("alerts", message)).running():
         yield
 
 

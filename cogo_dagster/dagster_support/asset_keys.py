@@ -10,4 +10,4 @@ ARTIFACTS: Final = dg.AssetKey(["queue", "artifacts"])
 GATE_RUNS: Final = dg.AssetKey(["quality", "gate_runs"])
 
 OWNERS: Final = ["team:cogo-operations"]
-"""Owners of the assets. Owners of jobs, schedules and sensors are beta in Dagster: they would warn at every load."""
+"""Owners of the assets. Owners of jobs, schedules and sensors are beta in Dagster and cause a warning at each load."""

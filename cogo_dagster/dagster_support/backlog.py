@@ -1,4 +1,4 @@
-"""Reads what the queue's sensors decide on: due jobs, workers, and the dead-letter queue."""
+"""Reads the input of the queue's sensors: due jobs, workers, and the dead-letter queue."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -19,7 +19,7 @@ from cogo_dagster.supervision.replays import is_after
 _MAX_DEAD_LETTERED: Final = 10_000
 _PAGE: Final = 1_000
 _KNOWN_FOR: Final = timedelta(hours=1)
-"""How long a worker's registration is taken as the families that new workers can run; then one is launched to see."""
+"""Maximum age of a registration from which the families of new workers are derived; later, a new worker registers."""
 
 _LOADED_AT: Final = datetime.now(UTC)
 
@@ -50,18 +50,18 @@ def unserved(cogo: CogoResource) -> dict[str, int]:
 
 def open_dead_lettered(cogo: CogoResource) -> list[DeadLetter]:
     """Return the open dead-lettered jobs, at most the newest ten thousand."""
-    found: list[DeadLetter] = []
-    while len(found) < _MAX_DEAD_LETTERED:
-        before = found[-1].cursor("failed_at", "job_id") if found else None
+    jobs: list[DeadLetter] = []
+    while len(jobs) < _MAX_DEAD_LETTERED:
+        before = jobs[-1].cursor("failed_at", "job_id") if jobs else None
         page = cogo.queue.list_dlq(max_jobs=_PAGE, before=before)
         if not page:
             break
-        found.extend(page)
-    return found
+        jobs.extend(page)
+    return jobs
 
 
 def is_under_way(instance: dg.DagsterInstance, job_name: str, max_seconds: float) -> bool:
-    """Whether a run of a Dagster job is queued or running. A run older than its maximum runtime counts as dead."""
+    """Whether a run of a Dagster job is queued or running. A run older than its maximum runtime is ignored."""
     queued = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.QUEUED])
     begun = dg.RunsFilter(
         job_name=job_name,
@@ -72,7 +72,7 @@ def is_under_way(instance: dg.DagsterInstance, job_name: str, max_seconds: float
 
 
 def _stats(cogo: CogoResource) -> QueueStats:
-    # Without an EXECUTOR_ID a worker claims unaddressed jobs only; no job is addressed to an empty id.
+    # Without an EXECUTOR_ID a worker claims unaddressed jobs only; no job is addressed to an empty ID.
     return cogo.queue.stats(executor_id=cogo.application.settings.executor_id or "")
 
 

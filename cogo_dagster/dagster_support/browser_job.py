@@ -38,7 +38,7 @@ class BrowserJob(dg.Component, dg.Model, dg.Resolvable):
     schedule_status: Annotated[Literal["running", "stopped"], Field(description="Default status of the schedule.")] = (
         "running"
     )
-    executor_id: Annotated[str | None, Field(description="Executor id that the job is addressed to.")] = None
+    executor_id: Annotated[str | None, Field(description="Executor ID that the job is addressed to.")] = None
     max_attempts: Annotated[int, Field(ge=1, le=1_000, description="Maximum number of attempts.")] = 3
     timeout_seconds: Annotated[float, Field(gt=0, description="Maximum wait for the job, all attempts included.")] = (
         3_600

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.executors.registry import families, validate_payload
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.links import artifact_content, job_page
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
@@ -93,7 +94,9 @@ class CogoQueue(dg.ConfigurableResource[Any]):
         if family_of(job.type) in families():
             validate_payload(job.type, job.payload, self._application.settings)
         [enqueued] = self._application.queue.enqueue([job])
-        context.log.info("%s job %s %s.", job.type, enqueued.job_id, "enqueued" if enqueued.created else "exists")
+        context.log.info(
+            "%s job %s %s.", job.type, enqueued.job_id, "enqueued" if enqueued.created else "already exists"
+        )
         try:
             row = self._wait(enqueued.job_id, context, monotonic() + timeout_seconds)
         except BaseException:
@@ -103,7 +106,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
             self._cancel(enqueued, context)
             raise dg.Failure(
                 f"The {job.type} job {enqueued.job_id} did not finish within {timeout_seconds:g} s and was cancelled. "
-                "Check that workers run and serve its type; `cogo list jobs --why` shows the reason.",
+                "Check that a worker serves its type; `cogo list jobs --why` shows the reason.",
                 metadata=self._place(enqueued.job_id),
             )
         if row.status != "succeeded":
@@ -166,7 +169,7 @@ class CogoQueue(dg.ConfigurableResource[Any]):
 def _failure_message(row: WholeJob) -> str:
     error = row.error
     reason = f": {error.error_class}: {error.message}" if isinstance(error, StoredError) else "."
-    attempts = f"{row.attempts} {'attempt' if row.attempts == 1 else 'attempts'}"
+    attempts = counted(row.attempts, "attempt")
     return f"The {row.type} job {row.id} is {row.status} after {attempts}{reason}"
 
 

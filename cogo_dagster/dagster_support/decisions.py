@@ -1,4 +1,4 @@
-"""Decisions of sensors: pure functions of what was read, and their conversion to Dagster's results."""
+"""Decisions of sensors, as pure functions, and their conversion to the results of Dagster."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter
 from cogo_dagster.supervision.capacity import Demand, recovery_needed, workers_to_start
@@ -27,19 +28,20 @@ class Decision:
     op_config: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
-def start_workers(found: Demand, max_workers: int) -> Decision:
+def start_workers(demand: Demand, max_workers: int) -> Decision:
     """Decide how many runs of process_jobs to launch."""
     reason = (
-        f"{found.ready} due, {found.orphaned} orphaned, "
-        f"{found.workers_alive} workers alive, {found.workers_starting} starting."
+        f"Jobs: {demand.ready} due, {demand.orphaned} orphaned. "
+        f"Workers: {demand.workers_alive} alive, {demand.workers_starting} starting."
     )
-    return Decision(reason, workers_to_start(found, max_workers))
+    return Decision(reason, workers_to_start(demand, max_workers))
 
 
-def recover(found: Demand, expired_leases: int) -> Decision:
+def recover(demand: Demand, expired_leases: int) -> Decision:
     """Decide whether to launch recover_leases."""
-    reason = f"{expired_leases} expired leases; none, or a worker will recover them."
-    return Decision(reason, 1 if recovery_needed(found, expired_leases) else 0)
+    reason = "A live or starting worker recovers them." if expired_leases else "Nothing to recover."
+    expired = counted(expired_leases, "expired lease")
+    return Decision(f"{expired}. {reason}", 1 if recovery_needed(demand, expired_leases) else 0)
 
 
 def replay(dead_lettered: Sequence[DeadLetter], op_name: str, now: datetime, *, under_way: bool) -> Decision:
@@ -47,14 +49,14 @@ def replay(dead_lettered: Sequence[DeadLetter], op_name: str, now: datetime, *, 
 
     Args:
         dead_lettered: The open dead-lettered jobs.
-        op_name: The op that is configured with their ids.
+        op_name: The op that is configured with the IDs of the jobs.
         under_way: Whether a replay is queued or running.
     """
     chosen = jobs_to_replay(dead_lettered, ReplayPolicy(), now)
     if not chosen:
         transient = sum(map(is_transient, dead_lettered))
         return Decision(
-            f"{len(dead_lettered)} open dead-lettered jobs, {transient} of them transient; none is due now."
+            f"{counted(len(dead_lettered), 'open dead-lettered job')}, {transient} with a transient error; none is due."
         )
     if under_way:
         return Decision("A replay is queued or running.")

@@ -1,7 +1,7 @@
-"""Hooks of all Dagster jobs: a failed op is recorded at once, and a success resolves its alert.
+"""Hooks of all Dagster jobs: a failed op is recorded immediately, and a success resolves its alert.
 
-They write one row and send nothing. Hooks do not run if the process of a run crashes; then the sensor `run_failure`
-records the failure. Each run is counted once.
+A hook writes one row and sends nothing. Hooks do not run if the process of a run crashes; in that case the sensor
+`run_failure` records the failure. Each run is counted once.
 """
 
 from typing import Final, cast
@@ -39,7 +39,7 @@ def resolve_on_success(context: dg.HookContext) -> None:
 
 
 def error_class(name: str) -> str:
-    """Return the error class of an alert. A failed asset check is `check_failed`: a red gate, not a broken pipeline."""
+    """Return the error class of an alert. A failed asset check is `check_failed`, as it is not an error of the op."""
     return "check_failed" if name == DagsterAssetCheckFailedError.__name__ else name
 
 

@@ -22,10 +22,10 @@ def old_runs(instance: dg.DagsterInstance, keep_days: int) -> Iterator[dg.Dagste
     cursor: str | None = None
     while runs := instance.get_runs(old, cursor=cursor, limit=_BATCH, ascending=True):
         yield from runs
-        stayed = [run.run_id for run in runs if instance.has_run(run.run_id)]
-        if not stayed:
+        kept = [run.run_id for run in runs if instance.has_run(run.run_id)]
+        if not kept:
             continue  # the whole page was deleted: the next page starts at the same cursor
-        cursor = stayed[-1]
+        cursor = kept[-1]
 
 
 def assets_of(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetKey]:

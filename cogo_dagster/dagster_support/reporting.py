@@ -1,4 +1,4 @@
-"""What a run of `process_jobs` shows: a line for each slow or failed job, counts for the rest."""
+"""Log and metadata of a run of `process_jobs`: a line for each slow or failed job, counts for the others."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -45,8 +45,8 @@ class RunReport:
         elif event.kind is EventKind.SETTLED:
             self._add_row(event)
 
-    def is_worth_a_line(self, event: WorkerEvent) -> bool:
-        """Whether an event is logged: problems and slow jobs always, others only the first ones."""
+    def should_log(self, event: WorkerEvent) -> bool:
+        """Whether to log an event: problems and slow jobs always, of the others only the first."""
         if event.kind in _ALWAYS or event.data.get("outcome") == "failed":
             return True
         slow = (event.data.get("run_seconds") or 0) >= _SLOW_SECONDS or event.kind is EventKind.UPLOADED

@@ -9,8 +9,8 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from cogo_dagster.bootstrap import Application, open_application, worker_options
-from cogo_dagster.dagster_support.engine import EngineThread
 from cogo_dagster.dagster_support.reporting import RunReport
+from cogo_dagster.dagster_support.worker_thread import WorkerThread
 from cogo_dagster.links import job_page
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.worker import WorkerOptions
@@ -57,18 +57,18 @@ class WorkerResource(dg.ConfigurableResource[Any]):
 
     cogo: dg.ResourceDependency[CogoResource]
 
-    _engine: EngineThread = PrivateAttr()
+    _thread: WorkerThread = PrivateAttr()
     _run_report: RunReport = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkerResource"]:  # noqa: ARG002
         """Create the worker's thread, and stop the worker when the run ends."""
-        self._engine = EngineThread()
+        self._thread = WorkerThread()
         self._run_report = RunReport(partial(job_page, self.cogo.application.settings))
         try:
             yield self
         finally:
-            self._engine.stop_now()
+            self._thread.stop_now()
 
     @property
     def settings(self) -> Settings:
@@ -81,9 +81,9 @@ class WorkerResource(dg.ConfigurableResource[Any]):
         return self.cogo.queue
 
     @property
-    def engine(self) -> EngineThread:
+    def thread(self) -> WorkerThread:
         """The thread of the worker."""
-        return self._engine
+        return self._thread
 
     @property
     def run_report(self) -> RunReport:
@@ -92,12 +92,12 @@ class WorkerResource(dg.ConfigurableResource[Any]):
 
     def start(self, options: WorkerOptions, dagster_run_id: str) -> None:
         """Start the worker."""
-        self._engine.start(
+        self._thread.start(
             self.cogo.application.worker(
-                observer=self._engine.observe,
+                observer=self._thread.observe,
                 options=options,
                 dagster_run_id=dagster_run_id,
-                last_resort=self._engine.give_up,
+                last_resort=self._thread.give_up,
             )
         )
 

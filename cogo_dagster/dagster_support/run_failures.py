@@ -1,4 +1,4 @@
-"""Failures in Dagster, in the form that alerts take: runs, late schedules, sensors, missing executors."""
+"""Reports failures in Dagster to the alerts: runs, late schedules, sensors, missing executors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,8 +34,8 @@ def watch_schedules(instance: dg.DagsterInstance, repository: dg.RepositoryDefin
 def report_conditions(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, cogo: CogoResource) -> None:
     """Report failing sensors, and families of jobs that no worker can run."""
     failing = failing_sensors(instance, {sensor.name for sensor in repository.sensor_defs})
-    found = conditions(failing, unserved(cogo), left_to_others(cogo.application.settings))
-    cogo.application.alerts.report_conditions("dagster", found)
+    rows = conditions(failing, unserved(cogo), left_to_others(cogo.application.settings))
+    cogo.application.alerts.report_conditions("dagster", rows)
 
 
 def conditions(
@@ -48,10 +48,10 @@ def conditions(
         unserved: Number of due jobs by family, for families that no worker can run.
         left: Reason why this code location does not run a family, by family.
     """
-    found = [("sensor_failing", name, f"The sensor {name} is failing", error) for name, error in failing.items()]
+    rows = [("sensor_failing", name, f"The sensor {name} is failing", error) for name, error in failing.items()]
     for family, count in unserved.items():
         why = left.get(family, "Install its executor on a machine with workers.")
-        found.append(
+        rows.append(
             (
                 "no_worker_for_family",
                 family,
@@ -61,7 +61,7 @@ def conditions(
         )
     return [
         {"kind": kind, "subject": subject, "title": title, "error_message": message}
-        for kind, subject, title, message in found
+        for kind, subject, title, message in rows
     ]
 
 
@@ -93,22 +93,22 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
     """Return recent failures again: hooks and sensors record nothing while the database is unreachable."""
     since = datetime.now(UTC) - _LOOK_BACK
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
-    found = []
+    failures = []
     for record in instance.get_run_records(failed, limit=_MAX_RUNS):
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        steps = [one.event_log_entry.dagster_event for one in events.records]
+        steps = [entry.event_log_entry.dagster_event for entry in events.records]
         failure = failure_of(record.dagster_run, [step for step in steps if step], None)
-        found.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
-    return found
+        failures.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
+    return failures
 
 
 def _recoveries(instance: dg.DagsterInstance, firing: Sequence[AlertRow]) -> list[dict[str, Json]]:
     """Return the Dagster jobs whose last finished run succeeded; SQL ignores runs started before the failure."""
-    found = []
+    recoveries = []
     for job_name in {alert.subject for alert in firing}:
         ended = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
         for record in instance.get_run_records(ended, limit=1):
             if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS and record.start_time:
                 ago, run_id = seconds_since(record.start_time), record.dagster_run.run_id
-                found.append({"job_name": job_name, "op_name": None, "run_id": run_id, "seconds_ago": ago})
-    return found
+                recoveries.append({"job_name": job_name, "op_name": None, "run_id": run_id, "seconds_ago": ago})
+    return recoveries

@@ -1,6 +1,7 @@
-"""The database of Dagster's own storage, opened when a process connects first.
+"""The database of Dagster's own storage, opened at the first connection of a process.
 
-Connections are pooled: the stock storages open one per event, which makes an event five to seven times as expensive.
+Connections are pooled: the storages of Dagster open one per event, which makes an event five to seven times as
+expensive.
 There is one pool per process: Dagster creates an instance for each tick of a sensor and never disposes of its engines,
 so that a pool per instance would leak connections.
 """

@@ -11,7 +11,7 @@ from cogo_dagster.queue.threads import started
 T = TypeVar("T")
 
 TICK_SECONDS: Final = 40.0
-"""Dagster aborts a tick after 60 s, opening of resources included, and reports only that it was unreachable."""
+"""Dagster aborts a tick after 60 s, including the opening of resources, and reports only that it was unreachable."""
 
 
 class TickTooLong(Exception):

@@ -1,4 +1,4 @@
-"""Finds running schedules with their next due tick, and failing sensors."""
+"""Finds running schedules with the time of their next tick, and failing sensors."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -23,12 +23,12 @@ def watched_schedules(
     A schedule that the daemon has never evaluated has no state and cannot be late.
     """
     names = {schedule.name: schedule for schedule in repository.schedule_defs}
-    found = []
+    watched = []
     for state in _running(instance, InstigatorType.SCHEDULE):
         schedule = names.get(state.instigator_name)
         if schedule is not None:
-            found.append(_watched(schedule, state, _last_tick(instance, state), now))
-    return found
+            watched.append(_watched(schedule, state, _last_tick(instance, state), now))
+    return watched
 
 
 def failing_sensors(instance: dg.DagsterInstance, names: Collection[str]) -> dict[str, str]:
@@ -37,15 +37,15 @@ def failing_sensors(instance: dg.DagsterInstance, names: Collection[str]) -> dic
     A sensor that raises starts no run, so no failed run reports it. A single failed tick is ignored: a restart of the
     database or a reload of the code location causes one.
     """
-    found = {}
+    failing = {}
     for state in _running(instance, InstigatorType.SENSOR):
         if state.instigator_name in names:
             ticks = instance.get_ticks(
                 state.instigator_origin_id, state.selector_id, limit=_FAILED_TICKS, statuses=_ENDED_TICKS
             )
             if len(ticks) == _FAILED_TICKS and all(tick.status == TickStatus.FAILURE for tick in ticks):
-                found[state.instigator_name] = _error_of(ticks[0])
-    return found
+                failing[state.instigator_name] = _error_of(ticks[0])
+    return failing
 
 
 def _error_of(tick: InstigatorTick) -> str:

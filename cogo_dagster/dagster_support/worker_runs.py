@@ -66,7 +66,7 @@ def with_workers(records: Sequence[RunRecord], workers: Sequence[WorkerRow]) -> 
 
 
 def under_way(instance: dg.DagsterInstance, queue: Queue) -> list[str]:
-    """Return the ids of the runs that are starting or working, oldest first."""
+    """Return the IDs of the runs that are starting or working, oldest first."""
     records = begun_runs(instance, [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     workers = [*living_workers(queue), *newest_workers(queue)]
     return [run.run_id for run in with_workers(records, workers) if run.alive or is_starting(run)]
@@ -89,6 +89,6 @@ def count_starting(instance: dg.DagsterInstance, workers: Sequence[WorkerRow]) -
 
 
 def _seconds_in_status(record: RunRecord) -> float:
-    # The creation time is useless: a run may have waited in Dagster's queue for hours.
+    # Not since its creation: a run may have waited in Dagster's queue for hours.
     since = record.start_time if record.dagster_run.status is dg.DagsterRunStatus.STARTED else None
     return seconds_since(since or record.update_timestamp.timestamp())

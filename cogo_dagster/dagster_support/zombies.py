@@ -1,4 +1,4 @@
-"""Ends runs whose process is gone while Dagster shows them as running."""
+"""Ends runs whose process has ended while Dagster shows them as running."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -29,7 +29,7 @@ def end_zombies(
         now: Seconds since the epoch; default: the current time.
 
     Returns:
-        The state for the next check, and the ids of the runs that were ended.
+        The state for the next check, and the IDs of the runs that were ended.
     """
     records = _own(begun_runs(instance, _BEGUN), str(cogo.queue.schema_version().deployment_id))
     workers = [*living_workers(cogo.queue), *newest_workers(cogo.queue)] if records else []
@@ -46,13 +46,13 @@ def _own(records: list[RunRecord], deployment_id: str) -> list[RunRecord]:
 def _end(instance: dg.DagsterInstance, dead: WorkerRun) -> bool:
     run = instance.get_run_by_id(dead.run_id)
     if run is None or run.status not in _BEGUN:
-        return False  # it has ended since
+        return False  # the run has ended in the meantime
     if run.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, "The process of the run ended before it reported the cancellation.")
         return True
     if dead.last_heartbeat_at is None:
         message = "No worker was registered: the process of the run ended, or cannot reach the queue's database."
     else:
-        message = f"No heartbeat of the worker since {dead.last_heartbeat_at}: its process or its machine is gone."
+        message = f"No heartbeat of the worker since {dead.last_heartbeat_at}: its process or its machine has stopped."
     instance.report_run_failed(run, f"{message} Its jobs are requeued when their leases expire.")
     return True

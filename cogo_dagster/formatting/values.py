@@ -68,6 +68,11 @@ def run_time(seconds: object) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and a noun that agrees with it, such as `1 job` or `2,000 jobs`."""
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
+
+
 def size(size_bytes: int | None) -> str:
     """Return the size of a file, such as `24.6 kB`."""
     # Slow to import, and used by few commands.

@@ -122,12 +122,12 @@ class Access:
         return secret
 
     def session(self, cookie: str | None) -> WebSession | None:
-        """Return the session of a cookie; None if it is invalid or has ended, or if its token is no longer valid."""
+        """Return the session of a cookie; None if the cookie or its token is invalid, or the session has ended."""
         found = self.tokens.session_of(cookie) if cookie else None
         if found is None or cookie is None or found.seal is None:
             return found
-        fits = any(hmac.compare_digest(found.seal, _seal(token, cookie)) for token in self._admin_tokens())
-        return found if fits else None
+        is_valid = any(hmac.compare_digest(found.seal, _seal(token, cookie)) for token in self._admin_tokens())
+        return found if is_valid else None
 
     def end_session(self, cookie: str | None) -> None:
         """End the session of a cookie, on every server."""
@@ -145,7 +145,7 @@ class Access:
         """Exchange the secret of a login link for a holder.
 
         Raises:
-            RequestDenied: 401 if it is unknown, expired or was used before.
+            RequestDenied: 401 if the secret is unknown or expired, or was used before.
         """
         with self._lock:
             until = self._links.pop(hashed(ticket), 0.0)
@@ -173,15 +173,15 @@ class Access:
         session = self.tokens.session_by_id(session_id)
         if session is None:
             return None
-        fits = hmac.compare_digest(signature.encode(), _signature(session, artifact_id, expires).encode())
-        return session.holder if fits else None
+        is_valid = hmac.compare_digest(signature.encode(), _signature(session, artifact_id, expires).encode())
+        return session.holder if is_valid else None
 
     def _find(self, given: str) -> Holder | None:
-        if any(_same(given, token) for token in (self._own_token, self._admin_token.given) if token):
+        if any(_same(given, token) for token in (self._own_token, self._admin_token.environment_token) if token):
             return _ADMIN
         if (found := self.tokens.holder_of(given)) is not None:
             return found
-        # The vault is tried last, so that named tokens work while it cannot be read.
+        # The vault is read last, so that named tokens work while it cannot be read.
         return _ADMIN if any(_same(given, token) for token in self._admin_tokens()) else None
 
     def _admin_tokens(self) -> Iterator[str]:
@@ -198,10 +198,10 @@ def actor_name(given: str | None) -> str:
 
 
 def named(holder: Holder, given: str | None) -> str:
-    """Return the actor for the log: the token's holder, and the name that the request gives.
+    """Return the actor for the log: the token's holder, and the name in the request.
 
     Args:
-        given: Name in the request. It replaces the holder's name for the admin token, which has no name of its own.
+        given: Name in the request. It replaces the holder's name for the admin token, which belongs to no person.
     """
     if holder.token_id is None:
         return actor_name(given) if given and given.strip() else holder.name

@@ -9,12 +9,12 @@ from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 
 MAX_ROWS: Final = 10_000
-"""Rows that one request may change, so that it ends within seconds."""
+"""Maximum number of rows that a request changes, so that it ends within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotifiedWeek:
-    """Result of announcing a week; `created` is False if the week was announced before."""
+    """Result of announcing a week; `created` is False if the week had already been announced."""
 
     week: str
     targets: list[str]
@@ -29,8 +29,8 @@ def notify(application: Application, week: str | None, actor: str) -> NotifiedWe
     """
     try:
         summary = application.gates.weekly(week)
-        answer = application.weeks.announce(PublishedWeek(summary))
+        announced = application.weeks.announce(PublishedWeek(summary))
     except InvalidArgument as error:
         raise RequestDenied(404, str(error)) from None
-    application.queue.note("notify_weekly", actor, week=summary.week, created=answer.created)
-    return NotifiedWeek(summary.week, answer.targets, answer.created)
+    application.queue.note("notify_weekly", actor, week=summary.week, created=announced.created)
+    return NotifiedWeek(summary.week, announced.targets, announced.created)

@@ -20,7 +20,7 @@ from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, tokens, 
 from cogo_dagster.web.backend import Backend, ReadTimeout
 from cogo_dagster.web.clients import Forwarded
 from cogo_dagster.web.dependencies import AccessRule, Web, allow_anonymous, rules_of, web_of_app
-from cogo_dagster.web.error_handlers import answer_problems
+from cogo_dagster.web.error_handlers import install_error_handlers
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.headers import RequestGuard, known_hosts, page_policy
 from cogo_dagster.web.pages import act, alerts, job, lists, live, login, overview
@@ -29,18 +29,18 @@ from cogo_dagster.web.token import AdminToken
 from cogo_dagster.web.traces import viewer_mount
 
 _ABOUT = (
-    "The queue's numbers, its rows with cursors (with a token), and actions for operators. "
+    "Statistics of the queue, pages of its rows (with a token), and actions for operators. "
     'Every error response is `{"error": message}`; the message says what to do.'
 )
 
 _OPEN_TO_ALL: Final = frozenset({"/api/openapi.json", "/static", "/traces"})
-"""Routes without a rule: the API's description, and static files."""
+"""Routes without a rule: the description of the API, and static files."""
 
 
 def create_app(
     settings: Settings,
     *,
-    open_it: Callable[[], AbstractContextManager[Application]] | None = None,
+    opener: Callable[[], AbstractContextManager[Application]] | None = None,
     bound_to: str = "127.0.0.1",
     open_here: bool = False,
     keep_seconds: float = 1.0,
@@ -48,13 +48,13 @@ def create_app(
     """Build the application; the database is opened when the first request needs it.
 
     Args:
-        open_it: Opens the application; default: the one that the settings describe.
+        opener: Opens the application; default: the one that the settings describe.
         bound_to: The address that the server listens on; it is also an accepted host name.
-        open_here: Let this machine read without a session, and reject other hosts (`cogo dev`). Unless the environment
-            sets an admin token, the process then creates one for the sessions of its login links.
+        open_here: Whether requests from this machine may read without a session, and other hosts are rejected (`cogo
+            dev`). Unless the environment sets an admin token, one is created for the sessions of login links.
         keep_seconds: How long numbers are cached for all clients; 0 queries the database each time.
     """
-    backend = Backend(open_it or partial(open_application, settings), keep_seconds=keep_seconds)
+    backend = Backend(opener or partial(open_application, settings), keep_seconds=keep_seconds)
     static = StaticFiles()
     app = FastAPI(
         title="COGO operations",
@@ -77,7 +77,7 @@ def create_app(
         RequestGuard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings), direct_only=open_here
     )
     app.add_middleware(Forwarded, trusted=settings.web_trusted_proxies)  # the last one added runs first
-    answer_problems(app)
+    install_error_handlers(app)
     for part in (
         metrics,
         health,
@@ -109,9 +109,9 @@ def require_rules(app: FastAPI) -> None:
     Raises:
         RuntimeError: A route has none or several, so its access is undefined.
     """
-    undecided = [path for path, rules in access_rules(app) if len(rules) != 1]
-    if undecided:
-        raise RuntimeError(f"These routes have no access rule, or several: {', '.join(undecided)}.")
+    invalid = [path for path, rules in access_rules(app) if len(rules) != 1]
+    if invalid:
+        raise RuntimeError(f"Routes with no access rule, or with several: {', '.join(invalid)}.")
 
 
 def access_rules(app: FastAPI) -> Iterator[tuple[str, set[AccessRule]]]:

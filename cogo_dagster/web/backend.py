@@ -20,13 +20,13 @@ PROBE_TIMEOUT_SECONDS: Final = 2.5
 """Limit of the first call after a pause; later calls have the usual limits."""
 
 _RETRY_DELAY_SECONDS: Final = 2.0
-"""How long after a failure requests fail at once instead of trying the database again."""
+"""Time after a failure during which requests fail immediately instead of calling the database."""
 
 READ_TIMEOUT_SECONDS: Final = 10.0
 """Limit of each call of a read request; the server's statement_timeout is 8 s."""
 
 _FRESH_SECONDS: Final = 1.0
-"""How long after a successful call the database is taken as reachable without a probe."""
+"""Time after a successful call during which the database is not probed."""
 
 
 class ReadTimeout:
@@ -48,20 +48,18 @@ class Backend:
     """Provides the application to requests.
 
     Args:
-        open_it: Opens the application; called again after a failure.
+        opener: Opens the application; called again after a failure.
         keep_seconds: How long numbers are cached for all clients; 0 queries the database each time.
     """
 
-    def __init__(
-        self, open_it: Callable[[], AbstractContextManager[Application]], *, keep_seconds: float = 1.0
-    ) -> None:
-        self._open = open_it
+    def __init__(self, opener: Callable[[], AbstractContextManager[Application]], *, keep_seconds: float = 1.0) -> None:
+        self._open = opener
         self._keep_seconds = keep_seconds
         self._stack = ExitStack()
         self._lock = Lock()
         self._application: Application | None = None
         self._failed: tuple[float, Exception] | None = None
-        self._answered_at: float | None = None
+        self._succeeded_at: float | None = None
         self._cache: dict[str, tuple[float, Any]] = {}
         self._query_locks: dict[str, Lock] = {}
 
@@ -90,12 +88,12 @@ class Backend:
 
     def probe(self) -> None:
         """Probe the database now, within seconds; raises as `application` does."""
-        self._answered_at = None
+        self._succeeded_at = None
         _ = self.application
 
     def failed(self, error: Exception) -> None:
         """Record that a call failed. If its outcome is unknown, the next request probes the database first."""
-        self._answered_at = None
+        self._succeeded_at = None
         if not isinstance(error, TransportError):
             self._back_off(error)
 
@@ -142,7 +140,7 @@ class Backend:
                 self._application = self._stack.enter_context(self._open())
             elif not self._recently_probed:
                 self._application.queue.schema_version()
-        self._answered_at = time.monotonic()
+        self._succeeded_at = time.monotonic()
         return self._application
 
     def _back_off(self, error: Exception) -> None:
@@ -151,7 +149,7 @@ class Backend:
 
     @property
     def _recently_probed(self) -> bool:
-        return self._answered_at is not None and time.monotonic() - self._answered_at < _FRESH_SECONDS
+        return self._succeeded_at is not None and time.monotonic() - self._succeeded_at < _FRESH_SECONDS
 
     @property
     def _backing_off(self) -> bool:

@@ -1,7 +1,6 @@
 """Client address and scheme of a request behind a proxy.
 
-X-Forwarded-For counts only if the sender is a proxy in COGO_WEB_TRUSTED_PROXIES: any other client can write
-anything into it.
+X-Forwarded-For is used only if the sender is a proxy in COGO_WEB_TRUSTED_PROXIES: any other client can forge it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +26,7 @@ class Forwarded:
 
     def __init__(self, app: ASGIApp, *, trusted: Iterable[str]) -> None:
         self._app = app
-        self._trusted = tuple(ip_network(one, strict=False) for one in trusted)
+        self._trusted = tuple(ip_network(network, strict=False) for network in trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -55,7 +54,7 @@ def client_address(peer: Address, hops: Sequence[str], trusted: Sequence[Network
 
     Args:
         peer: Address of the connection, which is a trusted proxy.
-        hops: X-Forwarded-For, the nearest hop last. The search ends at an entry that is no address.
+        hops: X-Forwarded-For, the nearest hop last. The search ends at an entry that is not an address.
     """
     client = peer
     for hop in reversed(hops):

@@ -1,4 +1,4 @@
-"""Serves artifact content. A browser must not run scripts that a captured page left in it."""
+"""Serves artifact content so that a browser does not run scripts of captured pages."""
 
 import re
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ _SHOWN: Final = {
 """Content types that are shown inline, and the type that is sent; all others are attachments."""
 
 
-def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, here: bool = False) -> Response:
+def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, redirect: bool = True) -> Response:
     """Return a response with an artifact's content, or a redirect to a signed URL.
 
     Args:
         download: Send an attachment even if the type could be shown inline.
-        here: Do not redirect.
+        redirect: Whether a redirect to a signed URL is allowed.
 
     Raises:
         ArtifactStoreError: The store does not have the object.
@@ -42,7 +42,7 @@ def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, here: 
         raise ArtifactNotFound(f"The artifact {row.id} has no object in the store.")
     shown = None if download else _SHOWN.get(bare_type(row.content_type))
     name = row.name or str(row.id)
-    signed = None if here else store.signed_url(row.storage_key, SIGNED_SECONDS, None if shown else name)
+    signed = store.signed_url(row.storage_key, SIGNED_SECONDS, None if shown else name) if redirect else None
     if signed is not None:
         return RedirectResponse(signed, 303)
     headers = {

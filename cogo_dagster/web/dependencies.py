@@ -28,7 +28,7 @@ _ADMIN_TOKEN: Final = APIKeyHeader(
 )
 
 AccessRule = Literal["open", "metrics", "viewer", "operator", "admin"]
-"""Who may call a route: anyone; Prometheus; or holders of at least this role."""
+"""Who may call a route: anyone (`open`), Prometheus (`metrics`), or holders of at least this role."""
 
 T = TypeVar("T", bound=Callable[..., object])
 P = TypeVar("P")
@@ -80,7 +80,7 @@ def rule(name: AccessRule) -> Callable[[T], T]:
 def rules_of(dependant: Dependant) -> set[AccessRule]:
     """Return the access rules that a route depends on; a route without one must not be served."""
     found = {_RULES[dependant.call]} if dependant.call in _RULES else set()
-    return found.union(*(rules_of(one) for one in dependant.dependencies))
+    return found.union(*(rules_of(dependency) for dependency in dependant.dependencies))
 
 
 def web_of_app(app: FastAPI) -> Web:
@@ -123,18 +123,18 @@ def is_open_here(request: Request) -> bool:
 
 
 def may_read(request: Request) -> bool:
-    """Whether the client may see more than an open route shows. A wrong token or an unreachable database means no."""
+    """Whether the client has read access; False if the token is wrong or the database is unreachable."""
     try:
         return is_open_here(request) or holder_of(request, request.headers.get("x-admin-token")) is not None
     except DatabaseUnavailable as error:
-        web_of(request).backend.failed(error)  # so that later calls of this request fail at once
+        web_of(request).backend.failed(error)  # so that later calls of this request fail immediately
         return False
     except (RequestDenied, QueueError, VaultError, SettingsError):
         return False
 
 
 def has_lost_access(request: Request) -> bool:
-    """Whether a client that was authorized may no longer read. An unreachable database ends no session."""
+    """Whether a client that was authorized may no longer read. False while the database is unreachable."""
     if hasattr(request.state, "session"):
         del request.state.session
     try:
@@ -163,7 +163,7 @@ def as_sent(header: str) -> str:
 
 
 async def probed(probe: Callable[[], P]) -> P:
-    """Run a probe in a thread of its own pool: pages waiting for the database may occupy all others."""
+    """Run a probe in a thread of a separate pool: pages that wait for the database may occupy all other threads."""
     return await to_thread.run_sync(probe, limiter=_PROBES)
 
 
@@ -232,7 +232,7 @@ def require_admin(
     x_admin_token: Annotated[str | None, Security(_ADMIN_TOKEN)],
     x_actor: Annotated[str | None, Header(description="Actor for the operations log.", max_length=200)] = None,
 ) -> str:
-    """Require a token of an administrator; as `require_operator`."""
+    """Require a token of an administrator. Return the actor for the log; see `require_operator`."""
     return _actor(request, x_admin_token, x_actor, "admin")
 
 
@@ -259,7 +259,9 @@ def check_role(holder: Holder, role: Role) -> None:
         RequestDenied: The role does not suffice.
     """
     if not holder.may(role):
-        raise RequestDenied(403, f"This needs the role {role}; {holder.name} has the role {holder.role}.")
+        raise RequestDenied(
+            403, f"The role {role} is required; {holder.name} has the role {holder.role}: use another token."
+        )
 
 
 def _actor(request: Request, given: str | None, name: str | None, role: Role) -> str:

@@ -49,12 +49,12 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (VaultError, 503),
     (QueueError, 503),
 )
-"""The first match counts."""
+"""The first match applies."""
 
 _RETRY_AFTER: Final = {"retry-after": "5"}
 
 
-def answer_problems(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Install the exception handlers of an application."""
     for kind in (QueueError, SettingsError, ArtifactStoreError, VaultError):
         app.exception_handler(kind)(_expected)
@@ -68,44 +68,44 @@ async def _expected(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     if isinstance(error, AccessDenied | DatabaseUnavailable | TransportError):
         web_of(request).backend.failed(error)
-    return _answer(request, status, redact(str(error)), _RETRY_AFTER if status == 503 else {})
+    return _respond(request, status, redact(str(error)), _RETRY_AFTER if status == 503 else {})
 
 
 async def _denied(request: Request, error: RequestDenied) -> Response:
     headers = {"retry-after": str(error.retry_seconds)} if error.retry_seconds else {}
     if error.status == 401:
         headers["www-authenticate"] = 'X-Admin-Token realm="cogo"'
-    return _answer(request, error.status, str(error), headers)
+    return _respond(request, error.status, str(error), headers)
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
     first = mistakes(error)[0]
     where = ".".join(first.place[1:]) or first.place[0]
-    return _answer(request, 422, f"Invalid {where[:100]}: {first.lowered}.", {})
+    return _respond(request, 422, f"Invalid {where[:100]}: {first.lowered}.", {})
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 400:  # FastAPI raises it for a body that is not JSON
-        return _answer(request, 422, "The body must be JSON in UTF-8.", {})
+        return _respond(request, 422, "The body must be JSON in UTF-8.", {})
     message = {404: "Not found.", 405: "Method not allowed."}.get(error.status_code)
-    return _answer(request, error.status_code, message or str(error.detail), dict(error.headers or {}))
+    return _respond(request, error.status_code, message or str(error.detail), dict(error.headers or {}))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     # Without the query string, which may contain a signature or a login link.
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _answer(request, 500, "Internal server error; see the log of the server.", {})
+    return _respond(request, 500, "Internal server error; see the log of the server.", {})
 
 
-def _answer(request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:
-    if status == 401 and _is_looked_at(request):
+def _respond(request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:
+    if status == 401 and _is_page_request(request):
         return RedirectResponse(login_page(request), 303)
     if request.url.path.startswith("/dashboard"):
         return web_of(request).pages.problem(request, status, message, headers)
     return JSONResponse({"error": message}, status, headers=dict(headers))
 
 
-def _is_looked_at(request: Request) -> bool:
+def _is_page_request(request: Request) -> bool:
     """Whether a browser requests a page; links in messages point to artifacts, which are below /api."""
     if request.url.path.startswith("/dashboard"):
         return True

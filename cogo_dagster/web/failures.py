@@ -15,7 +15,7 @@ _MAX_CLIENTS: Final = 10_000
 class Failures:
     """Counts the wrong tokens of each client.
 
-    Tokens are compared before failures are counted, so that a right token is always accepted.
+    Tokens are compared before failures are counted, so that a correct token is always accepted.
 
     Args:
         max_failures: Number of wrong tokens in `seconds` after which a client is rate-limited.
@@ -35,12 +35,12 @@ class Failures:
             self._times.move_to_end(client)
             while times and now - times[0] > self._seconds:
                 times.popleft()
-            was = len(times)
+            previous = len(times)
             times.append(now)
             if len(self._times) > _MAX_CLIENTS:
                 self._times.popitem(last=False)
-        if was < self._max_failures:
+        if previous < self._max_failures:
             return None
-        if was == self._max_failures:
+        if previous == self._max_failures:
             logger.warning("%d wrong tokens in %d s came from %s.", self._max_failures, self._seconds, client)
         return int(self._seconds - (now - times[0])) + 1

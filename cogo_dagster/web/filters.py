@@ -57,6 +57,11 @@ def number(value: object) -> str:
     return f"{value:,}".replace(",", "\u2009")
 
 
+def counted(value: int, noun: str) -> str:
+    """Format a number and a noun that agrees with it: `1 slot`, `2 slots`."""
+    return f"{number(value)} {noun if value == 1 else f'{noun}s'}"
+
+
 def compact(value: int) -> str:
     """Format a count in few characters: 9,870 in full, 12k, 1.3M."""
     if value < 10_000:
@@ -91,12 +96,12 @@ def cut(value: object, max_chars: int) -> str:
 
 
 def plain(value: Json) -> str:
-    """Return a value as short text: a string as it is, anything else as JSON."""
+    """Return a value as short text: a string unchanged, any other value as JSON."""
     return cut(value if isinstance(value, str) else in_json(value), 300)
 
 
 def short(id: object) -> str:
-    """Return the last 8 characters of an id; UUIDv7s of the same time share a prefix."""
+    """Return the last 8 characters of an ID; UUIDv7s of the same time share a prefix."""
     return str(id)[-8:]
 
 

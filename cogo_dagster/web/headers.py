@@ -86,10 +86,10 @@ class RequestGuard:
         await (rejection or self._app)(scope, _bounded(receive), self._with_headers(send))
 
     def _rejection(self, request: Request) -> PlainTextResponse | None:
-        # The header itself: for a malformed one, Starlette returns the address of the socket.
+        # Not `request.url`: for a malformed Host header, Starlette uses the address of the socket.
         sent = _HOST.fullmatch(request.headers.get("host", ""))
         host = sent[1].strip("[]").lower() if sent else ""
-        if self._direct_only and _was_passed_on(request):
+        if self._direct_only and _is_proxied(request):
             return PlainTextResponse(
                 "`cogo dev` does not serve requests through a proxy: run `cogo web` behind the proxy.\n",
                 status_code=403,
@@ -148,7 +148,7 @@ def _is_for_traces(request: Request) -> bool:
     )
 
 
-def _was_passed_on(request: Request) -> bool:
+def _is_proxied(request: Request) -> bool:
     # nginx forwards with HTTP/1.0 and adds no header by default; browsers and HTTP clients do not use HTTP/1.0.
     return request.scope.get("http_version") == "1.0" or any(
         name.startswith("x-forwarded") or name in _FORWARDED for name in request.headers
@@ -166,12 +166,12 @@ def own_origins(settings: Settings) -> frozenset[str]:
 
 
 def is_same_origin(request: Request, others: Collection[str] = ()) -> bool:
-    """Whether a page of this server sent a form. A request without evidence is rejected.
+    """Whether a page of this server sent a form. A request with neither Sec-Fetch-Site nor Origin is rejected.
 
     Args:
         others: Further origins of this server.
     """
-    # Pages cannot set this header; the browser does, and it knows the address that the user sees.
+    # Pages cannot set this header. The browser derives it from the address that the user sees, even behind a proxy.
     if request.headers.get("sec-fetch-site"):
         return request.headers["sec-fetch-site"] == "same-origin"
     origin = request.headers.get("origin", "").lower()

@@ -14,7 +14,7 @@ from cogo_dagster.web.dependencies import web_of
 
 def no_such_job(job_id: UUID) -> JobNotFound:
     """Return the error for an unknown job."""
-    return JobNotFound(f"Job {job_id} not found. It may have been purged; check the id.")
+    return JobNotFound(f"Job {job_id} not found. It may have been purged; check the ID.")
 
 
 def reason(application: Application, job_id: UUID) -> str | None:

@@ -7,6 +7,7 @@ from typing import Final
 from markupsafe import Markup
 
 from cogo_dagster.charts import circle, rect, rule, text
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.quality.records import GateRun
 from cogo_dagster.queue.stats import Hour
 
@@ -45,7 +46,7 @@ def gate_trend(runs: Sequence[GateRun]) -> Markup:
         parts.append(rect(kind, at * 12, 38 - height, 9, height, radius=2, title=label))
     passes = sum(run.status == "pass" for run in runs)
     place = f'viewBox="0 0 {max(len(runs) * 12, 240)} 40" preserveAspectRatio="xMinYMid"'
-    return _picture("trend", place, f"Last {len(runs)} gate runs: {passes} passed", parts)
+    return _picture("trend", place, f"Last {counted(len(runs), 'gate run')}: {passes} passed", parts)
 
 
 def gate_latency(runs: Sequence[GateRun]) -> Markup:
@@ -61,7 +62,7 @@ def gate_latency(runs: Sequence[GateRun]) -> Markup:
             parts.append(rule(_LEFT, 455, 120 - share * 108))
             parts.append(text(_LEFT - 6, 124 - share * 108, f"{highest * share:,.0f} s", "end"))
         parts += [_line(name, values, highest) for name, values in series.items()]
-    label = f"Build and test seconds of the last {len(runs)} gate runs, maximum {highest:,.0f} s"
+    label = f"Build and test seconds of the last {counted(len(runs), 'gate run')}, maximum {highest:,.0f} s"
     return _picture("bars lines", 'viewBox="0 0 500 130"', label, parts)
 
 

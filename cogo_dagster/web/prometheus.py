@@ -1,4 +1,4 @@
-"""Prometheus metrics, read from the database at each scrape. Labels contain no job ids."""
+"""Prometheus metrics, read from the database at each scrape. Labels contain no job IDs."""
 
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
@@ -113,10 +113,10 @@ def _alerts(health: AlertTargets) -> Iterator[Metric]:
     deliveries = GaugeMetricFamily(
         "cogo_alert_deliveries", "Alert deliveries in the table, by target and status.", labels=["target", "status"]
     )
-    for one in health.targets:
-        healthy.add_metric([one.target], float(one.healthy))
-        for status, count in (("pending", one.pending), ("delivered", one.delivered), ("dead", one.dead)):
-            deliveries.add_metric([one.target, status], count)
+    for target in health.targets:
+        healthy.add_metric([target.target], float(target.healthy))
+        for status, count in (("pending", target.pending), ("delivered", target.delivered), ("dead", target.dead)):
+            deliveries.add_metric([target.target, status], count)
     yield healthy
     yield deliveries
 

@@ -14,16 +14,16 @@ from cogo_dagster.web import filters, views
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import StaticFiles
 
-_DID: Final = {
+_FLASH_MESSAGES: Final = {
     "cancelled": "Job cancelled.",
-    "asked": "Cancellation requested. If the job succeeds first, it stays succeeded.",
+    "cancel_requested": "Cancellation requested. If the job succeeds first, it stays succeeded.",
     "retried": "Jobs requeued: {n}.",
     "replayed": "Jobs replayed: {n}.",
-    "paused": "Paused. No more jobs are claimed.",
+    "paused": "Paused. Jobs of this type or executor are not claimed until it is resumed.",
     "resumed": "Resumed.",
     "notified": "The weekly summary is being delivered; targets: {n}.",
     "not_notified": "The weekly summary was not delivered: no alert target is configured. Set WEBHOOK_TYPE.",
-    "notified_before": "The summary of this week was announced before.",
+    "notified_before": "The weekly summary has already been announced.",
     "login": "You are logged in for twelve hours.",
     "login_viewer": "You are logged in for twelve hours, with read access.",
     "logout": "You are logged out.",
@@ -61,6 +61,7 @@ class Pages:
             alert_state=views.alert_state,
             clock=filters.clock,
             compact=filters.compact,
+            counted=filters.counted,
             cut=filters.cut,
             error_line=error_line,
             gate_reports=views.gate_reports,
@@ -110,7 +111,7 @@ class Pages:
             settings=web.settings,
             dagster_run=lambda run_id: dagster_run(web.settings, run_id),
             dagster_asset=lambda *key: dagster_asset(web.settings, *key),
-            did=did(request),
+            flash=flash_message(request),
             **_FRAME | _frame(request, status) | context,
         )
         return HTMLResponse(text, status, headers=dict(headers or {}))
@@ -127,7 +128,7 @@ class Pages:
             code=status,
             heading=_HEADINGS.get(status, "Request failed"),
             message=message,
-            next_url=_address(request) if is_temporary and not did(request) else "/dashboard/local",
+            next_url=_address(request) if is_temporary and not flash_message(request) else "/dashboard/local",
             button="Try again" if is_temporary else "Overview",
         )
 
@@ -149,8 +150,8 @@ def _frame(request: Request, status: int) -> dict[str, Any]:
     }
 
 
-def did(request: Request) -> str | None:
-    """Return the flash message of the previous action, if there was one."""
-    message = _DID.get(request.query_params.get("did", ""))
+def flash_message(request: Request) -> str | None:
+    """Return the message about the action before the redirect to this page; None without one."""
+    message = _FLASH_MESSAGES.get(request.query_params.get("did", ""))
     count = request.query_params.get("n", "")
     return message.format(n=count if count.isdecimal() and len(count) < 10 else "?") if message else None

@@ -13,7 +13,7 @@ QUALIFIERS: Final[Mapping[str, str]] = {
     "status": "queued, running, succeeded, failed or cancelled; separate several with commas",
     "type": "type prefix: browser includes browser.pdf",
     "error": "class of the last error, such as timeout",
-    "executor": "executor id that the job is addressed to",
+    "executor": "executor ID that the job is addressed to",
     "worker": "worker of the last attempt",
     "device": "host name of the last attempt's worker",
     "since": "created within the last 30m, 2h, 1d",
@@ -83,7 +83,7 @@ class JobSearch:
         return [status for term in self.terms if term.key == "status" for status in term.value.lower().split(",")]
 
     def filters(self) -> SearchFilters:
-        """Return the arguments of `Queue.search_jobs`; the last of repeated qualifiers wins."""
+        """Return the arguments of `Queue.search_jobs`; the last of repeated qualifiers applies."""
         given = {term.key: term.value for term in self.terms}
         return SearchFilters(
             statuses=self.statuses or None,
@@ -96,9 +96,9 @@ class JobSearch:
             words=" ".join(term.value for term in self.terms if not term.key) or None,
         )
 
-    def without(self, gone: Term) -> Self:
+    def without(self, removed: Term) -> Self:
         """Return the search without a term."""
-        return type(self)(tuple(term for term in self.terms if term != gone))
+        return type(self)(tuple(term for term in self.terms if term != removed))
 
     def with_status(self, status: str | None) -> Self:
         """Return the search for a single status, or for all."""
@@ -108,11 +108,11 @@ class JobSearch:
 
 def _problem(term: Term) -> str | None:
     if term.key == "status":
-        wrong = [word for word in term.value.lower().split(",") if word not in STATUSES]
+        wrong = [status for status in term.value.lower().split(",") if status not in STATUSES]
         if wrong:
             return f"Unknown status {wrong[0]!r}: use {', '.join(STATUSES)}."
     if term.key == "since" and parse_duration(term.value) is None:
         return f"Invalid duration {term.value!r}: write since:30m, since:2h or since:1d."
     if term.key and not term.value:
-        return f"{term.key}: has no value."
+        return f"The qualifier {term.key!r} has no value: write {term.key}:VALUE, or remove it."
     return None

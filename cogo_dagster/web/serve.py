@@ -50,7 +50,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 class _Redacted(logging.Formatter):
-    """Hides secrets in log records and their tracebacks."""
+    """Redacts secrets in log records and their tracebacks."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         super().__init__("%(levelname)s:     %(message)s")
@@ -73,12 +73,12 @@ def serve(app: FastAPI, listener: socket.socket) -> None:
 
 
 @contextmanager
-def alerting(settings: Settings, app: FastAPI, say: Callable[[str], None], pause_seconds: float = 10) -> Iterator[None]:
+def alerting(settings: Settings, app: FastAPI, log: Callable[[str], None], pause_seconds: float = 10) -> Iterator[None]:
     """Deliver alerts and call the dead man's switch in the background, if the settings configure either.
 
     Args:
         app: Application whose database is used.
-        say: Called with messages about failures.
+        log: Called with messages about failures.
         pause_seconds: Pause between two passes.
 
     Raises:
@@ -87,7 +87,7 @@ def alerting(settings: Settings, app: FastAPI, say: Callable[[str], None], pause
     if not settings.webhook_types and settings.deadman_url is None:
         yield
         return
-    with alert_loop(settings, lambda: web_of_app(app).backend.application.alerts, say, pause_seconds).running():
+    with alert_loop(settings, lambda: web_of_app(app).backend.application.alerts, log, pause_seconds).running():
         yield
 
 

@@ -22,7 +22,7 @@ class AdminToken:
         self._lock = Lock()
 
     @property
-    def given(self) -> str | None:
+    def environment_token(self) -> str | None:
         """The token of the environment, which needs no database."""
         return token_of(self._settings)
 
@@ -33,8 +33,8 @@ class AdminToken:
             QueueError: The database of the vault cannot be reached.
             VaultError: The vault's token cannot be decrypted.
         """
-        if self.given is not None:
-            return self.given
+        if self.environment_token is not None:
+            return self.environment_token
         with self._lock:
             if self._kept is None or time.monotonic() - self._kept[0] > _KEEP_SECONDS:
                 self._kept = (time.monotonic(), admin_token(self._settings, self._backend.application.transport))

@@ -1,6 +1,6 @@
 """Serves Playwright's trace viewer, which is part of the package `playwright`.
 
-A trace contains content of captured pages, so the viewer has an origin of its own (`traces.localhost`) without a
+A trace contains content of captured pages, so the viewer has a separate origin (`traces.localhost`) without a
 session. Browsers resolve that name to the loopback address; on other machines a trace is downloaded instead.
 """
 

@@ -18,7 +18,7 @@ from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.queue.stats import Numbers
 from cogo_dagster.supervision.replays import is_after
-from cogo_dagster.web.filters import ago, in_seconds, number
+from cogo_dagster.web.filters import ago, counted, in_seconds, number
 from cogo_dagster.web.search import STATUSES
 
 UNKNOWN: Final = "\u2013"
@@ -127,7 +127,7 @@ def tiles(numbers: Numbers) -> list[Tile]:
         Tile(
             "Running",
             number(numbers.running),
-            f"of {number(numbers.slots_alive)} slots",
+            f"of {counted(numbers.slots_alive, 'slot')}",
             f"{search}status:running",
             "warn" if numbers.expired_leases else "",
         ),
@@ -156,7 +156,7 @@ def tiles(numbers: Numbers) -> list[Tile]:
         Tile(
             "Workers",
             number(numbers.workers_alive),
-            f"{number(numbers.slots_free)} slots free",
+            f"{counted(numbers.slots_free, 'slot')} free",
             "/dashboard/workers",
             "bad" if has_no_worker(numbers) else "",
         ),
@@ -200,13 +200,13 @@ def with_gaps(moments: Sequence[Moment]) -> list[tuple[Moment, float | None]]:
 
 def alert_state(alert: AlertRow) -> Label:
     """Return the label of an alert."""
-    word = "silenced" if alert.silenced else alert.status
+    state = "silenced" if alert.silenced else alert.status
     tone = {"firing": "failed", "resolved": "succeeded"}.get(alert.status)
-    return Label(word, tone or "queued", tone or "alerts")
+    return Label(state, tone or "queued", tone or "alerts")
 
 
 def alert_job(alert: AlertRow) -> str | None:
-    """Return the id of the job that an alert is about."""
+    """Return the ID of the job that an alert is about."""
     job_id = alert.refs.get("job_id") if isinstance(alert.refs, dict) else None
     return str(job_id) if job_id else None
 
@@ -214,8 +214,8 @@ def alert_job(alert: AlertRow) -> str | None:
 def target_state(target: AlertTarget) -> Label:
     """Return the label of an alert target."""
     if target.healthy:
-        return Label("reachable", "succeeded", "succeeded")
-    return Label("switched off" if target.disabled else "failing", "failed", "failed")
+        return Label("healthy", "succeeded", "succeeded")
+    return Label("disabled" if target.disabled else "failing", "failed", "failed")
 
 
 def text_or_error(error: Json) -> str:
@@ -230,8 +230,8 @@ def probe_state(healthy: bool) -> Label:
 
 def verdict_state(verdict: str) -> Label:
     """Return the label of the gate's verdict."""
-    words = {"pass": "Passed", "fail": "Failed"}
-    return Label(words.get(verdict, "Not computed"), verdict, status_icon(verdict))
+    labels = {"pass": "Passed", "fail": "Failed"}
+    return Label(labels.get(verdict, "Not computed"), verdict, status_icon(verdict))
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -246,10 +246,10 @@ def known(value: object) -> object:
 
 def gate_reports(run: GateRun) -> list[ReportLink]:
     """Return the lint and coverage reports of a gate run."""
-    lint = None if run.lint_errors is None else f"{run.lint_errors} {'error' if run.lint_errors == 1 else 'errors'}"
+    lint = None if run.lint_errors is None else counted(run.lint_errors, "error")
     coverage = None if run.coverage_percent is None else percent(run.coverage_percent)
     given = ((lint, run.eslint_url), (coverage, run.coverage_url))
-    return [ReportLink(words or ("report" if url else UNKNOWN), url) for words, url in given]
+    return [ReportLink(label or ("report" if url else UNKNOWN), url) for label, url in given]
 
 
 def gate_tests(run: GateRun) -> str:
@@ -273,7 +273,7 @@ def machine(worker: WorkerRow) -> str:
     """Return the CPU count and platform of a worker's device, each after a comma."""
     device = worker.device if isinstance(worker.device, dict) else {}
     cpus, platform = device.get("cpu_count"), device.get("platform")
-    return (f", {cpus} CPUs" if cpus else "") + (f", {platform}" if platform else "")
+    return (f", {cpus} {'CPU' if cpus == 1 else 'CPUs'}" if cpus else "") + (f", {platform}" if platform else "")
 
 
 def other_facts(worker: WorkerRow) -> list[tuple[str, Json]]:

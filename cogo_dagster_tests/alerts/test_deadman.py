@@ -112,7 +112,7 @@ def test_a_failed_call_is_reported_without_the_url(
     """The message has the status and not the URL, which is a secret."""
     evaluate(transport)
     receiver.down = Reply(404)
-    with pytest.raises(DeadManFailed, match=r"^COGO_DEADMAN_URL responded with status 404\.$"):
+    with pytest.raises(DeadManFailed, match=r"^COGO_DEADMAN_URL responded with 404: check the URL\.$"):
         switch.call_if_due()
 
 
@@ -135,5 +135,5 @@ def test_the_loop_calls_it_without_any_target(transport: Transport, receiver: Re
     """Without targets, a pass of the loop still evaluates alerts and calls the switch."""
     settings = load_settings(COGO_DEADMAN_URL=receiver.url(), WEBHOOK_ALLOWED_HOSTS=receiver.authority)
     reported: list[str] = []
-    Alerts(transport, settings).loop(reported.append).once()
+    Alerts(transport, settings).loop(reported.append).run_once()
     assert (len(receiver.accepted), reported) == (1, [])

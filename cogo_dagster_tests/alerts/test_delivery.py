@@ -239,8 +239,8 @@ def test_the_loop_reports_an_error_once_and_continues(alerts: Alerts, monkeypatc
     reported: list[str] = []
     loop = alerts.loop(reported.append)
     monkeypatch.setattr(loop, "_deliver", _raise)
-    loop.once()
-    loop.once()
+    loop.run_once()
+    loop.run_once()
     assert reported == ["Alerts are not delivered: no space left"]
 
 

@@ -91,7 +91,7 @@ def test_a_worker_without_a_token_does_not_serve_figma(
     cogo.ok("enqueue", "figma", "--file-key", "AbC")
     answer = cogo.run("worker", "--drain", "--json", FIGMA_API_TOKEN="", BROWSER_REAL_MODE="false")
     assert answer.code == 0
-    assert "Not serving the family figma: FIGMA_API_TOKEN is not set" in capfd.readouterr().err
+    assert "The family figma is not served: FIGMA_API_TOKEN is not set" in capfd.readouterr().err
     [job] = queue.list_jobs()
     assert (job.document["status"], job.document["attempts"]) == ("queued", 0)
     [worker] = queue.list_workers(alive_only=False, max_workers=10)

@@ -56,7 +56,7 @@ def test_a_dry_run_prints_the_jobs_and_the_next_step(cogo: Terminal, queue: Queu
     failed_job(queue, max_attempts=1)
     *_, row, last = cogo.run("retry", "failed").out.splitlines()
     assert "1/1 → 1/2" in row
-    assert last == "1 job would be retried. Nothing was changed; use --no-dry-run (or DRY_RUN=false) to change them."
+    assert last == "1 job would be retried. Nothing was changed; use --no-dry-run (or DRY_RUN=false) to make changes."
     assert cogo.run("retry", "failed", "--no-dry-run").out == "1 job retried.\n"
 
 
@@ -121,7 +121,7 @@ def test_a_file_that_is_not_a_plan_is_rejected(nowhere: Terminal, cogo: Terminal
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--plan", "p", "--no-dry-run"), "--plan is a dry run"),
+        (("--plan", "p", "--no-dry-run"), "--plan makes a dry run"),
         (("--apply", "p", "--dry-run"), "exclude each other"),
         (("--apply", "p", "--type", "browser"), "remove --type"),
         (("--apply", "p", "--plan", "q"), "remove --plan"),

@@ -164,9 +164,9 @@ def test_the_sensor_delivers_in_its_tick(
     """A tick delivers without launching a run."""
     instance.create_run_for_job(deliver_alerts, status=dg.DagsterRunStatus.STARTED)  # for example a dead one
     fail_job(queue)
-    assert tick(instance, http) == "1 failures found, 1 messages delivered, 0 failed."
+    assert tick(instance, http) == "1 new failure; 1 message delivered, 0 failed."
     assert len(receiver.accepted) == 1
-    assert tick(instance, http) == "0 failures found, 0 messages delivered, 0 failed."
+    assert tick(instance, http) == "0 new failures; 0 messages delivered, 0 failed."
 
 
 def test_the_job_delivers(instance: dg.DagsterInstance, queue: Queue, receiver: Receiver, http: CogoResource) -> None:
@@ -183,7 +183,7 @@ def test_messages_to_a_removed_target_are_ignored(
     receiver.down = Reply(503)
     fail_job(queue)
     assert "1 failed. http is retried in" in tick(instance, http)
-    assert tick(instance, cogo) == "0 failures found, 0 messages delivered, 0 failed."
+    assert tick(instance, cogo) == "0 new failures; 0 messages delivered, 0 failed."
 
 
 def test_an_error_of_dagsters_storage_does_not_prevent_delivery(

@@ -16,7 +16,7 @@ import cogo_dagster
 from cogo_dagster.bootstrap import open_application, worker_options
 from cogo_dagster.dagster_support.browser_job import BrowserJob
 from cogo_dagster.dagster_support.cogo_queue import CogoQueue
-from cogo_dagster.dagster_support.engine import EngineThread
+from cogo_dagster.dagster_support.worker_thread import WorkerThread
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
@@ -41,7 +41,7 @@ def given(settings: dict[str, str], queue: Queue, monkeypatch: pytest.MonkeyPatc
 @contextmanager
 def working() -> Iterator[None]:
     """Run a worker in a thread, as `cogo worker` does."""
-    engine = EngineThread()
+    engine = WorkerThread()
     with open_application(load_settings()) as application:
         engine.start(
             application.worker(observer=engine.observe, options=worker_options(load_settings()), last_resort=None)

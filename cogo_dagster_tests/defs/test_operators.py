@@ -90,7 +90,7 @@ def test_the_sensor_replays_transient_failures(tick: Tick, operators: Operators,
     """After the cool-down, jobs with transient errors are replayed once, and no others."""
     transient = _out_of_attempts(queue)
     failed_job(queue)  # permanently
-    assert reason(tick(dlq_replay, None)) == "2 open dead-lettered jobs, 1 of them transient; none is due now."
+    assert reason(tick(dlq_replay, None)) == "2 open dead-lettered jobs, 1 with a transient error; none is due."
     owner.execute("update public.jobs_dlq set failed_at = failed_at - interval '1 h'")
     requested = tick(dlq_replay, None)
     assert keys(requested)[0].startswith("replay-")

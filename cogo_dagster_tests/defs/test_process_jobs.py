@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from cogo_dagster.dagster_support.engine import EngineThread
+from cogo_dagster.dagster_support.worker_thread import WorkerThread
 from cogo_dagster.defs.operators.jobs import recover_leases
 from cogo_dagster.defs.queue.jobs import process_jobs
 from cogo_dagster.queue.client import Queue
@@ -167,7 +167,7 @@ def test_a_subset_of_the_ops_is_rejected(runs: Runs, queue: Queue, install: Inst
     [failure] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
     error = failure.step_failure_data.error
     assert error is not None
-    assert "launch all of process_jobs" in (error.cause or error).message
+    assert "launch the whole job" in (error.cause or error).message
     assert (look(queue, job)["attempts"], executor.ran) == (0, [])
 
 
@@ -215,11 +215,11 @@ def test_an_interrupted_run_requeues_its_jobs(
     install(FakeExecutor(gate))
     job = add(queue)
 
-    def follow(engine: EngineThread, stage: Stage) -> Iterator[WorkerEvent]:
+    def follow(engine: WorkerThread, stage: Stage) -> Iterator[WorkerEvent]:
         gate.arrived()
         raise interruption
 
-    monkeypatch.setattr(EngineThread, "follow", follow)
+    monkeypatch.setattr(WorkerThread, "follow", follow)
     assert not runs.run().success
     row = look(queue, job)
     assert (row["status"], row["attempts"], row["lease_expires_at"]) == ("queued", 0, None)

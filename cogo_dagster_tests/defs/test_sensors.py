@@ -70,14 +70,14 @@ def test_an_empty_queue_launches_nothing(tick: Tick) -> None:
     """The skip reason has the numbers."""
     result = tick(ready_jobs, "7")
     assert launched(result) == 0
-    assert reason(result) == "0 due, 0 orphaned, 0 workers alive, 0 starting."
+    assert reason(result) == "Jobs: 0 due, 0 orphaned. Workers: 0 alive, 0 starting."
 
 
 def test_a_live_worker_suppresses_a_launch(tick: Tick, queue: Queue) -> None:
     """A worker with a recent heartbeat will claim the job, wherever it runs."""
     register(queue, a_worker())
     add(queue)
-    assert "1 due, 0 orphaned, 1 workers alive" in reason(tick(ready_jobs, None))
+    assert "1 due, 0 orphaned. Workers: 1 alive" in reason(tick(ready_jobs, None))
 
 
 def test_a_starting_run_suppresses_a_launch(tick: Tick, queue: Queue, instance: dg.DagsterInstance) -> None:

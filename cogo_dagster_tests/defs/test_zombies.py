@@ -137,7 +137,7 @@ def test_a_run_in_excess_of_the_maximum_ends_at_once(
         "execute_jobs",
         "upload_artifacts",
     ]
-    assert any("2 older runs are working" in entry.user_message for entry in instance.all_logs(late.run_id))
+    assert any("COGO_MAX_WORKERS is 2" in entry.user_message for entry in instance.all_logs(late.run_id))
     assert len(queue.list_workers()) == 1
 
 

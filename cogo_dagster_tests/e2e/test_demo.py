@@ -54,7 +54,7 @@ def test_the_demo_of_a_broken_page_fails_with_a_message(home: Home, site: Site) 
     answer = home.cogo("demo", "--url", site.url("/status/500"))
     assert answer.code == 1
     last = answer.err.strip().splitlines()[-1]
-    assert "1 of 1 jobs did not succeed" in last
+    assert "1 of 1 job did not succeed" in last
     assert site.url("/status/500") in last
     assert "responded with 500." in last
     assert "Traceback" not in answer.err

@@ -49,7 +49,7 @@ def run(steps: list[Any], name: str, folder: Path, environment: Mapping[str, str
 
 def test_the_gate_names_each_missing_secret(steps: list[Any], tmp_path: Path) -> None:
     """Each missing secret gives one warning, and the step succeeds."""
-    code, said, output = run(steps, "Look for the secrets", tmp_path, {"SUPABASE_URL": "https://x.supabase.co"})
+    code, said, output = run(steps, "Check for the secrets", tmp_path, {"SUPABASE_URL": "https://x.supabase.co"})
     assert (code, output) == (0, "ready=false\n")
     assert [name for name in SECRETS if f"::warning title=DB mode integration::The secret {name} is" in said] == [
         "SUPABASE_ANON_KEY",
@@ -59,7 +59,7 @@ def test_the_gate_names_each_missing_secret(steps: list[Any], tmp_path: Path) ->
 
 def test_the_gate_opens_with_all_secrets(steps: list[Any], tmp_path: Path) -> None:
     """It prints nothing and sets the output `ready`."""
-    assert run(steps, "Look for the secrets", tmp_path, dict.fromkeys(SECRETS, "x")) == (0, "", "ready=true\n")
+    assert run(steps, "Check for the secrets", tmp_path, dict.fromkeys(SECRETS, "x")) == (0, "", "ready=true\n")
 
 
 def test_every_other_step_waits_for_the_gate(steps: list[Any]) -> None:
@@ -84,7 +84,7 @@ def test_the_steps_pass_against_a_project(steps: list[Any], stand_in: StandIn, t
             "BROWSER_TEST_URL": site.url,
             "BROWSER_ALLOWED_HOSTS": site.authority,
         }
-        for name in ("The schema is this release's", "A job is run to its end"):
+        for name in ("Check the release of the schema", "Execute a job"):
             code, said, _ = run(steps, name, tmp_path, environment)
             assert code == 0, said
     assert len(stand_in.addresses()) == 1
@@ -99,7 +99,7 @@ def keys(stand_in: StandIn) -> dict[str, str]:
 
 def test_existing_functions_reject_the_anon_key(steps: list[Any], keys: dict[str, str], tmp_path: Path) -> None:
     """Each call has the real signature, so it gets 401 and not the 404 of an unknown function."""
-    code, said, _ = run(steps, "The anon key may do nothing", tmp_path, keys)
+    code, said, _ = run(steps, "Check that the anon key is rejected", tmp_path, keys)
     assert code == 0, said
     assert said.splitlines() == [
         f"{name}: HTTP 401" for name in ("queue_stats", "list_jobs", "claim_one_job", "list_secrets")
@@ -109,7 +109,7 @@ def test_existing_functions_reject_the_anon_key(steps: list[Any], keys: dict[str
 def test_a_key_with_rights_fails_the_step(steps: list[Any], keys: dict[str, str], tmp_path: Path) -> None:
     """The step fails if a key may call the functions."""
     keys["SUPABASE_ANON_KEY"] = SERVICE_ROLE
-    assert run(steps, "The anon key may do nothing", tmp_path, keys)[0] == 1
+    assert run(steps, "Check that the anon key is rejected", tmp_path, keys)[0] == 1
 
 
 def test_a_missing_function_fails_the_step(
@@ -117,5 +117,5 @@ def test_a_missing_function_fails_the_step(
 ) -> None:
     """A 404 does not show that the rights are correct."""
     owner.execute("alter function public.list_secrets(text, integer) rename to list_others")
-    code, said, _ = run(steps, "The anon key may do nothing", tmp_path, keys)
-    assert (code, "::error::anon is not refused by list_secrets (HTTP 404)" in said) == (1, True), said
+    code, said, _ = run(steps, "Check that the anon key is rejected", tmp_path, keys)
+    assert (code, "::error::list_secrets does not reject the anon key (HTTP 404)" in said) == (1, True), said

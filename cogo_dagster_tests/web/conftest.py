@@ -105,7 +105,7 @@ def served(settings: Settings, application: Application, /, **options: Json) -> 
     def opened() -> Iterator[Application]:
         yield seen
 
-    given: Json = {"settings": settings, "open_it": opened, "keep_seconds": 0} | options
+    given: Json = {"settings": settings, "opener": opened, "keep_seconds": 0} | options
     app = create_app(**given)
     with (
         listening("127.0.0.1", 0) as listener,

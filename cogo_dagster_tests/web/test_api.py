@@ -101,7 +101,7 @@ def test_an_unknown_job_is_not_found(site: Site) -> None:
     """An unknown id returns 404 with a message."""
     answer = site.read(f"/api/jobs/{uuid4()}")
     assert answer.status_code == 404
-    assert answer.json()["error"].endswith("It may have been purged; check the id.")
+    assert answer.json()["error"].endswith("It may have been purged; check the ID.")
 
 
 @pytest.mark.parametrize(

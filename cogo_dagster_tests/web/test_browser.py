@@ -421,7 +421,7 @@ def test_an_unreachable_database_is_a_503(serve: Serve, browser: Browser, site: 
             "The database cannot be reached (Connection refused): start it, or check its address."
         )
 
-    with serve(open_it=unreachable) as broken:
+    with serve(opener=unreachable) as broken:
         context = browser.new_context(base_url=broken.url)
         page = context.new_page()
         answer = page.goto("/dashboard/local")

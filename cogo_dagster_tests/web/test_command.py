@@ -217,8 +217,8 @@ def test_an_unreachable_database_is_reported_to_the_targets(tmp_path: Path) -> N
         reported: list[str] = []
         loop = alert_loop(given, lambda: web_of_app(create_app(given)).backend.application.alerts, reported.append)
         with mock.patch("cogo_dagster.alerts.outage.time.time", side_effect=count(1_000_000, 60)):
-            loop.once()
-            loop.once()
+            loop.run_once()
+            loop.run_once()
         assert len(receiver.accepted) == 1
         assert b"The database cannot be reached" in receiver.accepted[0].body
         assert reported[0].startswith("Alerts are not delivered: ")

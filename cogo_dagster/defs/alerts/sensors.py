@@ -1,4 +1,4 @@
-"""Sensors that record failures which hooks cannot see, and deliver alerts."""
+"""Sensors that record failures for which no hook runs, and deliver alerts."""
 
 from typing import Final
 
@@ -8,8 +8,9 @@ from cogo_dagster.alerts.delivery import PassReport
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_failures import failure_of, record_runs, report_conditions, watch_schedules
 from cogo_dagster.dagster_support.ticks import TICK_SECONDS, Parts, within
+from cogo_dagster.formatting.values import counted
 
-_LOOK_SECONDS: Final = 6.0
+_READ_SECONDS: Final = 6.0
 _DELIVERY_SECONDS: Final = 20.0
 _SWITCH_SECONDS: Final = 11.0
 
@@ -18,12 +19,12 @@ _SWITCH_SECONDS: Final = 11.0
     name="run_failure",
     minimum_interval_seconds=5,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Records every run that fails, also if its process was killed. A delivery pass raises the alert.",
+    description="Records each failed run, even if its process was killed. A delivery pass raises the alert.",
 )
 def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None:
     """Record a failed run."""
-    ended = context.failure_event.message
-    failure = failure_of(context.dagster_run, context.get_step_failure_events(), ended)
+    message = context.failure_event.message
+    failure = failure_of(context.dagster_run, context.get_step_failure_events(), message)
     within(TICK_SECONDS, "Recording a failed run", lambda: cogo.application.alerts.record_run_failures([failure]))
 
 
@@ -39,10 +40,10 @@ def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) 
     """Record failures, deliver alerts, and call the dead man's switch. A failing part does not prevent the others."""
     instance, repository = context.instance, context.repository_def
     parts = Parts()
-    parts.do("Reading Dagster's runs", _LOOK_SECONDS, lambda: record_runs(instance, cogo))
+    parts.do("Reading Dagster's runs", _READ_SECONDS, lambda: record_runs(instance, cogo))
     if repository is not None:
-        parts.do("Reading the schedules", _LOOK_SECONDS, lambda: watch_schedules(instance, repository, cogo))
-        parts.do("Reading the sensors", _LOOK_SECONDS, lambda: report_conditions(instance, repository, cogo))
+        parts.do("Reading the schedules", _READ_SECONDS, lambda: watch_schedules(instance, repository, cogo))
+        parts.do("Reading the sensors", _READ_SECONDS, lambda: report_conditions(instance, repository, cogo))
     report = parts.do("Delivering", _DELIVERY_SECONDS + 2, lambda: cogo.application.alerts.deliver(_DELIVERY_SECONDS))
     parts.do("Calling the dead man's switch", _SWITCH_SECONDS, cogo.application.alerts.call_switch)
     parts.raise_first()
@@ -51,5 +52,5 @@ def undelivered_alerts(context: dg.SensorEvaluationContext, cogo: CogoResource) 
 
 def _summary(report: PassReport) -> str:
     waiting = "".join(f" {name} is retried in {seconds:.0f} s." for name, seconds in report.waiting.items())
-    found = sum(report.raised.values())
-    return f"{found} failures found, {report.delivered} messages delivered, {report.failed} failed.{waiting}"
+    raised, sent = counted(sum(report.raised.values()), "new failure"), counted(report.delivered, "message")
+    return f"{raised}; {sent} delivered, {report.failed} failed.{waiting}"

@@ -1,4 +1,4 @@
-"""Deletes old Dagster runs and their events: about 30 KB per job, which Dagster itself keeps forever."""
+"""Deletes old Dagster runs and their events, about 30 KB per job, which Dagster itself keeps forever."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ _NO_HISTORY: Final = (
     "deliver_alerts",
     "prune_event_log",
 )
-"""Dagster jobs without asset history worth keeping: the events of their runs need not be read."""
+"""Dagster jobs whose runs hold no history of assets that is kept; their events are not read."""
 
 
 class PruneConfig(dg.Config):
@@ -35,19 +35,19 @@ class PruneConfig(dg.Config):
 
     keep_days: int = Field(14, ge=1, description="Keep finished runs younger than this.")
     keep_health_days: int = Field(
-        400, ge=1, description="The same for runs with provider probes and checks of the queue."
+        400, ge=1, description="Keep finished runs with provider probes or checks of the queue younger than this."
     )
     dry_run: bool = Field(False, description="Count the runs without deleting them.")
 
 
 @dg.op(description="Delete finished runs with their events and logs, except runs with the history of an asset.")
 def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig) -> None:
-    """Delete runs, oldest first, for half an hour at most, and report the counts."""
+    """Delete runs, oldest first, for at most half an hour, and report the counts."""
     matched = changed = 0
     ends_at = time.monotonic() + PRUNING_SECONDS
     for run in old_runs(context.instance, config.keep_days):
         if time.monotonic() > ends_at:
-            context.log.warning("The time limit is reached; the next run continues.")
+            context.log.warning("The time limit of %d s is reached; the next run continues.", PRUNING_SECONDS)
             break
         if _holds_history(context.instance, run, config):
             continue

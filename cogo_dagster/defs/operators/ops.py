@@ -1,4 +1,4 @@
-"""The operators' ops. Their configuration corresponds to the options of a command, and they run the same code."""
+"""The ops of the operators. Each runs the code of a command, and its configuration corresponds to the options."""
 
 from typing import Any, Final
 
@@ -23,10 +23,10 @@ class ChoosingConfig(BulkConfig):
     """Selects jobs."""
 
     type_prefix: str | None = Field(None, description="Type prefix.")
-    executor_id: str | None = Field(None, description="Executor id that the jobs are addressed to.")
+    executor_id: str | None = Field(None, description="Executor ID that the jobs are addressed to.")
     since_seconds: float | None = Field(None, gt=0, description="Failed within the last N seconds.")
     job_ids: list[str] | None = Field(
-        None, max_length=1000, description="Only these jobs; an error if one does not match."
+        None, max_length=1000, description="Only these jobs; an error if a job does not match."
     )
 
     def filters(self) -> dict[str, Json]:
@@ -63,20 +63,24 @@ class RecoverLeasesConfig(dg.Config):
 class CleanupArtifactsConfig(BulkConfig):
     """Which artifacts to delete."""
 
-    ttl_days: float = Field(30, ge=0, le=36_500, description="Minimum age in days; a per-artifact TTL overrides it.")
-    delete_storage: bool = Field(True, description="Delete the objects, too; otherwise only mark the rows as expired.")
+    ttl_days: float = Field(
+        30, ge=0, le=36_500, description="Minimum age in days; the TTL of an artifact overrides it."
+    )
+    delete_storage: bool = Field(
+        True, description="Delete the objects too; otherwise only the rows are marked as expired."
+    )
     dry_run: bool = Field(False, description="Report what would change, without changing it.")
 
 
 class PurgeJobsConfig(BulkConfig):
     """Which finished jobs to delete."""
 
-    ttl_days: float = Field(30, ge=0, le=36_500, description="Minimum days since the job finished.")
+    ttl_days: float = Field(30, ge=0, le=36_500, description="Minimum number of days since the job finished.")
     statuses: list[str] = Field(["succeeded", "cancelled"], description="Any of succeeded, cancelled and failed.")
     dry_run: bool = Field(True, description="Report what would change, without changing it.")
 
 
-@dg.op(description="Retry failed jobs under their own ids. A dry run by default.")
+@dg.op(description="Retry failed jobs under the same IDs. A dry run by default.")
 def retry_failed(context: dg.OpExecutionContext, config: RetryFailedConfig, cogo: CogoResource) -> None:
     """Retry, and report the counts."""
     operation = Operation("retry_failed", config.filters() | {"reset_attempts": config.reset_attempts})
@@ -91,7 +95,7 @@ def replay_dlq(context: dg.OpExecutionContext, config: ReplayDlqConfig, cogo: Co
     totals = _run(context, cogo, operation, dry_run=config.dry_run, limit=config.limit, items=named or None)
     if totals.counts["same_code_version"]:
         context.log.warning(
-            "%d of them failed on the current release (%s) and may fail again.",
+            "%d of the jobs failed on the current release (%s) and may fail again.",
             totals.counts["same_code_version"],
             code_version(),
         )

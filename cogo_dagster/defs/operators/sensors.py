@@ -20,8 +20,8 @@ from cogo_dagster.defs.operators.jobs import REPLAY_SECONDS, recover_leases, rep
 def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch recover_leases if leases have expired and no worker recovers them."""
     instance = context.instance
-    found, expired = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
-    return launch("recovery", recover(found, expired))
+    demand, expired = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
+    return launch("recovery", recover(demand, expired))
 
 
 @dg.sensor(
@@ -29,8 +29,8 @@ def expired_leases(context: dg.SensorEvaluationContext, cogo: CogoResource) -> d
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description=(
-        "Replays dead-lettered jobs with transient errors, after a cool-down, at most twice per lineage. The others "
-        "need an operator: `cogo list incidents`."
+        "Replays dead-lettered jobs with transient errors, after a cool-down, at most twice per lineage. All other "
+        "dead-lettered jobs require an operator: see `cogo list incidents`."
     ),
 )
 def dlq_replay(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:

@@ -28,16 +28,16 @@ gate_runs: Final = dg.AssetSpec(
     group_name="quality",
     owners=asset_keys.OWNERS,
     kinds={"http"},
-    description="Whether the providers that jobs depend on respond to a GET request.",
+    description="Whether the providers of jobs respond to a GET request.",
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=3)),
 )
 def provider_health(cogo: CogoResource) -> dg.MaterializeResult[None]:
     """Probe all providers and record the results."""
-    found = cogo.application.probe_providers()
-    healthy = sum(result.healthy for result in found)
-    rows = [dg.TableRecord(dict(result.to_json())) for result in found]
+    results = cogo.application.probe_providers()
+    healthy = sum(result.healthy for result in results)
+    rows = [dg.TableRecord(dict(result.to_json())) for result in results]
     table = {"providers": dg.MetadataValue.table(rows)} if rows else {}
-    return dg.MaterializeResult(metadata={"healthy": healthy, "unhealthy": len(found) - healthy, **table})
+    return dg.MaterializeResult(metadata={"healthy": healthy, "unhealthy": len(results) - healthy, **table})
 
 
 @dg.asset(
@@ -48,8 +48,8 @@ def provider_health(cogo: CogoResource) -> dg.MaterializeResult[None]:
     owners=asset_keys.OWNERS,
     kinds={"sql", "pandas"},
     description=(
-        "The numbers of a past UTC day, kept forever. Computing a day again gives the same bytes; rows that arrived "
-        "late create a revision; after a purge of jobs, the stored day is kept."
+        "The numbers of a past UTC day, kept forever. Computing a day again gives the same bytes, unless rows arrived "
+        "late, which creates a revision; after a purge of jobs, the stored day is kept."
     ),
     freshness_policy=dg.FreshnessPolicy.cron(deadline_cron="0 4 * * *", lower_bound_delta=timedelta(hours=2)),
 )
@@ -92,8 +92,8 @@ def weekly_summary(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
     owners=asset_keys.OWNERS,
     kinds={"postgres"},
     description=(
-        "The job that sends the summary of a week, enqueued once. A week that ended more than two weeks ago is not "
-        "sent from here; use `cogo weekly enqueue --week`."
+        "The job that sends the summary of a week, enqueued once. No job is enqueued for a week that ended more "
+        "than two weeks ago; use `cogo weekly enqueue --week`."
     ),
 )
 def weekly_message(context: dg.AssetExecutionContext, cogo: CogoResource) -> None:
@@ -107,4 +107,4 @@ def weekly_message(context: dg.AssetExecutionContext, cogo: CogoResource) -> Non
         job = cogo.application.weeks.enqueue(week)
         shown = {"week": week, "job_id": str(job.job_id), "created": job.created}
         context.add_asset_metadata(shown, partition_key=monday)
-        context.log.info("%s: job %s %s.", week, job.job_id, "enqueued" if job.created else "exists already")
+        context.log.info("%s: job %s %s.", week, job.job_id, "enqueued" if job.created else "already exists")

@@ -29,10 +29,10 @@ def gate_q1(context: dg.AssetCheckExecutionContext, cogo: CogoResource) -> dg.As
 
 def _verdict(judged: Stored, *, newest: bool) -> dg.AssetCheckResult:
     q1, window = judged.summary.q1, judged.summary.window
-    red = q1.verdict == "fail" and newest
+    is_error = q1.verdict == "fail" and newest
     return dg.AssetCheckResult(
         passed=q1.verdict == "pass",
-        severity=dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN,
         description=f"{window.start:%Y-%m-%d}: {q1.reason}",
         metadata={
             "verdict": q1.verdict,

@@ -1,4 +1,4 @@
-"""The gate's schedules. A missed tick's partition is requested by the next tick."""
+"""The gate's schedules. The next tick requests the partition of a missed tick."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

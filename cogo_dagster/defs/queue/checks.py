@@ -29,7 +29,8 @@ def oldest_queued_age(cogo: CogoResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset=asset_keys.JOBS, description="Attempts in the last 24 hours that lost their lease with their worker."
+    asset=asset_keys.JOBS,
+    description="Number of attempts in the last 24 hours whose lease expired because their worker died.",
 )
 def lease_losses(cogo: CogoResource) -> dg.AssetCheckResult:
     """Check the number of lost leases."""
@@ -37,7 +38,7 @@ def lease_losses(cogo: CogoResource) -> dg.AssetCheckResult:
     return _result(health_checks.lease_losses(jobs.lost, jobs.attempts))
 
 
-@dg.asset_check(asset=asset_keys.JOBS, description="Dead rows, old transactions, age of transaction ids.")
+@dg.asset_check(asset=asset_keys.JOBS, description="Dead rows, old transactions, age of transaction IDs.")
 def database_health(cogo: CogoResource) -> dg.AssetCheckResult:
     """Check the database."""
     return _result(health_checks.database_health(cogo.queue.database_health()))

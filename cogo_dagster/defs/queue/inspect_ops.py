@@ -24,8 +24,10 @@ from cogo_dagster.queue.worker.attempt import run_attempt
 class InspectConfig(dg.Config):
     """Which jobs to run."""
 
-    job_ids: list[str] = Field(min_length=1, max_length=20, description="Ids of queued jobs; they need not be due.")
-    lease_seconds: int = Field(900, ge=5, le=86_400, description="Lease for all of the jobs; it is not renewed.")
+    job_ids: list[str] = Field(min_length=1, max_length=20, description="IDs of queued jobs, which need not be due.")
+    lease_seconds: int = Field(
+        900, ge=5, le=86_400, description="Duration of the lease of all jobs; it is not renewed."
+    )
 
 
 # Without rising priorities, all jobs would be claimed first, then all executed.
@@ -33,14 +35,14 @@ class InspectConfig(dg.Config):
 def claim_chosen(
     context: dg.OpExecutionContext, config: InspectConfig, cogo: CogoResource
 ) -> Iterator[dg.DynamicOutput[Job]]:
-    """Yield one output per claimed job; fail if there is none."""
+    """Yield one output per claimed job; fail if no job is claimed."""
     wanted = [UUID(job_id) for job_id in config.job_ids]
     worker_id = f"inspect {context.run_id}"
     jobs = cogo.queue.claim_chosen(uuid4(), wanted, worker_id, config.lease_seconds)
     for missing in set(wanted) - {job.id for job in jobs}:
         context.log.warning("Job %s is not queued; it is skipped.", missing)
     if not jobs:
-        raise dg.Failure("None of these jobs is queued. Choose queued jobs (`cogo list jobs --status queued`).")
+        raise dg.Failure("None of these jobs is queued: choose queued jobs from `cogo list jobs --status queued`.")
     for job in jobs:
         yield dg.DynamicOutput(job, mapping_key=job.id.hex, metadata=_facts(job))
 

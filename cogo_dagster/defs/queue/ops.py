@@ -2,8 +2,8 @@
 
     claim_jobs → execute_jobs → upload_artifacts
 
-The stages of the worker run concurrently; each op follows its own stage to the end and reports it. The current op logs
-the events of all stages, so that the run page is live.
+The stages of the worker run concurrently; each op follows one stage to its end and reports it. The current op logs the
+events of all stages, so that the page of the run is up to date.
 """
 
 from collections import Counter
@@ -29,7 +29,9 @@ from cogo_dagster.supervision.capacity import is_surplus
 
 DEFAULT_RUN_SECONDS: Final = 1_800.0
 
-_WHOLE_ONLY: Final = "These ops cannot run separately: launch all of process_jobs, with the in-process executor."
+_WHOLE_ONLY: Final = (
+    "The ops of process_jobs cannot run separately: launch the whole job, with the in-process executor."
+)
 
 
 class ProcessJobsConfig(dg.Config):
@@ -50,13 +52,13 @@ class ProcessJobsConfig(dg.Config):
 def claim_jobs(
     context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: WorkerResource
 ) -> Iterator[dg.Output[None]]:
-    """Follow the claim stage. A run in excess of COGO_MAX_WORKERS ends at once, and its other ops are skipped."""
+    """Follow the claim stage. A run in excess of COGO_MAX_WORKERS ends immediately, and its other ops are skipped."""
     _require_all_stages(context)
     max_workers = worker.settings.max_workers
     if context.run.tags.get(SENSOR_TAG) == READY_JOBS and is_surplus(
         context.run_id, under_way(context.instance, worker.queue), max_workers
     ):
-        context.log.info("%d older runs are working, the maximum of COGO_MAX_WORKERS: nothing to do.", max_workers)
+        context.log.info("The run ends: COGO_MAX_WORKERS is %d, and that many older runs are active.", max_workers)
         return
     _tag(context, config, worker)
     given: dict[str, Any] = {"max_jobs": config.max_jobs, "concurrency": config.concurrency}
@@ -82,7 +84,7 @@ def execute_jobs(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.O
 def upload_artifacts(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.Output[None]:
     """Follow the upload stage, then report the run as a materialization of the jobs table."""
     output = _follow(context, worker, Stage.UPLOAD)
-    context.log_event(worker.run_report.materialization(worker.engine.report()))
+    context.log_event(worker.run_report.materialization(worker.thread.report()))
     return output
 
 
@@ -94,20 +96,20 @@ def _tag(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: Work
 
 
 def _require_all_stages(context: dg.OpExecutionContext) -> None:
-    """Check that all ops of the job run: an op alone would claim jobs and not finish them."""
+    """Check that all ops of the job run: a single op would claim jobs and not finish them."""
     chosen = set(context.run.step_keys_to_execute or (node.name for node in context.job_def.nodes))
     if not {claim_jobs.name, execute_jobs.name, upload_artifacts.name} <= chosen:
         raise dg.Failure(_WHOLE_ONLY)
 
 
 def _follow(context: dg.OpExecutionContext, worker: WorkerResource, stage: Stage) -> dg.Output[None]:
-    if not worker.engine.started:
+    if not worker.thread.started:
         raise dg.Failure(_WHOLE_ONLY)
     report: RunReport = worker.run_report
     counts: Counter[str] = Counter()
-    for event in worker.engine.follow(stage):
+    for event in worker.thread.follow(stage):
         counts[event.kind.value] += 1
         report.add(event)
-        if report.is_worth_a_line(event):
+        if report.should_log(event):
             report.log(context, event)
     return dg.Output(None, metadata=report.stage_metadata(stage))

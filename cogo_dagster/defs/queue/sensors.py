@@ -9,6 +9,7 @@ from cogo_dagster.dagster_support.ticks import TICK_SECONDS, within
 from cogo_dagster.dagster_support.worker_runs import READY_JOBS
 from cogo_dagster.dagster_support.zombies import end_zombies
 from cogo_dagster.defs.queue.jobs import process_jobs
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.supervision.zombies import Watch
 
 
@@ -22,8 +23,8 @@ from cogo_dagster.supervision.zombies import Watch
 def ready_jobs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.SensorResult:
     """Launch a run of process_jobs if jobs are due and there are too few workers, starting ones included."""
     instance = context.instance
-    found, _ = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
-    return launch("worker", start_workers(found, cogo.application.settings.max_workers))
+    demand, _ = within(TICK_SECONDS, "Reading the queue", lambda: read_demand(instance, cogo))
+    return launch("worker", start_workers(demand, cogo.application.settings.max_workers))
 
 
 @dg.sensor(
@@ -38,5 +39,5 @@ def zombie_runs(context: dg.SensorEvaluationContext, cogo: CogoResource) -> dg.S
     """End runs of process_jobs whose worker is dead."""
     instance, watch = context.instance, Watch.from_text(context.cursor)
     watch, ended = within(TICK_SECONDS, "Checking for dead runs", lambda: end_zombies(instance, cogo, watch))
-    reason = f"{len(watch.silences)} runs with a silent worker, {len(ended)} ended."
+    reason = f"{counted(len(watch.silences), 'run')} with a silent worker, {len(ended)} ended."
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=watch.to_text())

@@ -17,7 +17,7 @@ from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"], responses=problems(401, 403, 422, 429))
 
-ArtifactId = Annotated[UUID, Path(description="Artifact id.")]
+ArtifactId = Annotated[UUID, Path(description="Artifact ID.")]
 
 
 @router.get("", dependencies=[Depends(require_reader)], responses=problems(404))
@@ -70,18 +70,18 @@ def get_content(
     """The content of an artifact, or a redirect to a signed URL."""
     row = find(application.queue.get_artifacts([artifact_id]), artifact_id)
     # The trace viewer runs on another origin, which no artifact store allows (CORS).
-    here = request.url.hostname == TRACES_HOST
-    return content_of(application.store, row, download=download, here=here)
+    redirect = request.url.hostname != TRACES_HOST
+    return content_of(application.store, row, download=download, redirect=redirect)
 
 
 def find(rows: list[ArtifactRow], artifact_id: UUID) -> ArtifactRow:
-    """Return the first row.
+    """Return the only row.
 
     Raises:
-        JobNotFound: There is none, or its object was deleted.
+        JobNotFound: There is no row, or its object was deleted or is not ready.
     """
     if not rows or not rows[0].storage_key:
-        raise JobNotFound(f"Artifact {artifact_id} not found. It may have been deleted; check the id.")
+        raise JobNotFound(f"Artifact {artifact_id} not found. It may have been deleted; check the ID.")
     if rows[0].status != "ready":
         raise JobNotFound(f"Artifact {artifact_id} is {rows[0].status}; only ready artifacts have content.")
     return rows[0]

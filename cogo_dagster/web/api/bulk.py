@@ -29,7 +29,7 @@ class Filters(BaseModel):
 
     type: str | None = Field(None, max_length=200, pattern=NO_NULL, description="Type prefix.")
     executor: str | None = Field(
-        None, max_length=200, pattern=NO_NULL, description="Executor id that the jobs are addressed to."
+        None, max_length=200, pattern=NO_NULL, description="Executor ID that the jobs are addressed to."
     )
     since_seconds: float | None = Field(
         None, strict=True, ge=0, le=315_360_000, description="Failed within the last N seconds."

@@ -71,7 +71,7 @@ def replay_dlq(application: ApplicationDep, actor: Actor, what: Replay) -> Done:
 
 @router.post("/{job_id}/replay", responses=problems(404, 409))
 def replay_job(
-    application: ApplicationDep, actor: Actor, job_id: Annotated[UUID, Path(description="Id of the dead-lettered job.")]
+    application: ApplicationDep, actor: Actor, job_id: Annotated[UUID, Path(description="ID of the dead-lettered job.")]
 ) -> Done:
     """Enqueue one dead-lettered job again, as a new job."""
     return done(application, Operation("replay_dlq", {"job_ids": [str(job_id)]}), actor, Filters(dry_run=False))

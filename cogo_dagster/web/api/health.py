@@ -38,7 +38,7 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """The database responds and its schema release is supported. Details only for those who may read."""
+    """The database responds and its schema release is supported. Details only with read access."""
 
     status: Literal["ok"] = "ok"
     release: int | None = None
@@ -47,7 +47,7 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz", dependencies=[Depends(allow_anonymous)])
-async def healthz() -> Health:  # not in a thread: those may all wait for the database
+async def healthz() -> Health:  # not in a thread: all threads may wait for the database
     """Liveness: responds without using the database."""
     return Health()
 
@@ -90,7 +90,7 @@ def _readiness(request: Request) -> Readiness:
     return Readiness(
         release=version.release,
         deployment_id=str(version.deployment_id),
-        unreachable_targets=[one.target for one in targets if not one.healthy],
+        unreachable_targets=[target.target for target in targets if not target.healthy],
     )
 
 

@@ -24,7 +24,7 @@ from cogo_dagster.web.problems import problems
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 403, 422, 429))
 
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
-JobId = Annotated[UUID, Path(description="Job id.")]
+JobId = Annotated[UUID, Path(description="Job ID.")]
 
 
 class Retry(Filters):
@@ -57,14 +57,14 @@ def list_jobs(
     error: Annotated[str | None, Query(max_length=200, pattern=NO_NULL, description="Class of the last error.")] = None,
     q: Annotated[
         str | None,
-        Query(max_length=200, pattern=NO_NULL, description="Text in the id, idempotency key, error or payload."),
+        Query(max_length=200, pattern=NO_NULL, description="Text in the ID, idempotency key, error or payload."),
     ] = None,
     since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
     before: Annotated[UUID | None, Query(description="`next` of the previous page.")] = None,
     limit: PageSize = 50,
 ) -> JobPage:
     """Jobs, newest first. A search reads at most 20,000 jobs a page; `looked_until` is set if it stopped there."""
-    found = application.queue.search_jobs(
+    page = application.queue.search_jobs(
         statuses=status,
         type_prefix=type,
         executor_id=executor,
@@ -76,19 +76,19 @@ def list_jobs(
         before_id=before,
         max_jobs=limit,
     )
-    return JobPage(jobs=found.jobs, next=found.before_id, looked_until=found.looked_until)
+    return JobPage(jobs=page.jobs, next=page.before_id, looked_until=page.looked_until)
 
 
 @router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(404))
 def get_job(application: ApplicationDep, job_id: JobId) -> JobDetail:
     """A job with its payload, attempts and artifacts, and the reason for its state."""
     job, why = job_and_reason(application, job_id)
-    of_its_own = {
+    details = {
         "why": why,
         "attempt_list": _attempts(job),
         "artifacts": [artifact_document(row) for row in job.artifacts],
     }
-    return JobDetail.model_validate({**job.document, **of_its_own})
+    return JobDetail.model_validate({**job.document, **details})
 
 
 @router.get("/{job_id}/attempts", dependencies=[Depends(require_reader)], responses=problems(404))
@@ -105,19 +105,19 @@ _FILE: Final[dict[int | str, dict[str, Any]]] = {
 
 @router.get("/{job_id}/payload", dependencies=[Depends(require_reader)], response_class=Response, responses=_FILE)
 def get_payload(application: ApplicationDep, job_id: JobId) -> Response:
-    """A job's whole payload as a file."""
+    """The whole payload of a job as a file."""
     return _file(find_job(application, job_id).payload, f"payload-{job_id}.json")
 
 
 @router.get("/{job_id}/result", dependencies=[Depends(require_reader)], response_class=Response, responses=_FILE)
 def get_result(application: ApplicationDep, job_id: JobId) -> Response:
-    """A job's result as a file; null if there is none."""
+    """The result of a job as a file; null without a result."""
     return _file(find_job(application, job_id).result, f"result-{job_id}.json")
 
 
 @router.post("/retry", responses=problems(404, 409))
 def retry_failed(application: ApplicationDep, actor: Actor, what: Retry) -> Done:
-    """Retry failed jobs under their own ids. A dry run unless `dry_run` is false."""
+    """Retry failed jobs under the same IDs. A dry run unless `dry_run` is false."""
     operation = Operation("retry_failed", what.arguments() | {"reset_attempts": what.reset_attempts})
     return done(application, operation, actor, what)
 
@@ -151,10 +151,10 @@ def find_job(application: Application, job_id: UUID) -> WholeJob:
     Raises:
         JobNotFound: There is no such job.
     """
-    found = application.queue.get_jobs([job_id])
-    if not found:
+    jobs = application.queue.get_jobs([job_id])
+    if not jobs:
         raise no_such_job(job_id)
-    return found[0]
+    return jobs[0]
 
 
 def _file(document: Json, name: str) -> Response:

@@ -52,8 +52,8 @@ def summary(
     branch: Branch = None,
 ) -> GateSummary:
     """Q1 of the window and the numbers behind it. Error messages are left out without a token."""
-    found = application.gates.summary(hours, branch).model_copy(update={"providers": providers(application)})
-    return found if may_read(request) else without_messages(found)
+    gate_summary = application.gates.summary(hours, branch).model_copy(update={"providers": providers(application)})
+    return gate_summary if may_read(request) else without_messages(gate_summary)
 
 
 @router.get("/weekly/summary", responses=problems(404, 422))
@@ -66,16 +66,16 @@ def weekly(
 ) -> WeeklySummary:
     """An ISO week compared with the week before. Error messages are left out without a token."""
     try:
-        found = application.gates.weekly(week, branch)
+        summary_of_week = application.gates.weekly(week, branch)
     except InvalidArgument as error:
         if week is None:
             raise
         raise RequestDenied(404, str(error)) from None
     if may_read(request):
-        return found
-    this, last = without_messages(found.this_week), without_messages(found.last_week)
-    text = markdown(found.week, this, last, complete=found.complete)
-    return found.model_copy(update={"this_week": this, "last_week": last, "markdown": text})
+        return summary_of_week
+    this, last = without_messages(summary_of_week.this_week), without_messages(summary_of_week.last_week)
+    text = markdown(summary_of_week.week, this, last, complete=summary_of_week.complete)
+    return summary_of_week.model_copy(update={"this_week": this, "last_week": last, "markdown": text})
 
 
 def without_messages(summary: GateSummary) -> GateSummary:

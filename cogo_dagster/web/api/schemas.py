@@ -34,7 +34,7 @@ Week = Annotated[
     str | None,
     Query(pattern="^[0-9]{4}-W[0-9]{2}$", description="ISO week, such as 2026-W47; default: the last full week."),
 ]
-"""A week in a query; `quality.weeks.start_of` says whether there is one."""
+"""A week in a query; `quality.weeks.start_of` checks that it exists."""
 
 
 class AttemptRow(BaseModel):
@@ -147,4 +147,4 @@ class Notified(BaseModel):
 
     week: str
     targets: list[str]
-    created: bool = Field(description="False if the week was announced before.")
+    created: bool = Field(description="False if the week had already been announced.")

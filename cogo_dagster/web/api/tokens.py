@@ -73,13 +73,15 @@ def list_tokens(web: WebDep) -> Tokens:
 
 
 @router.post("", responses=problems(409))
-def create_token(web: WebDep, actor: Admin, what: NewToken) -> MadeToken:
+def create_token(web: WebDep, actor: Admin, new_token: NewToken) -> MadeToken:
     """Create a token. Its secret is in this response only; the server stores a hash."""
     tokens = web.access.tokens
     try:
-        token, row = tokens.create(what.name, what.role, expires_in_seconds=what.expires_in_seconds, actor=actor)
+        token, row = tokens.create(
+            new_token.name, new_token.role, expires_in_seconds=new_token.expires_in_seconds, actor=actor
+        )
     except InvalidArgument as error:
-        raise RequestDenied(409, str(error)) from None  # the model has checked all but whether the name is taken
+        raise RequestDenied(409, str(error)) from None  # the name is in use: the model has checked everything else
     return MadeToken.model_validate({**row.document, "token": token})
 
 

@@ -24,7 +24,7 @@ class PausableType(BaseModel):
 
 
 class PausableExecutor(BaseModel):
-    """An executor id."""
+    """An executor ID."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -76,5 +76,5 @@ def pause(application: ApplicationDep, actor: Actor, what: Pausable) -> Paused:
 @router.post("/resume")
 def resume(application: ApplicationDep, actor: Actor, what: Pausable) -> Paused:
     """End a pause."""
-    answer = application.queue.resume(what.kind, what.name, actor=actor)
-    return Paused(kind=what.kind, name=what.name, changed=answer.changed)
+    change = application.queue.resume(what.kind, what.name, actor=actor)
+    return Paused(kind=what.kind, name=what.name, changed=change.changed)

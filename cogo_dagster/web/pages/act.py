@@ -17,13 +17,13 @@ router = APIRouter(prefix="/dashboard", include_in_schema=False)
 @router.post("/jobs/{job_id}/cancel", dependencies=[Depends(form_of)])
 def cancel(application: ApplicationDep, actor: Operator, job_id: UUID) -> Response:
     """Cancel a queued job, or request cancellation of a running one."""
-    answer = application.queue.cancel(job_id, actor=actor)
-    return back(f"/dashboard/jobs/{job_id}", "cancelled" if answer.status == "cancelled" else "asked")
+    result = application.queue.cancel(job_id, actor=actor)
+    return back(f"/dashboard/jobs/{job_id}", "cancelled" if result.status == "cancelled" else "cancel_requested")
 
 
 @router.post("/jobs/{job_id}/retry")
 def retry(application: ApplicationDep, form: FormDep, actor: Operator, job_id: UUID) -> Response:
-    """Retry a failed job under its own id."""
+    """Retry a failed job under the same ID."""
     arguments = {"job_ids": [str(job_id)], "reset_attempts": form.get("reset_attempts") == "on"}
     done = application.perform(Operation("retry_failed", arguments), actor)
     return back(f"/dashboard/jobs/{job_id}", "retried", done.changed)

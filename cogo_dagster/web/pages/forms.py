@@ -29,14 +29,14 @@ async def form_of(request: Request) -> Form:
     if not is_same_origin(request, own_origins(web_of(request).settings)):
         raise RequestDenied(
             403,
-            "This form was sent from another site. Open the page here and try again. "
+            "The form was sent from another site. Open the page on this site and send the form again. "
             "Behind a proxy, set METRICS_BASE to the address that browsers use.",
         )
     content = b""
     async for chunk in request.stream():
         content += chunk
         if len(content) > _MAX_FORM_BYTES:
-            raise RequestDenied(403, "The form is too long.")
+            raise RequestDenied(403, f"The form is longer than {_MAX_FORM_BYTES:,} bytes: shorten its fields.")
     return dict(parse_qsl(content.decode(errors="replace"), keep_blank_values=True))
 
 

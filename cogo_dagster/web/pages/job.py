@@ -67,7 +67,7 @@ class JobActions:
     Attributes:
         cancel: Label of the cancel button; None if the job cannot be cancelled.
         retry: Whether the job can be retried or replayed.
-        after_login: Whether an operator could act, so that the page offers to log in.
+        after_login: Whether an operator has actions, so that the page links to the login.
     """
 
     cancel: str | None
@@ -88,19 +88,19 @@ class JobActions:
 @router.get("/jobs/{job_id}")
 def job(request: Request, application: ApplicationDep, job_id: UUID) -> Response:
     """Page of one job."""
-    found = application.queue.get_truncated_job(job_id)
-    if found is None:
+    truncated = application.queue.get_truncated_job(job_id)
+    if truncated is None:
         raise no_such_job(job_id)
     return web_of(request).pages.page(
         request,
         "job.html",
-        title=f"{found.type} {str(job_id)[-8:]}",
-        job=found,
-        can=JobActions.of(found),
+        title=f"{truncated.type} {str(job_id)[-8:]}",
+        job=truncated,
+        can=JobActions.of(truncated),
         why=reason(application, job_id),
-        attempts=attempts_of(found),
-        timeline=timeline(found),
-        previews=[_preview(request, application.store, row) for row in found.artifacts],
+        attempts=attempts_of(truncated),
+        timeline=timeline(truncated),
+        previews=[_preview(request, application.store, row) for row in truncated.artifacts],
     )
 
 

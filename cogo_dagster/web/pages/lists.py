@@ -67,7 +67,7 @@ def dlq(
         "dlq.html",
         title="Dead-letter queue",
         incidents=incidents,
-        cause=next((one for one in incidents if one.fingerprint == fingerprint), None),
+        cause=next((incident for incident in incidents if incident.fingerprint == fingerprint), None),
         fingerprint=fingerprint,
         dead_lettered=rows,
         following=_following(fingerprint=fingerprint, before=next_cursor(rows, PAGE, "failed_at", "job_id")),

@@ -1,4 +1,4 @@
-"""Server-sent events that tell a page to reload."""
+"""Server-sent events after which a page reloads."""
 
 import asyncio
 import hashlib

@@ -20,7 +20,7 @@ LINK_NAME: Final = "cogo dev"
 
 
 @router.get("/login")
-def ask(
+def show_login(
     request: Request,
     web: WebDep,
     page: Annotated[str | None, Query(alias="next", max_length=600)] = None,
@@ -52,23 +52,23 @@ def login(request: Request, web: WebDep, form: FormDep) -> Response:
 def logout(request: Request, web: WebDep) -> Response:
     """End the session on every server, and delete the cookie."""
     web.access.end_session(request.cookies.get(SESSION_COOKIE))
-    answer = back("/dashboard/local", "logout")
-    answer.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
-    return answer
+    response = back("/dashboard/local", "logout")
+    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+    return response
 
 
 def _redeem(request: Request, web: Web, ticket: str, page: str | None) -> Response:
     try:
         holder = web.access.redeem(ticket, LINK_NAME)
     except RequestDenied as denied:
-        # The link may be opened twice in one browser; the first time created the session.
+        # A browser may open the link twice; the first request has created the session.
         return back(own_page(page)) if session_of(request) else _page(request, page, str(denied), denied.status)
     return _with_session(request, web, holder, page)
 
 
 def _with_session(request: Request, web: Web, holder: Holder, page: str | None) -> Response:
-    answer = back(own_page(page), "login" if holder.may("operator") else "login_viewer")
-    answer.set_cookie(
+    response = back(own_page(page), "login" if holder.may("operator") else "login_viewer")
+    response.set_cookie(
         SESSION_COOKIE,
         web.access.open_session(holder),
         max_age=SESSION_SECONDS,
@@ -77,7 +77,7 @@ def _with_session(request: Request, web: Web, holder: Holder, page: str | None) 
         httponly=True,
         samesite="strict",
     )
-    return answer
+    return response
 
 
 def _refresh(page: str) -> Response:

@@ -31,12 +31,12 @@ function update(fresh) {
     const now = fresh.getElementById(old.id);
     if (!now) { if (!isBusy(old)) old.replaceChildren(); continue; }
     if (old.dataset.was === undefined) old.dataset.was = "";
-    const open = [...old.querySelectorAll("details")].map((one) => one.open);
+    const open = [...old.querySelectorAll("details")].map((details) => details.open);
     const html = now.innerHTML;
     if (plain(old) === plain(now) || isBusy(old)) continue;
     old.innerHTML = html;
     old.className = now.className;
-    old.querySelectorAll("details").forEach((one, at) => { if (at < open.length) one.open = open[at]; });
+    old.querySelectorAll("details").forEach((details, at) => { if (at < open.length) details.open = open[at]; });
   }
   for (const now of fresh.querySelectorAll("main [data-live]")) {
     if (!document.getElementById(now.id) && !now.parentElement.closest("[data-live]")) insert(now);
@@ -51,7 +51,7 @@ function update(fresh) {
 function plain(element) {
   const copy = element.cloneNode(true);
   copy.querySelectorAll("time").forEach((time) => { time.textContent = ""; });
-  copy.querySelectorAll("details").forEach((one) => { one.removeAttribute("open"); });
+  copy.querySelectorAll("details").forEach((details) => { details.removeAttribute("open"); });
   return copy.innerHTML;
 }
 
@@ -65,9 +65,9 @@ async function refresh() {
   if (live.busy) { live.again = true; return; }
   live.busy = true;
   try {
-    const answer = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (answer.ok) {
+    const response = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (response.ok) {
       update(fresh);
       updateAges();
       if (live.source && live.source.readyState === EventSource.OPEN) show("live", "live");

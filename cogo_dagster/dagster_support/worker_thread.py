@@ -11,7 +11,7 @@ _POLL_SECONDS = 0.2
 _STOP_SECONDS = 60.0
 
 
-class EngineThread:
+class WorkerThread:
     """Runs a worker in a thread with its own event loop, and queues its events."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class EngineThread:
         return self._report
 
     def stop_now(self) -> None:
-        """Requeue running jobs and end; for a run that was interrupted or failed."""
+        """Requeue running jobs and end the worker, after the run was interrupted or failed."""
         if self._thread is not None and not self._ended.is_set() and self._worker is not None:
             note_stop()
             self._worker.request_stop(0)
@@ -84,7 +84,7 @@ class EngineThread:
     def _run(self, worker: Worker) -> None:
         try:
             self._report = run_worker(worker)
-        except BaseException as error:  # noqa: BLE001 - carried over to the op that follows
+        except BaseException as error:  # noqa: BLE001 - raised in the op that follows the worker
             self._error = self._error or error
         finally:
             self._ended.set()
