@@ -45,6 +45,10 @@ def errors() -> list[str]:
     return []
 
 
+# A loaded machine takes longer than Playwright's five seconds.
+expect.set_options(timeout=20_000)
+
+
 @pytest.fixture
 def page(browser: Browser, site: Site, errors: list[str]) -> Iterator[Page]:
     """Open a page on the server, and fail the test if it causes errors."""
