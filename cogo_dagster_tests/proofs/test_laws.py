@@ -33,11 +33,6 @@ BREAKAGES: Final = {
         "and j.lease_token = i.lease_token and j.lease_expires_at",
         "and j.lease_expires_at",
     ),
-    "any token may succeed": (
-        "succeed_jobs",
-        "and j.lease_token = item.lease_token and j.lease_expires_at",
-        "and j.lease_expires_at",
-    ),
     "any token may renew": (
         "renew_leases",
         "j.lease_token = i.lease_token and j.lease_expires_at",
