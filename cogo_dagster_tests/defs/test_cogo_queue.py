@@ -189,7 +189,7 @@ def only_job(queue: Queue) -> UUID:
 def test_a_timeout_cancels_the_job(queue: Queue, instance: dg.DagsterInstance) -> None:
     """Without a worker, the run fails after the timeout with a hint, and the job is cancelled."""
     result = run_an_asset(instance, NewJob("shop", {}), 0.3)
-    assert "did not finish within 0.3 s and was cancelled. Check that workers run" in failure_of(result)
+    assert "did not finish within 0.3 s and was cancelled. Check that a worker serves its type" in failure_of(result)
     assert look(queue, only_job(queue))["status"] == "cancelled"
 
 

@@ -107,7 +107,7 @@ FINE_GRAINED = reply(200, {"login": "bot"})
         (
             {USER: FINE_GRAINED, REPO: reply(200, REPOSITORY | {"permissions": {"push": False}})},
             "no write access",
-            "collaborator",
+            "Give the owner of the token write access",
         ),
     ],
 )
