@@ -264,15 +264,16 @@ class NewJob:
     def to_json(self) -> dict[str, JsonValue]:
         """Return an element of the `jobs` argument of `enqueue_jobs`; omitted keys get their defaults there."""
         document: dict[str, JsonValue] = {"type": self.type, "payload": dict(self.payload)}
-        for name, default in _NEW_JOB_DEFAULTS:
+        for name, default in NEW_JOB_DEFAULTS:
             if (value := getattr(self, name)) != default:
                 document[name] = value
         return document
 
 
-_NEW_JOB_DEFAULTS: Final = tuple(
+NEW_JOB_DEFAULTS: Final = tuple(
     (column.name, column.default) for column in fields(NewJob) if column.name not in ("type", "payload")
 )
+"""The optional fields of a new job, each with its default."""
 
 
 class Enqueued(NamedTuple):

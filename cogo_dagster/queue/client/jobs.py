@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from cogo_dagster.queue.ids import new_request_id
-from cogo_dagster.queue.model import Enqueued, JsonValue, NewJob, uuid_of
+from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, JsonValue, NewJob, uuid_of
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, TruncatedJob, WholeJob
@@ -189,17 +189,15 @@ def _columns(jobs: Sequence[NewJob]) -> dict[str, JsonValue]:
     return columns
 
 
-_OPTIONAL_COLUMNS: Final = tuple(
-    (name, attrgetter(attribute), default)
-    for name, attribute, default in (
-        ("executor_ids", "executor_id", None),
-        ("priorities", "priority", 5),
-        ("max_attempts", "max_attempts", 5),
-        ("idempotency_keys", "idempotency_key", None),
-        ("run_in_seconds", "run_in_seconds", 0),
-        ("timeout_seconds", "timeout_seconds", None),
-    )
-)
+_COLUMNS: Final = {
+    "executor_id": "executor_ids",
+    "priority": "priorities",
+    "max_attempts": "max_attempts",
+    "idempotency_key": "idempotency_keys",
+    "run_in_seconds": "run_in_seconds",
+    "timeout_seconds": "timeout_seconds",
+}
+_OPTIONAL_COLUMNS: Final = tuple((_COLUMNS[name], attrgetter(name), default) for name, default in NEW_JOB_DEFAULTS)
 
 
 def content_key(type: str, executor_id: str | None, payload: Mapping[str, JsonValue]) -> str:
