@@ -82,7 +82,7 @@ def fail_jobs(queue: Queue, count: int, seconds: float) -> None:
     for first in range(0, count, 100):
         size = min(100, count - first)
         queue.enqueue([NewJob("browser", max_attempts=1) for _ in range(size)])
-        jobs = queue.claim(uuid4(), [ClaimRequest("browser", size)], a_worker(), lease_seconds=600, max_jobs=size)
+        jobs = queue.claim(uuid4(), [ClaimRequest("browser", size)], a_worker(), lease_seconds=600, max_jobs=size).jobs
         ended = [Settlement(job, Outcome.FAILED, error=_error(first + number)) for number, job in enumerate(jobs)]
         queue.settle(ended)
         time.sleep(max(0.0, began + seconds * (first + size) / count - time.monotonic()))

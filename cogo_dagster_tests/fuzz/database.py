@@ -105,7 +105,9 @@ def rows(trial: Trial) -> None:
             worker = WorkerIdentity("worker", uuid4())
             families = sorted({"browser", *(str(row.get("type", "")).partition(".")[0] for _, row in several)} - {""})
             owner.execute("delete from public.paused")
-            claimed = queue.claim(uuid4(), [ClaimRequest(family, 100) for family in families], worker, lease_seconds=60)
+            claimed = queue.claim(
+                uuid4(), [ClaimRequest(family, 100) for family in families], worker, lease_seconds=60
+            ).jobs
             assert sound in {job.id for job in claimed}
             for job in claimed:
                 with contextlib.suppress(InvalidArgument):
@@ -164,7 +166,7 @@ def _insert(owner: Owner, table: str, row: dict[str, Any]) -> None:
 def _some_rows(queue: Queue) -> None:
     queue.enqueue([NewJob("browser", {"url": f"https://example.com/{n}"}) for n in range(20)])
     worker = WorkerIdentity("worker", uuid4())
-    for job in queue.claim(uuid4(), [ClaimRequest("browser", 10)], worker, lease_seconds=60):
+    for job in queue.claim(uuid4(), [ClaimRequest("browser", 10)], worker, lease_seconds=60).jobs:
         queue.settle([Settlement(job, Outcome.SUCCEEDED, {"at": json.dumps(str(datetime.now()))})])  # noqa: DTZ005
 
 

@@ -127,7 +127,7 @@ class QueueMachine(RuleBasedStateMachine):
         stopped = {("type", family), ("executor", worker.executor_id)} & self.paused
         expected = [] if stopped else claimable(self.jobs, family, worker, self._next_runs())[:max_jobs]
         token, requests = uuid4(), [ClaimRequest(family, max_jobs, prefetch)]
-        claimed = self.queue.claim(token, requests, identity, lease_seconds=FAR_AWAY)
+        claimed = self.queue.claim(token, requests, identity, lease_seconds=FAR_AWAY).jobs
         assert {job.id for job in claimed} == {job.id for job in expected}
         assert {job.lease_token for job in claimed} <= {token}
         for job in expected:
@@ -136,7 +136,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert given.attempts == job.attempts
             self.attempts.append((job, given))
         if claimed:
-            assert self.queue.claim(token, requests, identity, lease_seconds=FAR_AWAY) == claimed
+            assert self.queue.claim(token, requests, identity, lease_seconds=FAR_AWAY).jobs == claimed
 
     @precondition(lambda self: self.attempts)
     @rule(pick=PICK, who=WHO, outcome=st.sampled_from(Outcome), retryable=st.booleans(), twice=st.booleans())
@@ -314,7 +314,7 @@ class QueueMachine(RuleBasedStateMachine):
         identity, worker = self.workers[1]
         while jobs := self.queue.claim(
             uuid4(), [ClaimRequest(f, 9) for f in FAMILIES], identity, lease_seconds=FAR_AWAY
-        ):
+        ).jobs:
             for given in jobs:
                 [job] = [one for one in self.jobs if one.id == given.id]
                 job.claim(worker, given.lease_token, prefetch=False)

@@ -52,7 +52,7 @@ def take(
     requests = [ClaimRequest(family, max_jobs, prefetch) for family in families]
     return queue.claim(
         claim_id or uuid4(), requests, worker or a_worker(), lease_seconds=lease_seconds, max_jobs=max_jobs
-    )
+    ).jobs
 
 
 def take_one(queue: Queue, *, worker: WorkerIdentity | None = None, prefetch: bool = False) -> Job:

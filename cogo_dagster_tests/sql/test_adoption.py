@@ -93,7 +93,7 @@ def test_old_statuses_are_mapped(queue: Queue, older: str) -> None:
 def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None:
     """They keep their payload, and addressed jobs are claimed by the worker with the executor id."""
     worker = a_worker(executor_id=EXECUTOR[older])
-    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10), ClaimRequest("figma", 10)], worker, lease_seconds=60)
+    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10), ClaimRequest("figma", 10)], worker, lease_seconds=60).jobs
     assert {(job.type, job.payload.get("url"), job.executor_id) for job in jobs} == {
         ("browser", "one", None),
         ("figma", None, EXECUTOR[older]),
@@ -105,7 +105,7 @@ def test_running_jobs_of_the_old_workers_are_recovered(queue: Queue, older: str)
     """Old workers hold no valid lease after the migration, so their jobs are requeued."""
     running = JOBS_AFTER[older]["running"]
     assert queue.recover().requeued == running
-    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60)
+    jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60).jobs
     assert len(jobs) == running + 1
 
 
@@ -132,7 +132,7 @@ def test_old_and_new_dead_lettered_jobs_are_listed(queue: Queue) -> None:
 def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) -> None:
     """The count of attempts continues."""
     queue.recover()
-    for job in queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60):
+    for job in queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60).jobs:
         assert settle(queue, job, Outcome.FAILED, error=BROKEN).status == "ok"
     assert all(row.document["attempts"] >= 1 for row in queue.list_jobs(statuses=["failed"]))
 
@@ -239,7 +239,7 @@ def transport(dsn: str) -> Iterator[Transport]:
 
 def _claimed_new_job(queue: Queue, job: NewJob) -> Job:
     [added] = queue.enqueue([job])
-    [claimed] = queue.claim(uuid4(), [ClaimRequest("gate", 1)], a_worker(executor_id="mac"), lease_seconds=60)
+    [claimed] = queue.claim(uuid4(), [ClaimRequest("gate", 1)], a_worker(executor_id="mac"), lease_seconds=60).jobs
     assert claimed.id == added.job_id
     return claimed
 

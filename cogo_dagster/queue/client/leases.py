@@ -103,21 +103,6 @@ class LeaseCalls:
         lease_seconds: int,
         max_jobs: int = 1_000,
         idle: bool | None = None,
-    ) -> list[Job]:
-        """Lease due jobs like `claim_batch`, from the beginning of the queue."""
-        return self.claim_batch(
-            claim_id, requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle
-        ).jobs
-
-    def claim_batch(
-        self,
-        claim_id: UUID,
-        requests: Sequence[ClaimRequest],
-        worker: WorkerIdentity,
-        *,
-        lease_seconds: int,
-        max_jobs: int = 1_000,
-        idle: bool | None = None,
         after: ClaimCursor | None = None,
     ) -> ClaimedJobs:
         """Lease due jobs, by family. The same `claim_id` returns the same jobs again.
@@ -149,9 +134,7 @@ class LeaseCalls:
             },
         )
         if result.get("claim_ended"):
-            return self.claim_batch(
-                uuid4(), requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle
-            )
+            return self.claim(uuid4(), requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
         return ClaimedJobs([Job.from_compact(row, claim_id) for row in result["jobs"]], result["cursor"])
 
     def fail_unreadable(self, claim_id: UUID, *, every_one: bool = False) -> int:

@@ -169,7 +169,7 @@ class Claimer:
         self, claim_id: UUID, requests: Sequence[ClaimRequest], capacity: int, idle: bool | None
     ) -> "asyncio.Future[ClaimedJobs]":
         return self._state.calls.once(
-            self._state.queue.claim_batch,
+            self._state.queue.claim,
             claim_id,
             requests,
             self._state.identity,

@@ -20,7 +20,7 @@ def claim(
     """Claim a batch."""
     requests = [ClaimRequest(family, max_jobs) for family in families or ("browser",)]
     worker = a_worker(executor_id=executor_id)
-    return queue.claim_batch(uuid4(), requests, worker, lease_seconds=60, max_jobs=max_jobs, after=after)
+    return queue.claim(uuid4(), requests, worker, lease_seconds=60, max_jobs=max_jobs, after=after)
 
 
 def test_a_cursor_continues_after_the_claimed_jobs(queue: Queue) -> None:
@@ -72,8 +72,8 @@ def test_a_repeated_compact_claim_returns_the_same_jobs(queue: Queue) -> None:
     add(queue, payload={"n": 1})
     add(queue, executor_id="mac", priority=5, idempotency_key="k", timeout_seconds=2.5)
     claim_id, worker, requests = uuid4(), a_worker(executor_id="mac"), [ClaimRequest("browser", 9)]
-    first = queue.claim_batch(claim_id, requests, worker, lease_seconds=60)
-    again = queue.claim_batch(claim_id, requests, worker, lease_seconds=60)
+    first = queue.claim(claim_id, requests, worker, lease_seconds=60)
+    again = queue.claim(claim_id, requests, worker, lease_seconds=60)
     assert again.jobs == first.jobs
     plain, addressed = first.jobs
     assert (addressed.executor_id, addressed.idempotency_key, addressed.timeout_seconds) == ("mac", "k", 2.5)
