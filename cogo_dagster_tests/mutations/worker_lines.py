@@ -100,6 +100,7 @@ WORKER_MUTATIONS: Final = (
         "claim",
         "self._nothing_due = not jobs and idle and len(requests) == len(self._state.executors)",
         "self._nothing_due = not jobs",
+        "tasks",
         "run",
         "outcomes",
         "prefetch",

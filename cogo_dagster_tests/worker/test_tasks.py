@@ -1,14 +1,17 @@
 """Tasks that execute several jobs: no job sees the context or the cancellation of another, and none is forgotten."""
 
 import asyncio
+from collections.abc import Mapping
 from contextvars import ContextVar
 
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.executor import Workspace
-from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
+from cogo_dagster.queue.executor import Snooze, Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, Json, NewJob
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.queue.steps import add, look
 from cogo_dagster_tests.worker.bench import Bench
 from cogo_dagster_tests.worker.executors import FakeExecutor
+from cogo_dagster_tests.worker.faults import Watched
 
 SEEN: ContextVar[str] = ContextVar("SEEN", default="nothing")
 
@@ -110,3 +113,28 @@ def test_as_many_jobs_run_at_once_as_there_are_slots(bench: Bench, queue: Queue)
     bench.drain(executor, concurrency=7)
     assert executor.max_running == 7
     assert {look(queue, job_id)["status"] for job_id in ids} == {"succeeded"}
+
+
+def test_a_job_that_is_due_again_is_run_before_the_worker_is_drained(
+    bench: Bench, queue: Queue, transport: Transport
+) -> None:
+    """A claim that finds nothing while a job runs does not count as drained: the job itself may be due again."""
+    claims = 0
+
+    def count(function: str, arguments: Mapping[str, Json]) -> None:
+        nonlocal claims
+        claims += function == "claim_jobs"
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        if len(executor.ran) == 1:
+            before = claims
+            async with asyncio.timeout(20):
+                while claims < before + 2:  # noqa: ASYNC110 - counted in another thread
+                    await asyncio.sleep(0.01)
+            raise Snooze("Again.", delay_seconds=0)
+        return ExecutionResult()
+
+    executor = FakeExecutor(body)
+    job_id = add(queue)
+    bench.drain(executor, queue=Queue(Watched(transport, count)), concurrency=2, poll_seconds=0.05)
+    assert look(queue, job_id)["status"] == "succeeded"
