@@ -32,7 +32,7 @@ begin
         'providers', cogo_internal.raise_provider_alerts(),
         'runs', cogo_internal.raise_run_failure_alerts(evaluate_alerts.batch_size),
         'schedules', cogo_internal.raise_schedule_alerts(),
-        'conditions', cogo_internal.raise_condition_alerts(),
+        'conditions', cogo_internal.raise_condition_alerts() + cogo_internal.raise_snapshot_alerts(),
         'targets', cogo_internal.raise_target_alerts());
     insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
     on conflict (source) do update set seen_at = at;

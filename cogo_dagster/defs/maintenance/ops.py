@@ -1,4 +1,4 @@
-"""Deletes old Dagster runs and their events, about 30 KB per job, which Dagster itself keeps forever."""
+"""Deletes old rows of the queue, and old Dagster runs with their events: about 30 KB per job."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,9 @@ from pydantic import Field
 
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.pruning import assets_of, delete_logs, old_runs
+from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.defs.quality.assets import gate_snapshot, provider_health, weekly_message, weekly_summary
+from cogo_dagster.settings import Settings
 
 PRUNING_SECONDS: Final = 1_800
 
@@ -40,9 +42,13 @@ class PruneConfig(dg.Config):
     dry_run: bool = Field(False, description="Count the runs without deleting them.")
 
 
-@dg.op(description="Delete finished runs with their events and logs, except runs with the history of an asset.")
-def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig) -> None:
-    """Delete runs, oldest first, for at most half an hour, and report the counts."""
+@dg.op(
+    description="Delete rows of the queue's database and finished runs with their events and logs after their "
+    "retention periods, except runs with the history of an asset."
+)
+def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig, cogo: CogoResource) -> None:
+    """Delete rows, then runs, oldest first, for half an hour at most, and report the counts."""
+    deleted = {} if config.dry_run else cogo.queue.delete_old_rows(_retention(cogo.application.settings))
     matched = changed = 0
     ends_at = time.monotonic() + PRUNING_SECONDS
     for run in old_runs(context.instance, config.keep_days):
@@ -58,7 +64,19 @@ def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig) -> None
     folders = 0 if config.dry_run else delete_logs(context.instance, config.keep_days)
     context.add_output_metadata(
         {"matched": matched, "changed": changed, "log_folders": folders, "dry_run": config.dry_run}
+        | {f"deleted_{table}": rows for table, rows in deleted.items()}
     )
+
+
+def _retention(settings: Settings) -> dict[str, float | None]:
+    return {
+        "workers": settings.worker_ttl_days,
+        "heartbeats": settings.heartbeat_ttl_days,
+        "operations": settings.operation_ttl_days,
+        "dead_letters": settings.dlq_ttl_days,
+        "numbers": settings.numbers_ttl_days,
+        "expired_artifacts": settings.expired_artifact_ttl_days,
+    }
 
 
 def _holds_history(instance: dg.DagsterInstance, run: dg.DagsterRun, config: PruneConfig) -> bool:
