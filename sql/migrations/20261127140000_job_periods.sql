@@ -94,12 +94,5 @@ begin
     end loop;
 end $access$;
 
--- A purge reads jobs in the order of finished_at and id. Without the status in its key, the entry that each success
--- writes is as long as before.
-create index if not exists jobs_succeeded on public.jobs (finished_at, id) where status = 'succeeded';
-create index if not exists jobs_unsuccessful_finished on public.jobs (status, finished_at, id)
-    where status in ('failed', 'cancelled');
-drop index if exists public.jobs_finished;
--- The newest first, for pages and for the removal of old rows.
+-- The newest first, for pages.
 create index if not exists workers_newest on public.workers (started_at, instance_id);
-create index if not exists workers_stopped on public.workers (stopped_at) where stopped_at is not null;
