@@ -168,10 +168,9 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "delete_old_rows": (
             "delete_old_rows",
             {
-                "days": {
-                    name: 1
-                    for name in ("workers", "heartbeats", "operations", "dead_letters", "numbers", "expired_artifacts")
-                }
+                "days": dict.fromkeys(
+                    ("workers", "heartbeats", "operations", "dead_letters", "numbers", "expired_artifacts"), 1
+                )
             },
         ),
     }
