@@ -167,11 +167,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "roll_up_jobs": ("roll_up_jobs", {"max_seconds": 0}),
         "delete_old_rows": (
             "delete_old_rows",
-            {
-                "days": dict.fromkeys(
-                    ("workers", "heartbeats", "operations", "dead_letters", "numbers", "expired_artifacts"), 1
-                )
-            },
+            {"days": {"workers": 1, "heartbeats": 1, "operations": 1, "dead_letters": 1, "alerts": 1, "numbers": 1}},
         ),
     }
 

@@ -2,7 +2,8 @@
  * Delete what has passed its retention period, oldest first, at most batch_size rows of each table.
  *
  * days   {"workers": stopped or silent instances with their metrics, and devices; "heartbeats"; "operations": rows of the
- *        operations log; "dead_letters": closed, replayed or superseded ones; "numbers": stored periods;
+ *        operations log; "dead_letters": closed, replayed or superseded ones; "alerts": those that do not fire, with
+ *        their deliveries, and failures of Dagster runs; "numbers": stored periods;
  *        "expired_artifacts": their objects and rows are deleted by the sweeper}, each a number of days from 1.
  *        What is missing or null is kept.
  *
@@ -23,7 +24,7 @@ begin
     if jsonb_typeof(delete_old_rows.days) is distinct from 'object'
        or jsonb_path_exists(delete_old_rows.days, '$.* ? (!(@ == null || @.type() == "number" && @ >= 1 && @ <= 36500))')
        or exists (select from jsonb_object_keys(delete_old_rows.days) as k (name) where k.name not in (
-           'workers', 'heartbeats', 'operations', 'dead_letters', 'numbers', 'expired_artifacts')) then
+           'workers', 'heartbeats', 'operations', 'dead_letters', 'alerts', 'numbers', 'expired_artifacts')) then
         perform cogo_internal.invalid_argument('days must be an object such as {"workers": 30}, with numbers from 1 to 36500.');
     end if;
     if delete_old_rows.batch_size is null or delete_old_rows.batch_size not between 1 and 10000 then
@@ -70,6 +71,26 @@ begin
         order by old.failed_at limit delete_old_rows.batch_size for update skip locked));
     get diagnostics changed = row_count;
     counts := counts || jsonb_build_object('jobs_dlq', changed);
+    -- `skip locked`: a delivery that is being sent or replayed stays, and its alert with it.
+    delete from public.alert_deliveries d where (d.alert_id, d.target) in (
+        select old.alert_id, old.target from public.alert_deliveries old join public.alerts a on a.id = old.alert_id
+        where a.last_seen_at < (cutoff ->> 'alerts')::timestamptz and a.status <> 'firing'
+        order by a.last_seen_at, old.alert_id, old.target limit delete_old_rows.batch_size for update of old skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('alert_deliveries', changed);
+    delete from public.alerts a where a.id in (
+        select old.id from public.alerts old
+        where old.last_seen_at < (cutoff ->> 'alerts')::timestamptz and old.status <> 'firing'
+          and not exists (select from public.alert_deliveries d where d.alert_id = old.id)
+        order by old.last_seen_at, old.id limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('alerts', changed);
+    delete from public.run_failures f where f.ctid = any (array(
+        select old.ctid from public.run_failures old
+        where old.recorded_at < (cutoff ->> 'alerts')::timestamptz and old.promoted_at is not null
+        order by old.recorded_at limit delete_old_rows.batch_size for update skip locked));
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('run_failures', changed);
     delete from public.job_periods p where p.starts_at in (
         select old.starts_at from public.job_periods old where old.starts_at < (cutoff ->> 'numbers')::timestamptz
         order by old.starts_at limit delete_old_rows.batch_size);

@@ -35,7 +35,9 @@ _NO_HISTORY: Final = (
 class PruneConfig(dg.Config):
     """Which runs to delete."""
 
-    keep_days: int = Field(14, ge=1, description="Keep finished runs younger than this.")
+    keep_days: int | None = Field(
+        None, ge=1, description="Keep finished runs younger than this. Default: COGO_DAGSTER_RUN_TTL_DAYS."
+    )
     keep_health_days: int = Field(
         400, ge=1, description="Keep finished runs with provider probes or checks of the queue younger than this."
     )
@@ -48,10 +50,12 @@ class PruneConfig(dg.Config):
 )
 def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig, cogo: CogoResource) -> None:
     """Delete rows, then runs, oldest first, for half an hour at most, and report the counts."""
-    deleted = {} if config.dry_run else cogo.queue.delete_old_rows(_retention(cogo.application.settings))
+    settings = cogo.application.settings
+    keep_days = config.keep_days or settings.dagster_run_ttl_days
+    deleted = {} if config.dry_run else cogo.queue.delete_old_rows(_retention(settings))
     matched = changed = 0
     ends_at = time.monotonic() + PRUNING_SECONDS
-    for run in old_runs(context.instance, config.keep_days):
+    for run in old_runs(context.instance, keep_days):
         if time.monotonic() > ends_at:
             context.log.warning("The time limit of %d s is reached; the next run continues.", PRUNING_SECONDS)
             break
@@ -61,7 +65,7 @@ def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig, cogo: C
         if not config.dry_run:
             context.instance.delete_run(run.run_id)
             changed += 1
-    folders = 0 if config.dry_run else delete_logs(context.instance, config.keep_days)
+    folders = 0 if config.dry_run else delete_logs(context.instance, keep_days)
     context.add_output_metadata(
         {"matched": matched, "changed": changed, "log_folders": folders, "dry_run": config.dry_run}
         | {f"deleted_{table}": rows for table, rows in deleted.items()}
@@ -74,6 +78,7 @@ def _retention(settings: Settings) -> dict[str, float | None]:
         "heartbeats": settings.heartbeat_ttl_days,
         "operations": settings.operation_ttl_days,
         "dead_letters": settings.dlq_ttl_days,
+        "alerts": settings.alert_ttl_days,
         "numbers": settings.numbers_ttl_days,
         "expired_artifacts": settings.expired_artifact_ttl_days,
     }

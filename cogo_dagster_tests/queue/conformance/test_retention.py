@@ -14,11 +14,20 @@ from cogo_dagster_tests.queue.steps import a_worker, register, running_job
 
 METRICS: Json = {"counters": {"succeeded": 3}, "latency": {"bounds_seconds": [1], "counts": [3, 0], "sum_seconds": 1.5}}
 
+OUTAGE: Json = {
+    "outage_id": "00000000-0000-0000-0000-000000000001",
+    "host": "h",
+    "started_seconds_ago": 9,
+    "ended_seconds_ago": 1,
+    "error_message": "x",
+}
+
 DAYS: dict[str, float | None] = {
     "workers": 30,
     "heartbeats": 1,
     "operations": 400,
     "dead_letters": 180,
+    "alerts": 90,
     "numbers": 400,
     "expired_artifacts": 365,
 }
@@ -91,6 +100,26 @@ def test_logs_numbers_and_expired_artifacts(queue: Queue, transport: Transport, 
     assert (kept["operations_log"], kept["job_periods"], kept["artifacts"]) == (1, 1, 0)
     assert queue.delete_old_rows(DAYS)["artifacts"] == 1
     assert rows(owner, "select status from public.artifacts") == [("orphaned",)]
+
+
+def test_alerts_that_do_not_fire_are_deleted_with_their_deliveries(
+    queue: Queue, transport: Transport, owner: Owner
+) -> None:
+    """One that fires stays, however old it is."""
+    for _ in range(2):
+        failed_job(queue)
+    targets: Json = [{"target": "slack", "address_digest": "0" * 64}]
+    transport.call("evaluate_alerts", {"targets": targets})
+    transport.call("record_outage", OUTAGE)
+    owner.execute("update public.alerts set first_seen_at = now() - interval '91 days'")
+    owner.execute("update public.alerts set last_seen_at = now() - interval '91 days'")
+    before = rows(owner, "select status, count(*) from public.alerts group by 1 order by 1")
+    assert ("firing", 2) in before
+    deleted = queue.delete_old_rows(DAYS)
+    assert deleted["alerts"] == sum(n for status, n in before if status != "firing") > 0
+    assert rows(owner, "select distinct status from public.alerts") == [("firing",)]
+    orphans = "select count(*) from public.alert_deliveries d where d.alert_id not in (select id from public.alerts)"
+    assert rows(owner, orphans) == [(0,)]
 
 
 def test_more_rows_than_a_batch_are_all_deleted(queue: Queue, transport: Transport, owner: Owner) -> None:
