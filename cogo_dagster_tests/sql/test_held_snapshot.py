@@ -69,5 +69,4 @@ def test_an_alert_fires_until_the_snapshot_has_ended(dsn: str, transport: Transp
         assert [row[:3] for row in alerts] == [("snapshot_held", "firing", f"report of sales (pid {pid})")]
         assert f"pg_terminate_backend({pid})" in alerts[0][3]
     transport.call("evaluate_alerts", {})
-    ended = owner.execute("select status from public.alerts where subject like 'report of sales%'").fetchall()
-    assert ended == [("resolved",)]
+    assert owner.execute("select status from public.alerts").fetchall() == [("resolved",)]

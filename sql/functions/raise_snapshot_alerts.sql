@@ -9,7 +9,7 @@ language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     held constant jsonb := public.held_snapshot(300);
-    holder constant text := left(coalesce(held ->> 'name', format('%s (pid %s)', held ->> 'application', held ->> 'pid')), 200);
+    holder constant text := left(coalesce(held ->> 'name', (held ->> 'application') || ' (pid ' || (held ->> 'pid') || ')'), 200);
 begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a

@@ -114,7 +114,7 @@ def test_alerts_that_do_not_fire_are_deleted_with_their_deliveries(
     owner.execute("update public.alerts set first_seen_at = now() - interval '91 days'")
     owner.execute("update public.alerts set last_seen_at = now() - interval '91 days'")
     before = rows(owner, "select status, count(*) from public.alerts group by 1 order by 1")
-    assert ("firing", 2) in before
+    assert ("firing", 1) in before
     deleted = queue.delete_old_rows(DAYS)
     assert deleted["alerts"] == sum(n for status, n in before if status != "firing") > 0
     assert rows(owner, "select distinct status from public.alerts") == [("firing",)]
