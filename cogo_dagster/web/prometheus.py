@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from cogo_dagster.queue.rows.alerts import AlertTargets
+from cogo_dagster.queue.rows.stats import HeldSnapshot
 from cogo_dagster.queue.stats import Latency, Numbers, StatusCounts, WorkerTotals
 from cogo_dagster.text import printable
 from cogo_dagster.web.backend import Backend
@@ -34,6 +35,7 @@ class QueueCollector(Collector):
         yield _by_status(self._backend.counts())
         yield from _totals(stats.worker_totals())
         yield from _alerts(self._backend.application.alerts.target_health())
+        yield from _held(self._backend.application.queue.held_snapshot(0))
 
 
 def _gauges(numbers: Numbers) -> Iterator[Metric]:
@@ -119,6 +121,24 @@ def _alerts(health: AlertTargets) -> Iterator[Metric]:
             deliveries.add_metric([target.target, status], count)
     yield healthy
     yield deliveries
+
+
+def _held(snapshot: HeldSnapshot | None) -> Iterator[Metric]:
+    labels = ["kind", "pid", "application", "name"]
+    seconds = GaugeMetricFamily(
+        "cogo_snapshot_held_seconds", "Age of the snapshot that holds back vacuum the longest.", labels=labels
+    )
+    transactions = GaugeMetricFamily(
+        "cogo_snapshot_held_transactions", "Transactions that began since that snapshot.", labels=labels
+    )
+    if snapshot is not None:
+        holder = (snapshot.kind, str(snapshot.pid or ""), snapshot.application or "", snapshot.name or "")
+        values = [printable(value)[:_LABEL_CHARS] for value in holder]
+        transactions.add_metric(values, snapshot.transactions)
+        if snapshot.seconds is not None:
+            seconds.add_metric(values, snapshot.seconds)
+    yield seconds
+    yield transactions
 
 
 def _histogram(latency: Latency) -> HistogramMetricFamily:

@@ -192,7 +192,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (access.WebSessionRow, calls("use_web_session", session_hash=hashed("cookie"))),
 ]
 
-MORE: Final = {jobs.JobReason}
+MORE: Final = {jobs.JobReason, stats.HeldSnapshot}
 """Tested separately."""
 
 

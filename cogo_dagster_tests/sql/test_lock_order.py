@@ -164,6 +164,11 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "open_circuit": ("open_circuit", {"name": "figma:x", "open_seconds": 9, "reason": "x"}),
         "rotate_store_marker": ("rotate_store_marker", {"store_id": str(UUID(int=1)), "seen": None}),
         "set_payload_limit": ("set_payload_limit", {"max_bytes": 2_000_000}),
+        "roll_up_jobs": ("roll_up_jobs", {"max_seconds": 0}),
+        "delete_old_rows": (
+            "delete_old_rows",
+            {"days": {"workers": 1, "heartbeats": 1, "operations": 1, "dead_letters": 1, "alerts": 1, "numbers": 1}},
+        ),
     }
 
 

@@ -16,6 +16,7 @@ from cogo_dagster.vault.access_tokens import ROLES
 from cogo_dagster.web import access
 from cogo_dagster.web.app import access_rules, create_app, require_rules
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.held import held, report_at_once
 from cogo_dagster_tests.web.conftest import ADMIN, Serve, Site, tokens_of
 from cogo_dagster_tests.web.population import failing
 
@@ -226,6 +227,19 @@ def test_readiness_has_no_details_without_a_token(site: Site) -> None:
     assert site.client.get("/readyz").json() == {"status": "ok"}
     assert site.client.get("/readyz", headers={"x-admin-token": "wrong"}).json() == {"status": "ok"}
     assert site.get("/readyz").keys() == {"status", "release", "deployment_id", "unreachable_targets"}
+
+
+def test_readiness_and_metrics_name_a_held_snapshot(site: Site, dsn: str, owner: Owner) -> None:
+    """Those who may read learn the session and the remedy; the server stays ready."""
+    report_at_once(owner)
+    with held(dsn) as pid:
+        assert site.client.get("/readyz").json() == {"status": "ok"}
+        detail = site.get("/readyz")
+        lines = site.client.get("/metrics", headers=ADMIN).text.splitlines()
+    assert f"pg_terminate_backend({pid})" in detail["held_snapshot"]
+    labels = f'kind="session",name="",pid="{pid}"'
+    assert [line for line in lines if line.startswith("cogo_snapshot_held_seconds{") and labels in line]
+    assert [line for line in lines if line.startswith("cogo_snapshot_held_transactions{") and labels in line]
 
 
 def test_wrong_tokens_do_not_lock_out_valid_ones(site: Site) -> None:

@@ -32,19 +32,10 @@ begin
         'providers', cogo_internal.raise_provider_alerts(),
         'runs', cogo_internal.raise_run_failure_alerts(evaluate_alerts.batch_size),
         'schedules', cogo_internal.raise_schedule_alerts(),
-        'conditions', cogo_internal.raise_condition_alerts(),
+        'conditions', cogo_internal.raise_condition_alerts() + cogo_internal.raise_snapshot_alerts(),
         'targets', cogo_internal.raise_target_alerts());
     insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
     on conflict (source) do update set seen_at = at;
-    -- `skip locked`: waiting here, with the targets locked, for a delivery that is being sent or replayed could
-    -- deadlock.
-    delete from public.alert_deliveries d where (d.alert_id, d.target) in (
-        select old.alert_id, old.target from public.alert_deliveries old join public.alerts a on a.id = old.alert_id
-        where a.last_seen_at < at - interval '90 days' and a.status <> 'firing' for update of old skip locked);
-    delete from public.alerts a
-    where a.last_seen_at < at - interval '90 days' and a.status <> 'firing'
-      and not exists (select from public.alert_deliveries d where d.alert_id = a.id);
-    delete from public.run_failures f where f.recorded_at < at - interval '90 days' and f.promoted_at is not null;
     return jsonb_build_object(
         'busy', false, 'promoted', counts, 'planned', cogo_internal.plan_alert_deliveries(evaluate_alerts.repeat_seconds),
         'more', (counts ->> 'dead_letters')::integer >= evaluate_alerts.batch_size

@@ -91,8 +91,7 @@ begin
         'paused', (select count(*) from public.paused),
         'dlq_open', (select count(*) from public.jobs_dlq d
                      where not d.superseded and d.replayed_at is null and d.closed_at is null),
-        'succeeded_24h', (select count(*) from public.jobs j
-                          where j.status = 'succeeded' and j.finished_at > at - interval '1 day'),
+        'succeeded_24h', cogo_internal.succeeded_since(at - interval '1 day'),
         'failed_24h', (select count(*) from public.jobs j
                        where j.status = 'failed' and j.finished_at > at - interval '1 day'),
         'workers_alive', count(*),
@@ -100,7 +99,8 @@ begin
         'slots_free', coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)), 0))
     into result
     from public.workers w
-    where cogo_internal.worker_is_alive(w);
+    where w.stopped_at is null and w.last_heartbeat_at > at - interval '3 days'  -- the index workers_alive
+      and cogo_internal.worker_is_alive(w);
     return result;
 end $$;
 

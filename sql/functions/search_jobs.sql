@@ -36,7 +36,10 @@ declare
     last_seen record;
 begin
     if exists (select from unnest(wanted) s where s not in ('queued', 'running', 'succeeded', 'failed', 'cancelled')) then
-        perform cogo_internal.invalid_argument('A status is unknown: use queued, running, succeeded, failed or cancelled.');
+        perform cogo_internal.invalid_argument(format(
+            'The status %s is unknown: use queued, running, succeeded, failed or cancelled.',
+            (select quote_literal(s) from unnest(wanted) s
+             where s not in ('queued', 'running', 'succeeded', 'failed', 'cancelled') limit 1)));
     end if;
     source := case
         when search_jobs.error_class is not null then 'j.error is not null and j.error ->> ''class'' = $3'

@@ -8,7 +8,7 @@ from typing import Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.rows.stats import HealthFacts, QueueStats
+from cogo_dagster.queue.rows.stats import HealthFacts, HeldSnapshot, QueueStats
 from cogo_dagster.queue.transports.base import Transport
 
 _SKEW_WARNING_SECONDS: Final = 5.0
@@ -54,7 +54,7 @@ def read_facts(
 
 
 def check_database(facts: Facts, *, where: str, pooled: bool) -> Iterator[Finding]:
-    """Check connections and response time of the server, the clock skew, and whether a pooler is used."""
+    """Check connections and response time of the server, held snapshots, the clock skew, and the use of a pooler."""
     connections, limit = facts.health.connections, facts.health.max_connections
     version, duration = facts.health.server_version, f"{facts.roundtrip_seconds * 1000:.0f} ms"
     if connections > limit * _BUSY_SHARE:
@@ -62,6 +62,7 @@ def check_database(facts: Facts, *, where: str, pooled: bool) -> Iterator[Findin
         yield warning("database", f"{connections} of {limit} connections are in use.", advice)
     else:
         yield ok("database", f"PostgreSQL {version} ({where}) responds in {duration}.")
+    yield _snapshot(facts.health.held_snapshot)
     yield _clock(facts)
     if pooled:
         yield warning(
@@ -116,6 +117,12 @@ def check_vault(facts: Facts, key_ids: Sequence[str], problem: str | None) -> It
         )
     else:
         yield ok("vault", f"Stored secrets: {stored}; current key: {key_ids[0]}.")
+
+
+def _snapshot(held: HeldSnapshot | None) -> Finding:
+    if held is None:
+        return ok("snapshot", "No snapshot is held for longer than a minute.")
+    return warning("snapshot", held.message, held.remedy)
 
 
 def _clock(facts: Facts) -> Finding:

@@ -9,13 +9,14 @@ from typing import Final
 from uuid import UUID
 
 from cogo_dagster.queue.ids import new_request_id
-from cogo_dagster.queue.model import Enqueued, JsonValue, NewJob, uuid_of
+from cogo_dagster.queue.model import Enqueued, Json, JsonValue, NewJob, uuid_of
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, TruncatedJob, WholeJob
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
+_LIST_LIMIT: Final = 1_000
 
 
 class JobCalls:
@@ -55,24 +56,32 @@ class JobCalls:
         before_id: UUID | None = None,
         max_jobs: int = 50,
     ) -> list[JobRow]:
-        """Return jobs, newest first.
+        """Return at most 1,000 jobs, newest first; one call of the database scans at most 20,000 jobs.
 
         Args:
             type_prefix: `browser` matches browser and browser.pdf.
             since_seconds: Maximum age of the job.
             before_id: The last ID of the previous page.
         """
-        rows = self._transport.call(
-            "list_jobs",
-            without_none(
-                statuses=statuses and list(statuses),
-                type_prefix=type_prefix,
-                executor_id=executor_id,
-                since_seconds=since_seconds,
-                before_id=None if before_id is None else str(before_id),
-                max_jobs=max_jobs,
-            ),
-        )
+        rows: list[dict[str, Json]] = []
+        wanted = min(max_jobs, _LIST_LIMIT)
+        cursor = None if before_id is None else str(before_id)
+        while len(rows) < wanted:
+            page = self._transport.call(
+                "search_jobs",
+                without_none(
+                    statuses=statuses and list(statuses),
+                    type_prefix=type_prefix,
+                    executor_id=executor_id,
+                    since_seconds=since_seconds,
+                    before_id=cursor,
+                    max_jobs=wanted - len(rows),
+                ),
+            )
+            rows += [{key: value for key, value in row.items() if key != "subject"} for row in page["jobs"]]
+            cursor = page["before_id"]
+            if cursor is None:
+                break
         return read_list(JobRow, rows)
 
     def search_jobs(

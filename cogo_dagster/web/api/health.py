@@ -43,6 +43,10 @@ class Readiness(BaseModel):
     status: Literal["ok"] = "ok"
     release: int | None = None
     deployment_id: str | None = None
+    held_snapshot: str | None = Field(
+        None,
+        description="What holds back vacuum for over a minute, and the remedy; it does not affect readiness.",
+    )
     unreachable_targets: list[str] | None = Field(None, description="Alert targets; they do not affect readiness.")
 
 
@@ -79,6 +83,7 @@ def _readiness(request: Request) -> Readiness:
         try:
             application = backend.application
             version, targets = application.queue.schema_version(), application.alerts.target_health().targets
+            held = application.queue.held_snapshot() if known else None
         except (QueueError, SettingsError) as error:
             if known:
                 raise
@@ -90,6 +95,7 @@ def _readiness(request: Request) -> Readiness:
     return Readiness(
         release=version.release,
         deployment_id=str(version.deployment_id),
+        held_snapshot=f"{held.message} {held.remedy}" if held else None,
         unreachable_targets=[target.target for target in targets if not target.healthy],
     )
 
