@@ -7,7 +7,16 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.alerts.steps import ONE, alerts, deliver, evaluate, fail_job, let_pass, raised
+from cogo_dagster_tests.alerts.steps import (
+    ONE,
+    alerts,
+    deliver,
+    evaluate,
+    fail_job,
+    ignore_the_servers_uptime,
+    let_pass,
+    raised,
+)
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import a_worker, register
 from cogo_dagster_tests.test_redaction import HOLDERS, SECRET
@@ -106,7 +115,7 @@ def test_a_silent_worker_is_an_alert_until_it_starts_again(transport: Transport,
     register(queue, left)
     queue.stop_worker(left)
     owner.execute("update public.workers set last_heartbeat_at = clock_timestamp() - interval '5 minutes'")
-    _ignore_the_servers_uptime(owner)
+    ignore_the_servers_uptime(owner)
     assert raised(transport)["workers"] == 1
     assert raised(transport)["workers"] == 0
     assert [(row["kind"], row["subject"]) for row in alerts(transport)] == [("worker_dead", "gone")]
@@ -122,7 +131,7 @@ def test_a_stuck_worker_is_an_alert_at_once(transport: Transport, queue: Queue, 
         transport.call(
             "report_stuck_worker", {"instance_id": row.document["instance_id"], "reason": "Nothing could be claimed."}
         )
-    _ignore_the_servers_uptime(owner)
+    ignore_the_servers_uptime(owner)
     assert raised(transport)["workers"] == 1
     [alert] = alerts(transport)
     assert (alert["kind"], alert["subject"], alert["title"]) == (
@@ -243,13 +252,6 @@ def test_rows_from_before_the_migration_raise_no_alerts(owner: Owner) -> None:
         "select count(*) from public.jobs_dlq where alerted_failed_at is distinct from failed_at"
     ).fetchone()
     assert row == (0,)
-
-
-def _ignore_the_servers_uptime(owner: Owner) -> None:
-    """Remove the rule that ignores silent workers in the first two minutes after the start of the server."""
-    body = owner.execute("select pg_get_functiondef('cogo_internal.raise_worker_alerts()'::regprocedure)").fetchone()
-    assert body is not None
-    owner.execute(body[0].replace("pg_postmaster_start_time() > at - interval '2 minutes'", "false").encode())
 
 
 def _gate(transport: Transport, status: str, commit: str, branch: str = "main") -> None:

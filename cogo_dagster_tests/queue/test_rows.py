@@ -152,6 +152,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (stats.HealthFacts, calls("health_facts")),
     (stats.DatabaseHealth, calls("database_health")),
     (numbers.Numbers, calls("queue_numbers")),
+    (numbers.QueueReasons, calls("explain_queue")),
     (numbers.StatusCounts, calls("count_jobs")),
     (numbers.History, calls("job_history")),
     (numbers.WorkerTotals, calls("worker_totals")),

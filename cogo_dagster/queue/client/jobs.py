@@ -86,6 +86,10 @@ class JobCalls:
         error_class: str | None = None,
         since_seconds: float | None = None,
         words: str | None = None,
+        family: str | None = None,
+        finished_seconds: float | None = None,
+        lost_seconds: float | None = None,
+        conditions: Sequence[str] | None = None,
         before_id: UUID | None = None,
         max_jobs: int = 50,
     ) -> FoundJobs:
@@ -96,6 +100,9 @@ class JobCalls:
             device: Host name of the worker that claimed the job last.
             error_class: The class of the last error.
             words: Text to find in the ID, the idempotency key, the error's message or the payload.
+            finished_seconds: Maximum time since the job finished.
+            lost_seconds: Maximum time since an attempt of the job lost its lease.
+            conditions: `due`, `scheduled`, `paused` or `unaddressed`; all must hold.
             before_id: `before_id` of the previous page.
         """
         page = self._transport.call(
@@ -109,17 +116,24 @@ class JobCalls:
                 error_class=error_class,
                 since_seconds=since_seconds,
                 words=words,
+                family=family,
+                finished_seconds=finished_seconds,
+                lost_seconds=lost_seconds,
+                conditions=conditions and list(conditions),
                 before_id=None if before_id is None else str(before_id),
                 max_jobs=max_jobs,
             ),
         )
         return FoundJobs.model_validate(page)
 
-    def explain(self, job_ids: Sequence[UUID]) -> list[JobReason]:
-        """Return the reasons for the statuses of at most 1,000 jobs; see the SQL function `explain_jobs`."""
-        return read_list(
-            JobReason, self._transport.call("explain_jobs", {"job_ids": [str(job_id) for job_id in job_ids]})
-        )
+    def explain(self, job_ids: Sequence[UUID], *, count_ahead: bool = True) -> list[JobReason]:
+        """Return the reasons for the statuses of at most 1,000 jobs; see the SQL function `explain_jobs`.
+
+        Args:
+            count_ahead: Whether to count the jobs ahead of each due job, which takes longer.
+        """
+        ids = [str(job_id) for job_id in job_ids]
+        return read_list(JobReason, self._transport.call("explain_jobs", {"job_ids": ids, "count_ahead": count_ahead}))
 
     def cancel(self, job_id: UUID, *, actor: str | None = None) -> Cancelled:
         """Cancel a queued job, or request the cancellation of a running one.

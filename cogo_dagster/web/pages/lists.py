@@ -11,6 +11,7 @@ from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.cursors import next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
+from cogo_dagster.web.lookups import wait_reasons
 from cogo_dagster.web.search import QUALIFIERS, STATUSES, JobSearch
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
@@ -44,6 +45,7 @@ def jobs(
         chips=[(str(term), f"?{urlencode({'q': str(search.without(term))})}") for term in search.terms],
         link=lambda text: f"/dashboard/jobs?{urlencode({'q': str(text)})}",
         jobs=found.jobs,
+        reasons=wait_reasons(application, found.jobs),
         looked_until=found.looked_until,
         following=_following(q=str(search), before=str(found.before_id) if found.before_id else None),
         is_first=before is None,
@@ -95,16 +97,21 @@ def replay_preview(
 
 
 @router.get("/workers")
-def workers(request: Request, application: ApplicationDep, before: Cursor = None) -> Response:
-    """Workers with their devices, and pauses."""
-    rows = application.queue.list_workers(before=read_cursor(before, "started_at", "instance_id"), max_workers=PAGE)
+def workers(request: Request, application: ApplicationDep, before: Cursor = None, *, alive: bool = False) -> Response:
+    """Workers with their devices, all or those that are alive, and pauses."""
+    rows = application.queue.list_workers(
+        alive_only=alive, before=read_cursor(before, "started_at", "instance_id"), max_workers=PAGE
+    )
     return web_of(request).pages.page(
         request,
         "workers.html",
         title="Workers",
         workers=rows,
         paused=application.queue.list_paused(),
-        following=_following(before=next_cursor(rows, PAGE, "started_at", "instance_id")),
+        alive=alive,
+        following=_following(
+            alive="true" if alive else None, before=next_cursor(rows, PAGE, "started_at", "instance_id")
+        ),
     )
 
 
