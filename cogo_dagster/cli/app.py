@@ -71,7 +71,9 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "Kill a worker, expire a lease, replay a job twice and lose replies, on a scratch database.",
     ),
     "stats": CommandEntry(
-        "list", "stats", "Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers."
+        "list",
+        "stats",
+        "Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers, and why jobs wait.",
     ),
     "web": CommandEntry(
         "web",

@@ -272,7 +272,7 @@ def operations(application: Application, since_seconds: Since = None, limit: Lim
 
 @command()
 def stats(application: Application) -> Report:
-    """Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers; and why jobs wait."""
+    """Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers, and why jobs wait."""
     numbers, reasons = application.stats.numbers(), application.stats.reasons()
     document = numbers.model_dump() | {
         "reasons": [one.document for one in reasons.reasons],

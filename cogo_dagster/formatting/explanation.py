@@ -52,7 +52,7 @@ def queue_line(one: WaitReason, now: datetime) -> str:
 
 def advice_for(reason: WaitReason) -> str | None:
     """Return what makes stranded jobs run; None if they are not stranded."""
-    return f"Start a worker with {_start(reason.family, reason.executor_id)}." if reason.stranded else None
+    return f"Start one with {_start(reason.family, reason.executor_id)}." if reason.stranded else None
 
 
 def _start(family: str | None, executor_id: str | None) -> str:

@@ -109,5 +109,5 @@ def test_a_line_of_the_queue_names_jobs_cause_and_wait() -> None:
         next_run_at=None, kind=None, name=None, paused_at=None, actor=None, reason=None, slots=0,
     )  # fmt: skip
     assert queue_line(reason, NOW) == "1,200 figma for mac: no worker is alive, the oldest for 2 h"
-    assert advice_for(reason) == "Start a worker with `cogo worker` and FIGMA_API_TOKEN and EXECUTOR_ID=mac set."
+    assert advice_for(reason) == "Start one with `cogo worker` and FIGMA_API_TOKEN and EXECUTOR_ID=mac set."
     assert advice_for(reason.model_copy(update={"stranded": False})) is None

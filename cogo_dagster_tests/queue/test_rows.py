@@ -99,6 +99,7 @@ class Seeded:
         queue.create_artifacts(left, [FILE])
         settle(queue, left)
         self.running: Job = running_job(queue)
+        add(queue, "gate")
         queue.pause("type", "gate", reason="broken", actor="me")
         record(transport)
         evaluate(transport)

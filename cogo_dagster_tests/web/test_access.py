@@ -36,6 +36,7 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "GET /api/metrics/gate/summary": ("open", 200),
     "GET /api/metrics/weekly/summary": ("open", 200),
     "GET /api/metrics/queue": ("viewer", 200),
+    "GET /api/metrics/queue/reasons": ("viewer", 200),
     "GET /api/metrics/jobs/counts": ("viewer", 200),
     "GET /api/metrics/jobs/history": ("viewer", 200),
     "GET /api/jobs": ("viewer", 200),
