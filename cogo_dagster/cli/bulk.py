@@ -127,6 +127,7 @@ def bulk(
     *,
     dry_run_by_default: bool = False,
     planned: bool = True,
+    name: str | None = None,
     afterwards: Callable[[Totals, bool, bool], None] | None = None,
 ) -> Callable[[Callable[..., Operation]], Callable[..., None]]:
     """Return a decorator that makes a bulk command of a function that returns the operation.
@@ -136,8 +137,9 @@ def bulk(
     Args:
         app: Group of the command.
         labels: Text for its messages.
-        dry_run_by_default: Whether the command makes a dry run without `--no-dry-run`.
-        planned: Whether the command accepts a limit and plans.
+        dry_run_by_default: Whether it is a dry run without `--no-dry-run`.
+        planned: Whether it accepts a limit and plans.
+        name: Name of the command; by default that of the function.
         afterwards: Called with the totals, whether it was a dry run, and whether the output is JSON.
     """
 
@@ -161,7 +163,7 @@ def bulk(
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)
 
-        return registered(run_command, function, app, None, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
+        return registered(run_it, function, app, name, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
 
     return register
 
@@ -189,7 +191,8 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
 def document(totals: Totals, *, dry_run: bool) -> dict[str, Json]:
     """Return what `--json` prints."""
     counts = {"matched": totals.matched, "changed": totals.changed, "skipped": totals.skipped, "dry_run": dry_run}
-    return counts | dict(totals.counts) | ({"items": totals.items} if totals.items else {})
+    operation = {"operation_id": totals.action_id} if totals.action_id else {}
+    return counts | operation | dict(totals.counts) | ({"items": totals.items} if totals.items else {})
 
 
 def actor() -> str:

@@ -103,10 +103,12 @@ def _lease_expired(fact: JobReason, now: datetime) -> str:
     )
 
 
-def _failed(fact: JobReason) -> str:
+def _failed(fact: JobReason, now: datetime) -> str:
     if fact.replayed_job_id:
         return f"failed, and was replayed as job {fact.replayed_job_id}"
     reason = str(fact.reason or "failed").replace("_", " ")
+    if fact.discarded_at:
+        return f"failed ({reason}), and was discarded {_span(now, fact.discarded_at)} ago: {fact.discard_reason}"
     return f"failed ({reason}); run it again with `cogo replay dlq` or `cogo retry failed`"
 
 
@@ -147,5 +149,5 @@ _FUNCTIONS: Final[Mapping[str, Callable[[JobReason, datetime], str]]] = {
     "no_executor": lambda fact, _: _no_executor(fact),
     "running": _running,
     "lease_expired": _lease_expired,
-    "failed": lambda fact, _: _failed(fact),
+    "failed": _failed,
 }

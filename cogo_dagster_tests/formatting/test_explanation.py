@@ -74,6 +74,10 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
             {"why": "failed", "reason": "permanent", "replayed_job_id": OTHER},
             f"failed, and was replayed as job {OTHER}",
         ),
+        (
+            {"why": "failed", "reason": "permanent", "discarded_at": BEFORE, "discard_reason": "the page was removed"},
+            "failed (permanent), and was discarded 2 h ago: the page was removed",
+        ),
         ({"why": "failed"}, "failed (failed); run it again with `cogo replay dlq` or `cogo retry failed`"),
     ],
 )

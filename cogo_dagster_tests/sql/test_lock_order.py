@@ -118,6 +118,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "cancel_job": ("cancel_job", {"job_id": str(rows.running[BATCH // 2].id)}),
         "retry_failed": ("retry_failed", bulk),
         "replay_dlq": ("replay_dlq", bulk),
+        "discard_dlq": ("discard_dlq", bulk | {"reason": "gone"}),
         "purge_jobs": ("purge_jobs", bulk | {"older_than_days": 0, "statuses": ["succeeded", "failed"]}),
         "cleanup_artifacts": ("cleanup_artifacts", bulk | {"older_than_days": 0}),
         "enqueue_jobs": ("enqueue_jobs", {"jobs": keyed}),

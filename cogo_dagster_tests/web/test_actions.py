@@ -9,7 +9,7 @@ from cogo_dagster.settings import Settings
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add, look, running_job
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site
-from cogo_dagster_tests.web.population import HTTP, TIMEOUT, failing
+from cogo_dagster_tests.web.population import HTTP, TIMEOUT, Population, failing
 
 ACTIONS: list[tuple[str, Json]] = [
     ("/api/jobs/{id}/cancel", None),
@@ -17,6 +17,9 @@ ACTIONS: list[tuple[str, Json]] = [
     ("/api/jobs/retry", {"dry_run": False}),
     ("/api/dlq/{id}/replay", None),
     ("/api/dlq/replay", {"dry_run": False}),
+    ("/api/dlq/{id}/discard", {"reason": "gone"}),
+    ("/api/dlq/discard", {"reason": "gone", "dry_run": False}),
+    ("/api/operations/{id}/undo", None),
     ("/api/pause", {"kind": "type", "name": "browser"}),
     ("/api/resume", {"kind": "type", "name": "browser"}),
 ]
@@ -131,6 +134,8 @@ def test_pause_and_resume_are_logged_once(site: Site) -> None:
         ("/api/jobs/retry", {"since_seconds": True}),
         ("/api/jobs/retry", {"unknown": 1}),
         ("/api/dlq/replay", {"job_ids": ["x"]}),
+        ("/api/dlq/discard", {"reason": ""}),
+        ("/api/dlq/discard", {}),
         ("/api/dlq/replay", {"fingerprint": "a\u0000b"}),
     ],
 )
@@ -206,3 +211,18 @@ def test_announcing_a_week_needs_a_token(site: Site) -> None:
     """Without a token, the request returns 401 and announces nothing."""
     assert site.client.post("/api/notify/weekly").status_code == 401
     assert site.get("/api/alerts")["alerts"] == []
+
+
+def test_a_discard_closes_a_cause_and_can_be_undone(site: Site, populated: Population) -> None:
+    """It is a dry run by default; one job can be discarded too, and the log has the reason."""
+    [cause, *_] = site.get("/api/dlq/incidents")["incidents"]
+    what = {"fingerprint": cause["fingerprint"], "reason": "the shop is closed"}
+    assert site.post("/api/dlq/discard", what)["matched"] == cause["count"]
+    done = site.post("/api/dlq/discard", what | {"dry_run": False})
+    assert done["changed"] == cause["count"]
+    [entry, *_] = site.get("/api/operations")["operations"]
+    assert (entry["id"], entry["filter"]["reason"]) == (done["operation_id"], "the shop is closed")
+    assert site.get("/api/metrics/queue")["dlq_open"] == 5 - cause["count"]
+    assert site.post(f"/api/operations/{entry['id']}/undo")["changed"] == cause["count"]
+    assert site.post(f"/api/dlq/{populated.dead}/discard", {"reason": "once"})["changed"] == 1
+    assert "was discarded" in site.get(f"/api/jobs/{populated.dead}")["why"]

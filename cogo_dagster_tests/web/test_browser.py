@@ -29,6 +29,7 @@ PAGES = {
     "waiting job": "/dashboard/jobs/{waiting}",
     "dead-letter queue": "/dashboard/dlq",
     "replay": "/dashboard/dlq/replay",
+    "discard": "/dashboard/dlq/discard",
     "workers": "/dashboard/workers",
     "alerts": "/dashboard/alerts",
     "log": "/dashboard/log",
@@ -134,6 +135,25 @@ def test_the_numbers_link_to_matching_lists(page: Page, populated: Population) -
         page.locator(".tile", has_text=tile).click()
         expect(page.get_by_role("searchbox")).to_have_value(re.compile(heading))
         expect(page.locator(".rows > li")).to_have_count(int(number))
+
+
+def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populated: Population) -> None:
+    """The preview asks for a reason, and the log undoes the discard."""
+    page.goto("/dashboard/dlq")
+    rows = page.locator(".row.cause")
+    count = rows.count()
+    rows.first.locator(".count").click()
+    page.get_by_role("link", name="Discard all that match").click()
+    page.get_by_label("Reason").fill("the shop is closed")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.locator("#flash")).to_contain_text("discarded")
+    expect(rows).to_have_count(count - 1)
+    page.goto("/dashboard/log")
+    expect(page.locator(".row.op").first).to_contain_text("the shop is closed")
+    page.get_by_role("button", name="Undo").first.click()
+    expect(page.locator("#flash")).to_contain_text("opened again")
+    page.goto("/dashboard/dlq")
+    expect(rows).to_have_count(count)
 
 
 def test_a_search_is_in_the_address_and_its_filters_can_be_removed(page: Page, populated: Population) -> None:

@@ -15,8 +15,8 @@
  * of a running job:
  *   running         {"worker_id", "lease_expires_at"}
  *   lease_expired   {"worker_id", "lease_expires_at"}: its worker is gone, and the job will be recovered soon
- * of a finished job, its status:
- *   succeeded, cancelled, failed {"reason", "replayed_job_id"}
+ * of a finished one its status:
+ *   succeeded, cancelled, failed {"reason", "replayed_job_id"}, with "discarded_at" and "discard_reason" if it is discarded
  *
  * The settings are those of claim_jobs: the jobs ahead are counted in the order of the index jobs_claim_lane.
  */
@@ -37,6 +37,8 @@ begin
                 'worker_id', j.worker_id, 'lease_expires_at', j.lease_expires_at)
             when j.status = 'failed' then jsonb_build_object('why', 'failed') || coalesce(
                 (select jsonb_build_object('reason', d.reason, 'replayed_job_id', d.replayed_job_id)
+                    || case when d.closed_at = d.discarded_at
+                        then jsonb_build_object('discarded_at', d.discarded_at, 'discard_reason', d.discard_reason) else '{}' end
                  from public.jobs_dlq d where d.job_id = j.id and not d.superseded), '{}')
             when j.status <> 'queued' then jsonb_build_object('why', j.status)
             else coalesce(

@@ -124,6 +124,7 @@ class Done(BaseModel):
     changed: int
     skipped: int
     dry_run: bool
+    operation_id: str | None = Field(None, description="Id in the operations log; null for a dry run.")
     items: list[Document] = Field(description="The first 100 rows, with the result for each.")
 
 

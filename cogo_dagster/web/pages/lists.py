@@ -96,6 +96,29 @@ def replay_preview(
     )
 
 
+@router.get("/dlq/discard")
+def discard_preview(
+    request: Request,
+    application: ApplicationDep,
+    fingerprint: Annotated[str | None, Query(max_length=64)] = None,
+    job_id: UUID | None = None,
+) -> Response:
+    """Preview of a discard, to be confirmed with a reason."""
+    filters = {"fingerprint": fingerprint, "job_ids": [str(job_id)] if job_id else None}
+    found = preview(application.queue, Operation("discard_dlq", filters), MAX_ROWS)
+    return web_of(request).pages.page(
+        request,
+        "discard.html",
+        title="Discard",
+        fingerprint=fingerprint,
+        job_id=job_id,
+        found=found,
+        limit=MAX_ROWS,
+        is_cut=found.matched >= MAX_ROWS,
+        shown=found.items[:20],
+    )
+
+
 @router.get("/workers")
 def workers(request: Request, application: ApplicationDep, before: Cursor = None, *, alive: bool = False) -> Response:
     """Workers with their devices, all or those that are alive, and pauses."""
