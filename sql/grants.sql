@@ -300,6 +300,7 @@ begin
             'window_outcome',
             'window_row',
             'worker_is_alive',
+            'worker_is_replaced',
             'worker_totals'
         ]::text[])
     loop

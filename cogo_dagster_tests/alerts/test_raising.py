@@ -13,6 +13,7 @@ from cogo_dagster_tests.alerts.steps import (
     deliver,
     evaluate,
     fail_job,
+    firing,
     ignore_the_servers_uptime,
     let_pass,
     raised,
@@ -122,6 +123,26 @@ def test_a_silent_worker_is_an_alert_until_it_starts_again(transport: Transport,
     register(queue, a_worker("gone"))
     evaluate(transport)
     assert alerts(transport)[0]["status"] == "resolved"
+
+
+def test_two_workers_with_one_name_are_two_workers(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """A live worker that was started before the other fell silent does not replace it; one started after it does."""
+    ignore_the_servers_uptime(owner)
+    dead, twin = a_worker("host"), a_worker("host")
+    register(queue, dead)
+    register(queue, twin)
+    owner.execute("update public.workers set started_at = started_at - interval '1 hour'")
+    owner.execute(
+        "update public.workers set last_heartbeat_at = last_heartbeat_at - interval '10 min' where instance_id = %s",
+        [dead.instance_id],
+    )
+    assert raised(transport)["workers"] == 1
+    assert raised(transport)["workers"] == 0
+    [alert] = firing(transport, "worker_dead")
+    assert "Another worker with this name is alive" in alert["error_message"]
+    register(queue, a_worker("host"))
+    raised(transport)
+    assert firing(transport, "worker_dead") == []
 
 
 def test_a_stuck_worker_is_an_alert_at_once(transport: Transport, queue: Queue, owner: Owner) -> None:
