@@ -174,6 +174,7 @@ begin
             'fail_job',
             'fail_unreadable_jobs',
             'find_cached_artifacts',
+            'find_jobs',
             'finish_artifacts',
             'finish_report',
             'gate_run_row',

@@ -115,13 +115,13 @@ class Deliverer:
         """
         counts: dict[str, int] = {}
         for _ in range(_MAX_EVALUATIONS):
-            given = {
+            arguments = {
                 "targets": self.configured(),
                 "repeat_seconds": self._settings.alert_repeat_seconds,
                 "stranded_seconds": self._settings.stranded_seconds,
             }
-            answer = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", given))
-            for source, count in answer.raised.items():
+            result = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", arguments))
+            for source, count in result.raised.items():
                 counts[source] = counts.get(source, 0) + count
             if not result.more:
                 break

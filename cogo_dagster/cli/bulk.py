@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -137,8 +137,8 @@ def bulk(
     Args:
         app: Group of the command.
         labels: Text for its messages.
-        dry_run_by_default: Whether it is a dry run without `--no-dry-run`.
-        planned: Whether it accepts a limit and plans.
+        dry_run_by_default: Whether the command makes a dry run without `--no-dry-run`.
+        planned: Whether the command accepts a limit and plans.
         name: Name of the command; by default that of the function.
         afterwards: Called with the totals, whether it was a dry run, and whether the output is JSON.
     """
@@ -163,7 +163,7 @@ def bulk(
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)
 
-        return registered(run_it, function, app, name, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
+        return registered(run_command, function, app, name, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
 
     return register
 
@@ -173,8 +173,11 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
 
     Raises:
         BadInput: A plan file cannot be read or written.
-        QueueError: See `queue.bulk`.
+        QueueError: See `queue.bulk`, and `Queue.find_id` for IDs that are given in part.
     """
+    if named := operation.arguments.get("job_ids"):
+        job_ids = [str(application.queue.find_id(job_id)) for job_id in named]
+        operation = replace(operation, arguments={**operation.arguments, "job_ids": job_ids})
     if mode.dry_run:
         totals = preview(application.queue, operation, mode.limit)
         if mode.plan_file is not None:

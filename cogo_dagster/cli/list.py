@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
-from uuid import UUID
 
 import typer
 
@@ -96,7 +95,7 @@ _ARTIFACTS: Final = (
 @command(app)
 def artifacts(
     application: Application,
-    job_id: Annotated[UUID | None, typer.Option("--job", help="Only artifacts of this job.")] = None,
+    job_id: Annotated[str | None, typer.Option("--job", help="Only artifacts of this job.")] = None,
     status: Annotated[ArtifactStatus | None, typer.Option(help="Only this status.")] = None,
     *,
     type_prefix: TypePrefix = None,
@@ -106,7 +105,7 @@ def artifacts(
 ) -> Report:
     """Show artifacts with their addresses."""
     rows = application.queue.list_artifacts(
-        job_id=job_id,
+        job_id=application.queue.find_id(job_id) if job_id else None,
         status=status,
         type_prefix=type_prefix,
         executor_id=executor_id,
@@ -302,5 +301,5 @@ def _reason_lines(found: QueueReasons) -> list[str]:
     return [*lines, f"{found.left_out:,} more reasons"] if found.left_out else lines
 
 
-def _split(given: list[str] | None) -> list[str] | None:
-    return [status.strip() for part in given for status in part.split(",") if status.strip()] if given else None
+def _split(values: list[str] | None) -> list[str] | None:
+    return [status.strip() for part in values for status in part.split(",") if status.strip()] if values else None

@@ -14,7 +14,12 @@ from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
 from cogo_dagster.release import code_version
 
-JobIds = Annotated[list[UUID] | None, typer.Argument(help="Only these jobs; all that match by default.")]
+JobIds = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Only these jobs; all that match by default. At least 8 first or last digits of an ID suffice."
+    ),
+]
 
 _FINISHED_STATUSES: Final = ("succeeded", "cancelled", "failed")
 _JOB: Final = (column("job", "id", whole=True), column("type"))
@@ -75,7 +80,7 @@ def failed(
             "type_prefix": type_prefix,
             "executor_id": executor_id,
             "since_seconds": since_seconds,
-            "job_ids": _texts(job_ids),
+            "job_ids": job_ids or None,
             "reset_attempts": reset_attempts,
         },
     )
@@ -114,7 +119,7 @@ def dlq(
             "executor_id": executor_id,
             "since_seconds": since_seconds,
             "fingerprint": fingerprint,
-            "job_ids": _texts(job_ids),
+            "job_ids": job_ids or None,
         },
     )
 
@@ -145,7 +150,7 @@ def discard_dlq(
             "executor_id": executor_id,
             "since_seconds": since_seconds,
             "fingerprint": fingerprint,
-            "job_ids": _texts(job_ids),
+            "job_ids": job_ids or None,
             "reason": reason,
         },
     )
@@ -283,7 +288,3 @@ def _statuses(text: str) -> list[str]:
             f"JOB_PURGE_STATUSES is {text!r}: use a comma-separated list of {', '.join(_FINISHED_STATUSES)}."
         )
     return statuses
-
-
-def _texts(job_ids: list[UUID] | None) -> list[str] | None:
-    return [str(job_id) for job_id in job_ids] if job_ids else None

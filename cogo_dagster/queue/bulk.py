@@ -138,9 +138,9 @@ Batches = Callable[[Totals, Json], Mapping[str, Json] | None]
 
 
 def _sum(queue: Queue, operation: Operation, actor: str, batches: Batches, on_batch: Progress) -> Totals:
-    action_id, answer, number = str(new_request_id()), None, 0
+    action_id, result, number = str(new_request_id()), None, 0
     done = Totals(action_id=action_id)
-    while (batch := batches(done, answer)) is not None:
+    while (batch := batches(done, result)) is not None:
         action = {"id": action_id, "batch": number, "actor": actor}
         result = queue.operate(
             operation.function, operation.set_arguments | dict(batch) | {"dry_run": False, "action": action}

@@ -22,7 +22,7 @@ _FLASH_MESSAGES: Final = {
     "replayed": "Jobs replayed: {n}.",
     "discarded": "Dead-lettered jobs discarded: {n}. The log can undo it.",
     "undone": "Dead-lettered jobs opened again: {n}.",
-    "paused": "Paused. No more jobs are claimed.",
+    "paused": "Paused. Jobs of this type or executor are not claimed until it is resumed.",
     "resumed": "Resumed.",
     "notified": "The weekly summary is being delivered; targets: {n}.",
     "not_notified": "The weekly summary was not delivered: no alert target is configured. Set WEBHOOK_TYPE.",

@@ -14,7 +14,7 @@ QUALIFIERS: Final[Mapping[str, str]] = {
     "type": "type prefix: browser includes browser.pdf",
     "error": "class of the last error, such as timeout",
     "family": "exactly this family of types",
-    "executor": "executor id that the job is addressed to",
+    "executor": "executor ID that the job is addressed to",
     "worker": "worker of the last attempt",
     "device": "host name of the last attempt's worker",
     "since": "created within the last 30m, 2h, 1d",

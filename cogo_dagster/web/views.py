@@ -157,7 +157,7 @@ def tiles(numbers: Numbers) -> list[Tile]:
         Tile(
             "Workers",
             number(numbers.workers_alive),
-            f"{number(numbers.slots_free)} slots free",
+            f"{counted(numbers.slots_free, 'slot')} free",
             "/dashboard/workers?alive=true",
             "bad" if has_no_worker(numbers) else "",
         ),

@@ -290,3 +290,12 @@ def test_a_discard_needs_a_reason_and_can_be_undone(cogo: Terminal, queue: Queue
     assert command is not None
     assert cogo.run(*command[1].split()).out == "1 dead-lettered job opened again.\n"
     assert [row["job_id"] for row in dead_letters(queue)] == [str(job_id)]
+
+
+def test_commands_accept_the_last_digits_of_an_id(cogo: Terminal, queue: Queue) -> None:
+    """As the dashboard shows them."""
+    job_id, other = failed_job(queue), add(queue)
+    assert cogo.ok("job", "show", str(job_id)[-8:])["id"] == str(job_id)
+    assert [item["id"] for item in cogo.ok("retry", "failed", str(job_id)[-8:])["items"]] == [str(job_id)]
+    assert cogo.ok("list", "artifacts", "--job", str(job_id)[-8:]) == []
+    assert cogo.ok("job", "cancel", str(other)[-12:])["status"] == "cancelled"

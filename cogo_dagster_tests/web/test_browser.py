@@ -175,7 +175,7 @@ def test_searching_an_id_opens_its_job(page: Page, populated: Population) -> Non
     """A search for a full id redirects to the job's page."""
     page.goto(f"/dashboard/jobs?q={populated.dead}")
     expect(page).to_have_url(re.compile(f"/dashboard/jobs/{populated.dead}"))
-    expect(page.locator(".why")).to_contain_text("Failed (")
+    expect(page.locator(".why")).to_contain_text("Failed (out of attempts)")
 
 
 def test_keyboard_shortcuts_move_through_rows_and_pages(page: Page, populated: Population) -> None:

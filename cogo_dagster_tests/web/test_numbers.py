@@ -121,3 +121,13 @@ def _rows(site: Site, address: str) -> int:
     if address.startswith("/dashboard/dlq"):
         return sum(map(int, re.findall(r'class="count big" data-row[^>]*>(\d+)</a>', answer.text, re.DOTALL)))
     return len(re.findall(r'<a class="row job|<section class="card worker', answer.text))
+
+
+def test_the_id_that_a_list_shows_leads_to_the_job(site: Site) -> None:
+    """The search and the address accept the last digits, and the API finds them."""
+    job_id = str(add(site.queue))
+    page = site.read(f"/dashboard/jobs/{job_id[-8:]}")
+    assert (page.status_code, page.headers["location"]) == (303, f"/dashboard/jobs/{job_id}")
+    assert site.read("/dashboard/jobs", q=job_id[-8:]).headers["location"] == f"/dashboard/jobs/{job_id}"
+    assert [job["id"] for job in site.get("/api/jobs", q=job_id[-8:])["jobs"]] == [job_id]
+    assert site.read("/dashboard/jobs/ffffffff").status_code == 404

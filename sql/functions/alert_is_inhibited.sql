@@ -1,8 +1,8 @@
 /*
- * Whether another alert explains this one and holds it back, for at most an hour: failed jobs and silent workers while the
- * database was unreachable and for two minutes after that, jobs of lost workers while a worker is dead, jobs of a family
- * while the provider of the same name is unreachable, stranded jobs while a sensor reports that no worker runs their family.
- * If it still fires when its cause is resolved, it is delivered then. Errors: none.
+ * Whether another alert explains this one and holds it back, for at most an hour: failed jobs and silent workers while
+ * the database was unreachable and for two minutes after that, jobs of lost workers while a worker is dead, jobs of a
+ * family while the provider of the same name is unreachable, stranded jobs while a sensor reports that no worker runs their
+ * family. An alert that still fires when its cause is resolved is delivered then. Errors: none.
  *
  * Internal: other functions call it.
  */

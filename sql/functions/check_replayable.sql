@@ -9,9 +9,9 @@ language plpgsql stable set search_path = '' as $$
 declare
     ineligible record;
 begin
-    select given.id, d.job_id, d.replayed_at, d.replayed_job_id, d.closed_at = d.discarded_at as discarded into ineligible
-    from unnest(check_replayable.job_ids) with ordinality as given (id, position)
-    left join public.jobs_dlq d on d.job_id = given.id and not d.superseded
+    select requested.id, d.job_id, d.replayed_at, d.replayed_job_id, d.closed_at = d.discarded_at as discarded into ineligible
+    from unnest(check_replayable.job_ids) with ordinality as requested (id, position)
+    left join public.jobs_dlq d on d.job_id = requested.id and not d.superseded
     where d.job_id is null or d.replayed_at is not null or d.closed_at is not null
     order by requested.position
     limit 1;

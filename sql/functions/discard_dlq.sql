@@ -23,15 +23,15 @@ declare
     at timestamptz := clock_timestamp();
     named constant uuid[] := cogo_internal.bulk_arguments(discard_dlq.job_ids, discard_dlq.items, discard_dlq.batch_size);
     chosen_action constant jsonb := coalesce(discard_dlq.action, jsonb_build_object('id', cogo_internal.time_ordered_id()));
-    answer jsonb;
+    result jsonb;
     listed jsonb;
     candidates uuid[];
     changed integer;
 begin
     if not discard_dlq.dry_run then
-        answer := cogo_internal.repeated_batch(chosen_action);
-        if answer is not null then
-            return answer;
+        result := cogo_internal.repeated_batch(chosen_action);
+        if result is not null then
+            return result;
         end if;
         if length(btrim(coalesce(discard_dlq.reason, ''))) not between 1 and 500 then
             perform cogo_internal.invalid_argument('reason must have 1 to 500 characters.');

@@ -3,9 +3,9 @@
  * may call it at any time; one call runs at a time, the others return `busy`. Each failure is counted once, however
  * often it is called.
  *
- * targets           [{"target", "address_digest"}]: those of the caller
- * repeat_seconds    An alert that goes on is delivered again after this time, as ×N since
- * batch_size        The maximum number of dead-lettered jobs, gate runs and Dagster runs each
+ * targets         [{"target", "address_digest"}]: the targets of the caller
+ * repeat_seconds  An alert that still fires is delivered again after this time, as ×N since
+ * batch_size      The maximum number of dead-lettered jobs, gate runs and Dagster runs each
  * stranded_seconds  How long jobs must have been due for an alert that no live worker can claim them
  *
  * Returns {"busy", "promoted": how many failures became alerts, by source: {"dead_letters", "gate_runs", "workers",

@@ -15,7 +15,7 @@
  * of a running job:
  *   running         {"worker_id", "lease_expires_at"}
  *   lease_expired   {"worker_id", "lease_expires_at"}: its worker is gone, and the job will be recovered soon
- * of a finished one its status:
+ * of a finished job, its status:
  *   succeeded, cancelled, failed {"reason", "replayed_job_id"}, with "discarded_at" and "discard_reason" if it is discarded
  *
  * The settings are those of claim_jobs: the jobs ahead are counted in the order of the index jobs_claim_lane.
@@ -71,10 +71,10 @@ begin
                                and other.id <> j.id limit 1000)
                         ) before
                         limit 1000) line) end))
-            end order by given.position)
-    into answer
-    from jsonb_array_elements_text(explain_jobs.job_ids) with ordinality as given (id, position)
-    join public.jobs j on j.id = given.id::uuid
+            end order by requested.position)
+    into result
+    from jsonb_array_elements_text(explain_jobs.job_ids) with ordinality as requested (id, position)
+    join public.jobs j on j.id = requested.id::uuid
     cross join lateral (
         select count(*) as alive, count(*) filter (where j.family = any (w.families)) as able,
             count(*) filter (where able.fits) as fitting, coalesce(sum(w.concurrency) filter (where able.fits), 0) as slots,

@@ -22,7 +22,7 @@ set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set en
 as $$
 declare
     at timestamptz := clock_timestamp();
-    answer jsonb;
+    result jsonb;
 begin
     if coalesce(explain_queue.count_limit, 0) not between 1 and 1000000 or coalesce(explain_queue.max_reasons, 0) not between 1 and 1000 then
         perform cogo_internal.invalid_argument('count_limit must be 1 to 1000000, and max_reasons 1 to 1000.');
@@ -107,9 +107,9 @@ begin
             'slots', n.slots) order by n.position) filter (where n.position <= explain_queue.max_reasons), '[]'),
         'queued', coalesce(sum(n.n), 0), 'stranded', coalesce(sum(n.n) filter (where n.stranded), 0),
         'left_out', count(*) filter (where n.position > explain_queue.max_reasons))
-    into answer
+    into result
     from numbered n left join public.paused p on p.kind = n.kind and p.name = n.name;
-    return answer;
+    return result;
 end $$;
 
 comment on function public.explain_queue is 'Why the queued jobs wait, by family, executor ID and cause.';

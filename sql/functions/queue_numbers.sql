@@ -1,10 +1,10 @@
 /*
- * The numbers at the top of the dashboard: queue_stats, and {"queued": all queued jobs, counted up to
- * 100,000, "cancelled_24h", "lease_losses_24h": attempts whose lease
- * expired, "jobs_with_lease_losses_24h": their jobs, "running_by_family", "slots_by_family": slots of live workers}.
+ * The numbers at the top of the dashboard: queue_stats, and {"queued": all queued jobs, counted up to 100,000,
+ * "cancelled_24h", "lease_losses_24h": attempts whose lease expired, "jobs_with_lease_losses_24h": their jobs,
+ * "running_by_family", "slots_by_family": slots of live workers}.
  */
 create or replace function public.queue_numbers() returns jsonb
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' set enable_seqscan = off set jit = off as $$
 declare
     at timestamptz := clock_timestamp();
 begin

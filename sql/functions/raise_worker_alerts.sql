@@ -50,7 +50,7 @@ begin
             cogo_internal.alert_fingerprint('worker_dead', silent.worker_id), 'worker_dead', silent.worker_id,
             format(case when silent.stuck_reason is null then 'Worker %s is silent' else 'Worker %s was stuck and ended itself' end,
                    silent.worker_id), 'worker_dead',
-            coalesce(silent.stuck_reason || ' Its jobs are recovered when their leases expire.', 'It stopped sending heartbeats without a shutdown: it crashed, was killed or lost its connection. Its jobs are recovered when their leases expire.')
+            coalesce(silent.stuck_reason || ' Its jobs are recovered when their leases expire.', 'The worker stopped sending heartbeats without a shutdown: it crashed, was killed or lost its connection. Its jobs are recovered when their leases expire.')
                 || case when silent.has_twin then ' Another worker with this name is alive; set WORKER_ID to distinguish them.' else '' end,
             1, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id)));
         raised := raised + 1;

@@ -3,10 +3,10 @@
  * which writes nothing.
  *
  * type_prefix      "browser" matches browser and browser.pdf
- * executor_id      addressed to this executor
- * since_seconds    failed within this many seconds
+ * executor_id      only jobs addressed to this executor
+ * since_seconds    only jobs that failed within this many seconds
  * job_ids, items   only these: see bulk_arguments; without them, discarded jobs are left out
- * reset_attempts   count attempts from zero again; else a job that is out of attempts is granted one more
+ * reset_attempts   count attempts from zero again; else a job that is out of attempts is granted one more attempt
  * after            {"at", "id"} of the last item of the previous page, for the next page of a dry run
  * action           the operator's action and its batch: see repeated_batch
  *

@@ -4,8 +4,8 @@
  * statuses        ["queued", "failed"]
  * type_prefix     "browser" matches browser and browser.pdf
  * family          exactly this family
- * executor_id     addressed to it
- * worker_id       last claimed by it
+ * executor_id     addressed to this executor
+ * worker_id       last claimed by this worker
  * device          last claimed by a worker on this host
  * error_class     the class of the last error
  * since_seconds   created within this many seconds
@@ -13,7 +13,7 @@
  * lost_seconds    an attempt of it lost its lease within this many seconds
  * conditions      ["due"]: queued, and all of these: `due` and `scheduled` by its time, neither paused; `paused`;
  *                 `unaddressed`
- * words           text in the id, the idempotency key, the error's message or the payload; case-insensitive
+ * words           the beginning or the end of the id, or text in the idempotency key, the error's message or the payload; case-insensitive
  * before_id       `before_id` of the previous page, for the next page
  *
  * One call reads at most 20,000 jobs: those that an index finds, else the newest.
@@ -81,7 +81,7 @@ begin
                 and ($7 is null or w.worker_id = $7)
                 and ($8 is null or w.instance_id in (select k.instance_id from public.workers k where k.hostname = $8))
                 and ($9 is null or w.created_at >= $9)
-                and ($10 is null or starts_with(w.id::text, $10) or strpos(lower(w.idempotency_key), $10) > 0
+                and ($10 is null or starts_with(w.id::text, $10) or right(w.id::text, length($10)) = $10 or strpos(lower(w.idempotency_key), $10) > 0
                      or strpos(lower(w.error ->> ''message''), $10) > 0 or strpos(lower(case when cogo_internal.is_small_json(w.payload) then w.payload
                          else cogo_internal.readable_json(w.payload) end::text), $10) > 0)
                 and ($12 is null or w.id in (select a.job_id from public.job_attempts a where a.outcome = ''lost'' and a.finished_at > $12))

@@ -16,7 +16,7 @@ create or replace function public.undo_discard(
 ) returns jsonb
 language plpgsql set search_path = '' set plan_cache_mode = force_custom_plan as $$
 declare
-    answer jsonb;
+    result jsonb;
     listed jsonb;
     candidates uuid[];
     changed integer;
@@ -27,9 +27,9 @@ begin
             message = format('Operation %s is not a discard: list them with `cogo list operations`.', undo_discard.discard_id);
     end if;
     if not undo_discard.dry_run then
-        answer := cogo_internal.repeated_batch(undo_discard.action);
-        if answer is not null then
-            return answer;
+        result := cogo_internal.repeated_batch(undo_discard.action);
+        if result is not null then
+            return result;
         end if;
     end if;
     select coalesce(array_agg(f.job_id order by f.failed_at, f.job_id), '{}'),

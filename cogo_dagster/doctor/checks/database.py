@@ -93,11 +93,11 @@ def check_work(facts: Facts) -> Iterator[Finding]:
     if stranded:
         yield _stranded(stranded)
     elif not alive and not ready:
-        yield warning("workers", "No worker is alive; no jobs are due.", "Start one with `cogo worker`.")
+        yield warning("workers", "No worker is alive; no job is due.", "Start one with `cogo worker`.")
     elif not alive:
         yield warning(
             "workers",
-            f"{ready} jobs are due and no worker is alive; Dagster launched workers for them within the last hour.",
+            f"No worker is alive; due jobs: {ready}. Dagster launched workers for them within the last hour.",
             "Check that the sensor ready_jobs is running, or start one with `cogo worker`.",
         )
     else:

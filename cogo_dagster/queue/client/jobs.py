@@ -1,5 +1,6 @@
 """Enqueuing, reading and cancelling jobs, and the dead-letter queue."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -8,6 +9,7 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
+from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Enqueued, JsonValue, NewJob, uuid_of
 from cogo_dagster.queue.rows.base import Cursor, read_list
@@ -16,6 +18,7 @@ from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
+_MAX_NAMED: Final = 5
 
 
 class JobCalls:
@@ -125,6 +128,23 @@ class JobCalls:
             ),
         )
         return FoundJobs.model_validate(page)
+
+    def find_id(self, given: str) -> UUID:
+        """Return the ID of the job whose ID begins or ends with at least 8 hexadecimal digits.
+
+        Raises:
+            InvalidArgument: The digits are not part of an ID, or belong to several jobs.
+            JobNotFound: No job has them.
+        """
+        with contextlib.suppress(ValueError):
+            return UUID(given)
+        found = self._transport.call("find_jobs", {"part": given, "max_jobs": _MAX_NAMED})
+        if not found:
+            raise JobNotFound(f"No job has an ID that begins or ends with {given}: `cogo list jobs` lists the jobs.")
+        if len(found) > 1:
+            more = " and others" if len(found) == _MAX_NAMED else ""
+            raise InvalidArgument(f"{given} is part of the IDs {', '.join(found)}{more}: give more digits.")
+        return UUID(found[0])
 
     def explain(self, job_ids: Sequence[UUID], *, count_ahead: bool = True) -> list[JobReason]:
         """Return the reasons for the statuses of at most 1,000 jobs; see the SQL function `explain_jobs`.

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 40
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 Seconds = Annotated[float | None, Query(ge=0, le=315_360_000)]
 Condition = Literal["due", "scheduled", "paused", "unaddressed"]
-JobId = Annotated[UUID, Path(description="Job id.")]
+JobId = Annotated[UUID, Path(description="Job ID.")]
 
 
 class Retry(Filters):

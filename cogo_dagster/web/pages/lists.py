@@ -1,5 +1,6 @@
 """Pages of jobs, dead-lettered jobs, workers and operations."""
 
+import re
 from typing import Annotated, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -7,7 +8,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
+from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.cursors import next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
@@ -17,6 +20,8 @@ from cogo_dagster.web.search import QUALIFIERS, STATUSES, JobSearch
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
 PAGE: Final = 50
+
+_ID: Final = re.compile(r"[0-9A-Fa-f-]{8,36}")
 
 Cursor = Annotated[str | None, Query(max_length=200)]
 
@@ -30,7 +35,7 @@ def jobs(
     before: UUID | None = None,
 ) -> Response:
     """Jobs that match a search, newest first, with counts by status."""
-    if job_id := _as_id(q):
+    if job_id := _as_id(application, q):
         return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
     search = JobSearch.parse(q)
     found = application.queue.search_jobs(**search.filters(), before_id=before, max_jobs=PAGE)
@@ -158,8 +163,11 @@ def _following(*, before: str | None, **kept: str | None) -> str | None:
     return f"?{urlencode({name: value for name, value in (*kept.items(), ('before', before)) if value})}"
 
 
-def _as_id(typed: str) -> UUID | None:
+def _as_id(application: Application, typed: str) -> UUID | None:
+    """Return the ID of the only job whose ID begins or ends with what was typed."""
+    if not _ID.fullmatch(typed.strip()):
+        return None
     try:
-        return UUID(typed.strip()) if len(typed.strip()) == 36 else None
-    except ValueError:
+        return application.queue.find_id(typed.strip())
+    except (InvalidArgument, JobNotFound):
         return None
