@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
 
 import typer
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import Report, command, group
+from cogo_dagster.cli.options import JobId
 from cogo_dagster.cli.tables import column, print_facts, print_table
 from cogo_dagster.formatting.explanation import why
 from cogo_dagster.formatting.values import distance, error_line, one_line, run_time, size
@@ -19,8 +19,6 @@ from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import WholeJob
 
 app = group("Show one job, or cancel it.")
-
-JobId = Annotated[str, typer.Argument(help="ID of the job, or at least 8 of its first or last digits.")]
 
 _FACTS = (
     "id",

@@ -8,7 +8,7 @@ import typer
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import Report, command, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix
+from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, part_of_id
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_facts
 from cogo_dagster.formatting.explanation import queue_line
 from cogo_dagster.formatting.explanation import why as explanation_of
@@ -95,7 +95,9 @@ _ARTIFACTS: Final = (
 @command(app)
 def artifacts(
     application: Application,
-    job_id: Annotated[str | None, typer.Option("--job", help="Only artifacts of this job.")] = None,
+    job_id: Annotated[
+        str | None, typer.Option("--job", parser=part_of_id, metavar="JOB_ID", help="Only artifacts of this job.")
+    ] = None,
     status: Annotated[ArtifactStatus | None, typer.Option(help="Only this status.")] = None,
     *,
     type_prefix: TypePrefix = None,

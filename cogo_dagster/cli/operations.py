@@ -8,18 +8,11 @@ import typer
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.bulk import Labels, bulk
 from cogo_dagster.cli.command import BadInput, Report, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Since, TypePrefix, read_settings
+from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, read_settings
 from cogo_dagster.cli.tables import Column, column
 from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
 from cogo_dagster.release import code_version
-
-JobIds = Annotated[
-    list[str] | None,
-    typer.Argument(
-        help="Only these jobs; all that match by default. At least 8 first or last digits of an ID suffice."
-    ),
-]
 
 _FINISHED_STATUSES: Final = ("succeeded", "cancelled", "failed")
 _JOB: Final = (column("job", "id", whole=True), column("type"))
