@@ -28,6 +28,7 @@ class Numbers(Row):
     lease_losses_24h: int = Field(description="Attempts whose lease expired, since the worker crashed or was cut off.")
     jobs_with_lease_losses_24h: int = Field(description="Jobs with such an attempt.")
     paused: int
+    alerts_firing: int
     workers_alive: int
     slots_alive: int
     slots_free: int

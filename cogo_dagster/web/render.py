@@ -20,6 +20,8 @@ _FLASH_MESSAGES: Final = {
     "cancel_requested": "Cancellation requested. If the job succeeds first, it stays succeeded.",
     "retried": "Jobs requeued: {n}.",
     "replayed": "Jobs replayed: {n}.",
+    "silenced": "Alert silenced.",
+    "unsilenced": "Silence ended.",
     "discarded": "Dead-lettered jobs discarded: {n}. The log can undo it.",
     "undone": "Dead-lettered jobs opened again: {n}.",
     "paused": "Paused. Jobs of this type or executor are not claimed until it is resumed.",

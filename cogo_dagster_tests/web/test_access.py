@@ -51,6 +51,12 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "GET /api/dlq/incidents": ("viewer", 200),
     "POST /api/dlq/replay": ("operator", 200),
     "POST /api/dlq/{job_id}/replay": ("operator", 404),
+    "GET /api/alerts/silences": ("viewer", 200),
+    "POST /api/alerts/silences": ("operator", 422),
+    "POST /api/alerts/silences/{silence_id}/end": ("operator", 200),
+    "GET /dashboard/alerts/silence": ("viewer", 422),
+    "POST /dashboard/alerts/silence": ("operator", 422),
+    "POST /dashboard/alerts/silences/{silence_id}/end": ("operator", 303),
     "POST /api/dlq/discard": ("operator", 422),
     "POST /api/dlq/{job_id}/discard": ("operator", 422),
     "POST /api/operations/{operation_id}/undo": ("operator", 404),
@@ -169,7 +175,7 @@ def log_out(site: Site, cookie: str) -> None:
 def seen(site: Site, route: str, client: Client) -> int | str:
     """Send a request; return its status, or LOGIN for a redirect to the login page."""
     method, _, path = route.partition(" ")
-    for name in ("job_id", "artifact_id", "operation_id"):
+    for name in ("job_id", "artifact_id", "operation_id", "silence_id"):
         path = path.replace(f"{{{name}}}", str(uuid4()))
     path = path.replace("{name}", "unknown")
     page = path.startswith("/dashboard")

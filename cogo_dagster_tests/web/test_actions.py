@@ -1,5 +1,7 @@
 """Actions of the API and the dashboard: authorization, effects, and the operations log."""
 
+from datetime import UTC, datetime, timedelta
+
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -20,6 +22,8 @@ ACTIONS: list[tuple[str, Json]] = [
     ("/api/dlq/{id}/discard", {"reason": "gone"}),
     ("/api/dlq/discard", {"reason": "gone", "dry_run": False}),
     ("/api/operations/{id}/undo", None),
+    ("/api/alerts/silences", {"kind": "job_failed", "duration_seconds": 60}),
+    ("/api/alerts/silences/{id}/end", None),
     ("/api/pause", {"kind": "type", "name": "browser"}),
     ("/api/resume", {"kind": "type", "name": "browser"}),
 ]
@@ -136,6 +140,8 @@ def test_pause_and_resume_are_logged_once(site: Site) -> None:
         ("/api/dlq/replay", {"job_ids": ["x"]}),
         ("/api/dlq/discard", {"reason": ""}),
         ("/api/dlq/discard", {}),
+        ("/api/alerts/silences", {"kind": "job_failed"}),
+        ("/api/alerts/silences", {"duration_seconds": 60}),
         ("/api/dlq/replay", {"fingerprint": "a\u0000b"}),
     ],
 )
@@ -226,3 +232,16 @@ def test_a_discard_closes_a_cause_and_can_be_undone(site: Site, populated: Popul
     assert site.post(f"/api/operations/{entry['id']}/undo")["changed"] == cause["count"]
     assert site.post(f"/api/dlq/{populated.dead}/discard", {"reason": "once"})["changed"] == 1
     assert "was discarded" in site.get(f"/api/jobs/{populated.dead}")["why"]
+
+
+def test_a_silence_ends_at_its_time_or_early(site: Site) -> None:
+    """By duration or by time of its end; the list shows who silenced what."""
+    until = (datetime.now(UTC) + timedelta(hours=9)).isoformat()
+    for what in ({"kind": "job_failed", "duration_seconds": 7200}, {"subject_prefix": "browser", "until": until}):
+        site.post("/api/alerts/silences", what)
+    later, sooner = site.get("/api/alerts/silences")["silences"]
+    assert (later["subject_prefix"], sooner["kind"]) == ("browser", "job_failed")
+    assert datetime.fromisoformat(later["ends_at"]) > datetime.now(UTC) + timedelta(hours=8)
+    site.post("/api/alerts/silences", {"kind": "job_failed", "until": "2020-01-01T00:00:00"}, status=409)
+    assert site.post(f"/api/alerts/silences/{later['id']}/end")["changed"] is True
+    assert [silence["id"] for silence in site.get("/api/alerts/silences")["silences"]] == [sooner["id"]]

@@ -156,6 +156,23 @@ def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populat
     expect(rows).to_have_count(count)
 
 
+def test_an_alert_is_silenced_for_two_hours(page: Page, site: Site, populated: Population) -> None:
+    """The overview and the navigation count firing alerts; one is silenced with a reason, and the silence ended."""
+    site.application.alerts.evaluate()
+    page.goto("/dashboard/local")
+    firing = page.locator("#firing a")
+    expect(firing).to_have_text("3 alerts")
+    expect(page.locator("nav").get_by_role("link", name="Alerts")).to_contain_text("3")
+    firing.click()
+    page.get_by_role("link", name="Silence").first.click()
+    page.get_by_label("Reason").fill("the shop moves")
+    page.get_by_role("button", name="For 2 h").click()
+    expect(page.locator("#flash")).to_have_text("Alert silenced.")
+    expect(page.locator(".banner", has_text="the shop moves")).to_contain_text("in 2 h")
+    page.get_by_role("button", name="End this silence").click()
+    expect(page.locator(".banner", has_text="the shop moves")).to_have_count(0)
+
+
 def test_a_search_is_in_the_address_and_its_filters_can_be_removed(page: Page, populated: Population) -> None:
     """A search sets the address and shows its filters; removing a filter changes the results."""
     page.goto("/dashboard/jobs")
