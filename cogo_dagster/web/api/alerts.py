@@ -48,7 +48,7 @@ def _one_of(*names: str) -> list[JsonValue]:
     return [{"required": [name]} for name in names]
 
 
-Given = Annotated[str | SkipJsonSchema[None], Field(min_length=1, max_length=200, pattern=NO_NULL)]
+Given = Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NULL)] | SkipJsonSchema[None]
 
 
 class Silence(BaseModel):
@@ -65,12 +65,13 @@ class Silence(BaseModel):
     fingerprint: Given = None
     kind: Given = None
     subject_prefix: Given = None
-    duration_seconds: Annotated[
-        float | SkipJsonSchema[None], Field(strict=True, gt=0, le=_MAX_SECONDS, description="Or `until`.")
-    ] = None
-    until: Annotated[
-        datetime | SkipJsonSchema[None], Field(description="At most 30 days from now; without a time zone: UTC.")
-    ] = None
+    duration_seconds: (
+        Annotated[float, Field(strict=True, gt=0, le=_MAX_SECONDS, description="Or `until`.")] | SkipJsonSchema[None]
+    ) = None
+    until: (
+        Annotated[datetime, Field(description="At most 30 days from now; without a time zone: UTC.")]
+        | SkipJsonSchema[None]
+    ) = None
     reason: Annotated[str | None, Field(max_length=500, pattern=NO_NULL)] = None
 
 
