@@ -56,9 +56,10 @@ begin
           and (retry_failed.since_seconds is null or j.finished_at >= at - make_interval(secs => retry_failed.since_seconds))
           and (retry_failed.after is null or j.finished_at >= (retry_failed.after ->> 'at')::timestamptz
                and (j.finished_at, j.id) > ((retry_failed.after ->> 'at')::timestamptz, (retry_failed.after ->> 'id')::uuid))
+          and (named is not null or not exists (select from public.jobs_dlq d
+                                                where d.job_id = j.id and not d.superseded and d.closed_at = d.discarded_at))
           and not exists (select from public.jobs_dlq d
-                          where d.job_id = j.id and not d.superseded
-                            and (d.replayed_at is not null or named is null and d.closed_at = d.discarded_at))
+                          where d.job_id = j.id and not d.superseded and d.replayed_at is not null)
         order by j.finished_at, j.id
         limit greatest(retry_failed.batch_size, cardinality(named))
     ) f;
