@@ -41,7 +41,7 @@ SQL_MUTATIONS: Final = (
         "claim_jobs",
         "case when level.priority = after_priority then after_time else '-infinity' end",
         "coalesce(after_time, '-infinity')",
-        "claim",
+        "columns",
     ),
     _sql(
         "a stale worker renews",

@@ -22,6 +22,21 @@ def test_two_replays_of_one_job_make_one_job(queue: Queue, first: Session, secon
     assert len(queue.list_jobs()) == 2
 
 
+def test_a_key_that_is_taken_during_a_replay_leaves_the_job_open(queue: Queue, first: Session, second: Session) -> None:
+    """Other work gets the key of the replay after the replay has selected its jobs."""
+    job_id = failed_job(queue)
+    [other] = first.call(
+        "enqueue_jobs", jobs=[{"type": "browser", "payload": {"n": 1}, "idempotency_key": f"dlq:{job_id}"}]
+    )["jobs"]
+    replayed = second.call_and_wait("replay_dlq")
+    first.commit()
+    assert replayed.result()["changed"] == 0
+    second.commit()
+    [row] = dead_letters(queue)
+    assert (row["job_id"], row["replayed_job_id"]) == (str(job_id), None)
+    assert look(queue, UUID(other["job_id"]))["payload"] == {"n": 1}
+
+
 def test_two_concurrent_replays_make_one_job_each(queue: Queue, owner: Owner, first: Session, second: Session) -> None:
     """Two sessions replay many dead-lettered jobs concurrently."""
     for _ in range(ROUNDS):

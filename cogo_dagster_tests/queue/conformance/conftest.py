@@ -11,6 +11,7 @@ from functools import cache, partial
 import psycopg
 import pytest
 
+from cogo_dagster.queue.model import Settlement
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.conftest import Owner, assert_disconnected
@@ -128,3 +129,10 @@ def transport(
 
 def _empty(connection: Owner) -> None:
     connection.execute("; ".join(f"delete from public.{table}" for table in TABLES).encode())
+
+
+@pytest.fixture(params=["columns", "documents"])
+def settled_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settle successes by `succeed_jobs`, and by `settle_jobs`, which takes every outcome."""
+    if request.param == "documents":
+        monkeypatch.setattr(Settlement, "is_plain_success", False)

@@ -12,6 +12,8 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, dead_letters, look, running_job, settle, take_one
 
+pytestmark = pytest.mark.usefixtures("settled_by")
+
 SINGLE_CALLS: dict[str, Mapping[str, Json]] = {
     "complete_job": {"result": {"stale": True}},
     "fail_job": {"error": {"class": "stale", "message": "stale"}},

@@ -102,6 +102,7 @@ def test_a_retried_job_is_not_replayed_and_a_replayed_job_not_retried(queue: Que
 
     settle(queue, take_one(queue), Outcome.FAILED, error=PERMANENT)
     perform(queue, REPLAY, "me")
+    assert preview(queue, Operation("retry_failed")).matched == 0
     assert perform(queue, Operation("retry_failed"), "me").changed == 0
 
 

@@ -19,6 +19,8 @@ from cogo_dagster_tests.queue.steps import (
     take_one,
 )
 
+pytestmark = pytest.mark.usefixtures("settled_by")
+
 
 def test_success_stores_the_result_and_the_run_time(queue: Queue) -> None:
     """The job has succeeded, and its lease is released."""
