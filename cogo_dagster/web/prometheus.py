@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from cogo_dagster.queue.rows.alerts import AlertTargets
 from cogo_dagster.queue.rows.stats import HeldSnapshot
-from cogo_dagster.queue.stats import Latency, Numbers, StatusCounts, WorkerTotals
+from cogo_dagster.queue.stats import Latency, Numbers, QueueReasons, StatusCounts, WorkerTotals
 from cogo_dagster.text import printable
 from cogo_dagster.web.backend import Backend
 
@@ -32,6 +32,7 @@ class QueueCollector(Collector):
         """Yield every metric."""
         stats = self._backend.application.stats
         yield from _gauges(self._backend.numbers())
+        yield from _reasons(self._backend.reasons())
         yield _by_status(self._backend.counts())
         yield from _totals(stats.worker_totals())
         yield from _alerts(self._backend.application.alerts.target_health())
@@ -64,6 +65,18 @@ def _gauges(numbers: Numbers) -> Iterator[Metric]:
         yield GaugeMetricFamily(name, documentation, value=value)
     yield _by_family("cogo_queue_ready_jobs_by_family", "Queued jobs that are due.", numbers.ready_by_family)
     yield _by_family("cogo_jobs_running_by_family", "Running jobs.", numbers.running_by_family)
+
+
+def _reasons(found: QueueReasons) -> Iterator[Metric]:
+    counts: dict[tuple[str, str], int] = {}
+    for one in found.reasons:
+        labels = (printable(one.family)[:_LABEL_CHARS], one.why)
+        counts[labels] = counts.get(labels, 0) + one.count
+    waiting = GaugeMetricFamily("cogo_jobs_queued_by_reason", "Queued jobs by cause.", labels=["family", "reason"])
+    for (family, why), count in sorted(counts.items()):
+        waiting.add_metric([family, why], count)
+    yield waiting
+    yield GaugeMetricFamily("cogo_jobs_stranded", "Due jobs that no live worker can claim.", value=found.stranded)
 
 
 def _by_family(name: str, documentation: str, values: Mapping[str, int]) -> GaugeMetricFamily:

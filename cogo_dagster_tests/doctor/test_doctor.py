@@ -340,3 +340,15 @@ def test_the_isolation_of_gate_commands_is_reported(
     given = load_settings(None, COGO_HOME=str(tmp_path), COGO_DATABASE_URL="postgresql://127.0.0.1:9/x", **settings)
     [found] = [found for found in run.checkup(given) if found.check == "gate_isolation"]
     assert (found.state, message in found.sentence) == (state, True)
+
+
+def test_stranded_jobs_are_reported_with_what_a_worker_needs(cogo: Terminal, queue: Queue) -> None:
+    """A live worker of another family does not serve them, and a scheduled job is not reported."""
+    add(queue, "figma", run_in_seconds=28_800)
+    assert states(cogo.run("doctor", "--json", **NO_BROWSER))["workers"] == "warning"
+    add(queue, "figma", executor_id="mac")
+    register(queue, a_worker(), families=("browser",))
+    found = finding(cogo.run("doctor", "--json", **NO_BROWSER), "workers")
+    assert found["state"] == "failed"
+    assert "1 figma for mac: no live worker runs figma jobs" in found["sentence"]
+    assert found["advice"] == "Start one with `cogo worker` and FIGMA_API_TOKEN and EXECUTOR_ID=mac set."

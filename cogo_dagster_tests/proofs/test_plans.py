@@ -185,6 +185,24 @@ def test_counting_stops_at_its_limit(backlog: Backlog) -> None:
         assert numbers.sorts_of("jobs_claim_lane") == []
 
 
+def test_the_reasons_of_the_queue_are_counted_up_to_the_limit(backlog: Backlog) -> None:
+    """Of each priority of a lane, no more rows than the limit are read: due ones, and those that are not."""
+    for reasons in backlog.explainer.call("explain_queue", count_limit=20):
+        counted = {reason["family"]: reason["count"] for reason in reasons.answer["reasons"]}
+        assert counted["quick"] == DUE
+        assert_by_index(reasons, {"jobs_claim_lane"})
+        assert_reads(reasons, "jobs_claim_lane", 6 * 10 * 20 * 2)
+        assert reasons.sorts_of("jobs_claim_lane") == []
+
+
+def test_queued_jobs_of_a_cause_are_found_by_an_index(backlog: Backlog) -> None:
+    """The search behind a reason reads the jobs of its family, whatever else the table holds."""
+    filters = {"family": "quick", "conditions": ["due", "unaddressed"]}
+    for found in backlog.explainer.call("search_jobs", **filters):
+        assert len(found.answer["jobs"]) == 50
+        assert found.blocks <= 10 * DUE
+
+
 def test_one_job_is_read_and_cancelled_by_its_key(backlog: Backlog) -> None:
     """One row is read."""
     job_id = backlog.held[0]["job_id"]

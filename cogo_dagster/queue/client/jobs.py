@@ -1,5 +1,6 @@
 """Enqueuing, reading and cancelling jobs, and the dead-letter queue."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -8,6 +9,7 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
+from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Enqueued, Json, JsonValue, NewJob, uuid_of
 from cogo_dagster.queue.rows.base import Cursor, read_list
@@ -17,6 +19,7 @@ from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
 _LIST_LIMIT: Final = 1_000
+_MAX_NAMED: Final = 5
 
 
 class JobCalls:
@@ -95,6 +98,10 @@ class JobCalls:
         error_class: str | None = None,
         since_seconds: float | None = None,
         words: str | None = None,
+        family: str | None = None,
+        finished_seconds: float | None = None,
+        lost_seconds: float | None = None,
+        conditions: Sequence[str] | None = None,
         before_id: UUID | None = None,
         max_jobs: int = 50,
     ) -> FoundJobs:
@@ -105,6 +112,9 @@ class JobCalls:
             device: Host name of the worker that claimed the job last.
             error_class: The class of the last error.
             words: Text to find in the ID, the idempotency key, the error's message or the payload.
+            finished_seconds: Maximum time since the job finished.
+            lost_seconds: Maximum time since an attempt of the job lost its lease.
+            conditions: `due`, `scheduled`, `paused` or `unaddressed`; all must hold.
             before_id: `before_id` of the previous page.
         """
         page = self._transport.call(
@@ -118,17 +128,41 @@ class JobCalls:
                 error_class=error_class,
                 since_seconds=since_seconds,
                 words=words,
+                family=family,
+                finished_seconds=finished_seconds,
+                lost_seconds=lost_seconds,
+                conditions=conditions and list(conditions),
                 before_id=None if before_id is None else str(before_id),
                 max_jobs=max_jobs,
             ),
         )
         return FoundJobs.model_validate(page)
 
-    def explain(self, job_ids: Sequence[UUID]) -> list[JobReason]:
-        """Return the reasons for the statuses of at most 1,000 jobs; see the SQL function `explain_jobs`."""
-        return read_list(
-            JobReason, self._transport.call("explain_jobs", {"job_ids": [str(job_id) for job_id in job_ids]})
-        )
+    def find_id(self, given: str) -> UUID:
+        """Return the ID of the job whose ID begins or ends with at least 8 hexadecimal digits.
+
+        Raises:
+            InvalidArgument: The digits are not part of an ID, or belong to several jobs.
+            JobNotFound: No job has them.
+        """
+        with contextlib.suppress(ValueError):
+            return UUID(given)
+        found = self._transport.call("find_jobs", {"part": given, "max_jobs": _MAX_NAMED})
+        if not found:
+            raise JobNotFound(f"No job has an ID that begins or ends with {given}: `cogo list jobs` lists the jobs.")
+        if len(found) > 1:
+            more = " and others" if len(found) == _MAX_NAMED else ""
+            raise InvalidArgument(f"{given} is part of the IDs {', '.join(found)}{more}: give more digits.")
+        return UUID(found[0])
+
+    def explain(self, job_ids: Sequence[UUID], *, count_ahead: bool = True) -> list[JobReason]:
+        """Return the reasons for the statuses of at most 1,000 jobs; see the SQL function `explain_jobs`.
+
+        Args:
+            count_ahead: Whether to count the jobs ahead of each due job, which takes longer.
+        """
+        ids = [str(job_id) for job_id in job_ids]
+        return read_list(JobReason, self._transport.call("explain_jobs", {"job_ids": ids, "count_ahead": count_ahead}))
 
     def cancel(self, job_id: UUID, *, actor: str | None = None) -> Cancelled:
         """Cancel a queued job, or request the cancellation of a running one.

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.limits import call_limit
-from cogo_dagster.queue.stats import History, Numbers, StatusCounts
+from cogo_dagster.queue.stats import History, Numbers, QueueReasons, StatusCounts
 from cogo_dagster.settings import SettingsError
 from cogo_dagster.web.backend import PROBE_TIMEOUT_SECONDS, Backend
 from cogo_dagster.web.dependencies import (
@@ -112,6 +112,12 @@ def _metrics(backend: Backend, accept: str) -> Response:
 def queue_numbers(web: WebDep) -> Numbers:
     """The numbers at the top of the dashboard."""
     return web.backend.numbers()
+
+
+@router.get("/api/metrics/queue/reasons", dependencies=_READERS, responses=problems(401, 403, 429))
+def queue_reasons(web: WebDep) -> QueueReasons:
+    """Why the queued jobs wait, by family, executor ID and cause; stranded jobs first."""
+    return web.backend.reasons()
 
 
 @router.get("/api/metrics/jobs/counts", dependencies=_READERS, responses=problems(401, 403, 429))
