@@ -81,6 +81,16 @@ class Settings(BaseSettings):
     max_payload_bytes: int | None = Field(None, alias="COGO_MAX_PAYLOAD_BYTES", ge=1_000, le=100_000_000)
     job_timeout_seconds: float = Field(3600, alias="COGO_JOB_TIMEOUT_SECONDS", ge=1, le=86_400)
 
+    # Retention
+    worker_ttl_days: int = Field(30, alias="COGO_WORKER_TTL_DAYS", ge=1, le=36_500)
+    heartbeat_ttl_days: int = Field(1, alias="COGO_HEARTBEAT_TTL_DAYS", ge=1, le=36_500)
+    operation_ttl_days: int = Field(400, alias="COGO_OPERATION_TTL_DAYS", ge=1, le=36_500)
+    dlq_ttl_days: int = Field(180, alias="COGO_DLQ_TTL_DAYS", ge=1, le=36_500)
+    alert_ttl_days: int = Field(90, alias="COGO_ALERT_TTL_DAYS", ge=1, le=36_500)
+    dagster_run_ttl_days: int = Field(14, alias="COGO_DAGSTER_RUN_TTL_DAYS", ge=1, le=36_500)
+    numbers_ttl_days: int = Field(400, alias="COGO_NUMBERS_TTL_DAYS", ge=31, le=36_500)
+    expired_artifact_ttl_days: int | None = Field(None, alias="COGO_EXPIRED_ARTIFACT_TTL_DAYS", ge=1, le=36_500)
+
     # Browser
     browser_real_mode: bool = Field(True, alias="BROWSER_REAL_MODE")
     headless: bool = Field(True, alias="HEADLESS")
@@ -115,6 +125,7 @@ class Settings(BaseSettings):
     github_delivery: Literal["dispatch", "issues"] = Field("dispatch", alias="COGO_GITHUB_DELIVERY")
     github_api_url: str = Field("https://api.github.com", alias="GITHUB_API_URL", pattern=r"^https?://\S+$")
     alert_repeat_seconds: float = Field(1800, alias="COGO_ALERT_REPEAT_SECONDS", ge=60, le=604_800)
+    stranded_seconds: float = Field(900, alias="COGO_STRANDED_SECONDS", ge=0, le=604_800)
     deadman_url: SecretStr | None = Field(None, alias="COGO_DEADMAN_URL")
 
     # Secrets and edge functions

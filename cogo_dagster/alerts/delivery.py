@@ -115,7 +115,11 @@ class Deliverer:
         """
         counts: dict[str, int] = {}
         for _ in range(_MAX_EVALUATIONS):
-            arguments = {"targets": self.configured(), "repeat_seconds": self._settings.alert_repeat_seconds}
+            arguments = {
+                "targets": self.configured(),
+                "repeat_seconds": self._settings.alert_repeat_seconds,
+                "stranded_seconds": self._settings.stranded_seconds,
+            }
             result = AlertEvaluation.model_validate(self._transport.call("evaluate_alerts", arguments))
             for source, count in result.raised.items():
                 counts[source] = counts.get(source, 0) + count

@@ -41,6 +41,8 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "job": CommandEntry("job", "app", "Show one job, or cancel it."),
     "retry": CommandEntry("operations", "retry", "Retry failed jobs."),
     "replay": CommandEntry("operations", "replay", "Replay dead-lettered jobs."),
+    "discard": CommandEntry("operations", "discard", "Discard dead-lettered jobs."),
+    "undo": CommandEntry("operations", "undo", "Undo an operation."),
     "recover": CommandEntry("operations", "recover", "Recover jobs whose lease has expired."),
     "cleanup": CommandEntry("operations", "cleanup", "Delete expired artifacts."),
     "purge": CommandEntry("operations", "purge", "Delete finished jobs."),
@@ -71,7 +73,9 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "Kill a worker, expire a lease, replay a job twice and lose replies, on a scratch database.",
     ),
     "stats": CommandEntry(
-        "list", "stats", "Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers."
+        "list",
+        "stats",
+        "Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers, and why jobs wait.",
     ),
     "web": CommandEntry(
         "web",

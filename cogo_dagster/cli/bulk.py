@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -127,6 +127,7 @@ def bulk(
     *,
     dry_run_by_default: bool = False,
     planned: bool = True,
+    name: str | None = None,
     afterwards: Callable[[Totals, bool, bool], None] | None = None,
 ) -> Callable[[Callable[..., Operation]], Callable[..., None]]:
     """Return a decorator that makes a bulk command of a function that returns the operation.
@@ -138,6 +139,7 @@ def bulk(
         labels: Text for its messages.
         dry_run_by_default: Whether the command makes a dry run without `--no-dry-run`.
         planned: Whether the command accepts a limit and plans.
+        name: Name of the command; by default that of the function.
         afterwards: Called with the totals, whether it was a dry run, and whether the output is JSON.
     """
 
@@ -161,7 +163,7 @@ def bulk(
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)
 
-        return registered(run_command, function, app, None, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
+        return registered(run_command, function, app, name, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
 
     return register
 
@@ -171,8 +173,11 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
 
     Raises:
         BadInput: A plan file cannot be read or written.
-        QueueError: See `queue.bulk`.
+        QueueError: See `queue.bulk`, and `Queue.find_id` for IDs that are given in part.
     """
+    if named := operation.arguments.get("job_ids"):
+        job_ids = [str(application.queue.find_id(job_id)) for job_id in named]
+        operation = replace(operation, arguments={**operation.arguments, "job_ids": job_ids})
     if mode.dry_run:
         totals = preview(application.queue, operation, mode.limit)
         if mode.plan_file is not None:
@@ -189,7 +194,8 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
 def document(totals: Totals, *, dry_run: bool) -> dict[str, Json]:
     """Return what `--json` prints."""
     counts = {"matched": totals.matched, "changed": totals.changed, "skipped": totals.skipped, "dry_run": dry_run}
-    return counts | dict(totals.counts) | ({"items": totals.items} if totals.items else {})
+    operation = {"operation_id": totals.action_id} if totals.action_id else {}
+    return counts | operation | dict(totals.counts) | ({"items": totals.items} if totals.items else {})
 
 
 def actor() -> str:

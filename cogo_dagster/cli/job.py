@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
-from uuid import UUID
 
 import typer
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import Report, command, group
+from cogo_dagster.cli.options import JobId
 from cogo_dagster.cli.tables import column, print_facts, print_table
 from cogo_dagster.formatting.explanation import why
 from cogo_dagster.formatting.values import distance, error_line, one_line, run_time, size
@@ -20,8 +19,6 @@ from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import WholeJob
 
 app = group("Show one job, or cancel it.")
-
-JobId = Annotated[UUID, typer.Argument(help="ID of the job, from `cogo list jobs`.")]
 
 _FACTS = (
     "id",
@@ -51,12 +48,13 @@ _ATTEMPTS = (
 @command(app)
 def show(application: Application, job_id: JobId) -> Report:
     """Show one job: status with explanation, payload, attempts, artifacts and error."""
-    jobs = application.queue.get_jobs([job_id])
+    found_id = application.queue.find_id(job_id)
+    jobs = application.queue.get_jobs([found_id])
     if not jobs:
         raise JobNotFound(f"Job {job_id} not found: `cogo list jobs` lists the jobs.")
     [job] = jobs
     artifacts = [(artifact, application.address_of(artifact)) for artifact in job.artifacts]
-    reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
+    reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([found_id])]
     reason = reasons[0] if reasons else None
     shown = {"artifacts": [row.document | {"address": address} for row, address in artifacts], "why": reason}
     return Report(job.document | shown, lambda: _print(job, reason, artifacts))
@@ -65,10 +63,11 @@ def show(application: Application, job_id: JobId) -> Report:
 @command(app)
 def cancel(application: Application, job_id: JobId) -> Report:
     """Cancel a queued job immediately; request cancellation of a running one."""
-    result = application.queue.cancel(job_id, actor=actor())
+    found_id = application.queue.find_id(job_id)
+    result = application.queue.cancel(found_id, actor=actor())
     if result.status == "cancelled":
-        return Report(result, f"Cancelled job {job_id}.")
-    message = f"Job {job_id} is running: its worker stops it at the next lease renewal, unless it finishes first."
+        return Report(result, f"Cancelled job {found_id}.")
+    message = f"Job {found_id} is running: its worker stops it at the next lease renewal, unless it finishes first."
     return Report(result, message)
 
 

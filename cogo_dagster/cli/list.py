@@ -3,21 +3,21 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
-from uuid import UUID
 
 import typer
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import Report, command, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix
+from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, part_of_id
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_facts
+from cogo_dagster.formatting.explanation import queue_line
 from cogo_dagster.formatting.explanation import why as explanation_of
 from cogo_dagster.formatting.values import NOTHING, counted, distance, error_line, size, span, until
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
-from cogo_dagster.queue.stats import Numbers
+from cogo_dagster.queue.stats import Numbers, QueueReasons
 
 app = group("Show jobs, artifacts, workers, dead-lettered jobs and operations.")
 
@@ -95,7 +95,9 @@ _ARTIFACTS: Final = (
 @command(app)
 def artifacts(
     application: Application,
-    job_id: Annotated[UUID | None, typer.Option("--job", help="Only artifacts of this job.")] = None,
+    job_id: Annotated[
+        str | None, typer.Option("--job", parser=part_of_id, metavar="JOB_ID", help="Only artifacts of this job.")
+    ] = None,
     status: Annotated[ArtifactStatus | None, typer.Option(help="Only this status.")] = None,
     *,
     type_prefix: TypePrefix = None,
@@ -105,7 +107,7 @@ def artifacts(
 ) -> Report:
     """Show artifacts with their addresses."""
     rows = application.queue.list_artifacts(
-        job_id=job_id,
+        job_id=application.queue.find_id(job_id) if job_id else None,
         status=status,
         type_prefix=type_prefix,
         executor_id=executor_id,
@@ -271,12 +273,16 @@ def operations(application: Application, since_seconds: Since = None, limit: Lim
 
 @command()
 def stats(application: Application) -> Report:
-    """Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers."""
-    numbers = application.stats.numbers()
-    return Report(numbers.model_dump() | {"queued": numbers.queued}, lambda: print_facts(_facts(numbers)))
+    """Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers, and why jobs wait."""
+    numbers, reasons = application.stats.numbers(), application.stats.reasons()
+    document = numbers.model_dump() | {
+        "reasons": [one.document for one in reasons.reasons],
+        "stranded": reasons.stranded,
+    }
+    return Report(document, lambda: print_facts(_facts(numbers, reasons)))
 
 
-def _facts(numbers: Numbers) -> dict[str, Json]:
+def _facts(numbers: Numbers, reasons: QueueReasons) -> dict[str, Json]:
     waiting = f", the oldest for {span(numbers.oldest_ready_seconds)}" if numbers.ready else ""
     return {
         "queued": f"{numbers.queued:,} ({numbers.ready:,} due{waiting})",
@@ -288,7 +294,13 @@ def _facts(numbers: Numbers) -> dict[str, Json]:
         "expired leases": f"{numbers.expired_leases:,}",
         "paused": f"{numbers.paused:,}",
         "workers alive": f"{numbers.workers_alive:,}",
+        **({"queued jobs": "\n".join(_reason_lines(reasons))} if reasons.reasons else {}),
     }
+
+
+def _reason_lines(found: QueueReasons) -> list[str]:
+    lines = [queue_line(one, datetime.now(UTC)) for one in found.reasons]
+    return [*lines, f"{found.left_out:,} more reasons"] if found.left_out else lines
 
 
 def _split(values: list[str] | None) -> list[str] | None:

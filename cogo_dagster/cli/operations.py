@@ -1,4 +1,4 @@
-"""`cogo retry`, `replay`, `recover`, `cleanup` and `purge`: bulk operations."""
+"""`cogo retry`, `replay`, `discard`, `undo`, `recover`, `cleanup` and `purge`: bulk operations."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -8,13 +8,11 @@ import typer
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.bulk import Labels, bulk
 from cogo_dagster.cli.command import BadInput, Report, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Since, TypePrefix, read_settings
+from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, read_settings
 from cogo_dagster.cli.tables import Column, column
 from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
 from cogo_dagster.release import code_version
-
-JobIds = Annotated[list[UUID] | None, typer.Argument(help="Only these jobs; all that match by default.")]
 
 _FINISHED_STATUSES: Final = ("succeeded", "cancelled", "failed")
 _JOB: Final = (column("job", "id", whole=True), column("type"))
@@ -23,6 +21,8 @@ _ERROR: Final = column("error", "error", error_line)
 
 retry = group("Retry failed jobs.")
 replay = group("Replay dead-lettered jobs.")
+discard = group("Discard dead-lettered jobs.")
+undo = group("Undo an operation.")
 recover = group("Recover jobs whose lease has expired.")
 cleanup = group("Delete expired artifacts.")
 purge = group("Delete finished jobs.")
@@ -73,7 +73,7 @@ def failed(
             "type_prefix": type_prefix,
             "executor_id": executor_id,
             "since_seconds": since_seconds,
-            "job_ids": _texts(job_ids),
+            "job_ids": job_ids or None,
             "reset_attempts": reset_attempts,
         },
     )
@@ -112,9 +112,52 @@ def dlq(
             "executor_id": executor_id,
             "since_seconds": since_seconds,
             "fingerprint": fingerprint,
-            "job_ids": _texts(job_ids),
+            "job_ids": job_ids or None,
         },
     )
+
+
+_DISCARDED: Final = Labels("dead-lettered job", "discarded", (*_JOB, column("reason"), _FAILED, _ERROR))
+
+
+def _name_the_undo(totals: Totals, dry_run: bool, as_json: bool) -> None:  # noqa: ARG001 - to standard error
+    if totals.changed:
+        typer.echo(f"Undo it with `cogo undo discard {totals.action_id}`.", err=True)
+
+
+@bulk(discard, _DISCARDED, dry_run_by_default=True, name="dlq", afterwards=_name_the_undo)
+def discard_dlq(
+    job_ids: JobIds = None,
+    *,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; required unless it is a dry run.")] = None,
+    type_prefix: TypePrefix = None,
+    executor_id: ExecutorFilter = None,
+    since_seconds: Since = None,
+    fingerprint: Fingerprint = None,
+) -> Operation:
+    """Close dead-lettered jobs without a replay. A dry run by default."""
+    return Operation(
+        "discard_dlq",
+        {
+            "type_prefix": type_prefix,
+            "executor_id": executor_id,
+            "since_seconds": since_seconds,
+            "fingerprint": fingerprint,
+            "job_ids": job_ids or None,
+            "reason": reason,
+        },
+    )
+
+
+_OPENED: Final = Labels("dead-lettered job", "opened again", (*_JOB, _FAILED, _ERROR))
+
+
+@bulk(undo, _OPENED, planned=False, name="discard")
+def undo_discard(
+    discard_id: Annotated[UUID, typer.Argument(help="ID of the discard, from `cogo list operations`.")],
+) -> Operation:
+    """Open the dead-lettered jobs of a discard again, except those that were retried since."""
+    return Operation("undo_discard", {"discard_id": str(discard_id)})
 
 
 _RECOVERED: Final = Labels(
@@ -238,7 +281,3 @@ def _statuses(text: str) -> list[str]:
             f"JOB_PURGE_STATUSES is {text!r}: use a comma-separated list of {', '.join(_FINISHED_STATUSES)}."
         )
     return statuses
-
-
-def _texts(job_ids: list[UUID] | None) -> list[str] | None:
-    return [str(job_id) for job_id in job_ids] if job_ids else None

@@ -1,5 +1,6 @@
 """Options shared by commands, and reading of settings with options applied."""
 
+import re
 from typing import Annotated
 
 import typer
@@ -20,6 +21,34 @@ def seconds_of(text: str | float) -> float:
         raise typer.BadParameter(f"{text!r} is not a duration of at most ten years: write it as 90s, 30m, 2h, 1d or 1w")
     return seconds
 
+
+def part_of_id(text: str) -> str:
+    """Check that a text is a job ID, or its first or last digits.
+
+    Raises:
+        BadParameter: It is not.
+    """
+    if not re.fullmatch("[0-9a-fA-F]{8,32}", text.replace("-", "")):
+        raise typer.BadParameter(f"{text!r} is not a valid UUID, nor 8 or more of its first or last digits")
+    return text
+
+
+JobId = Annotated[
+    str,
+    typer.Argument(
+        parser=part_of_id,
+        metavar="JOB_ID",
+        help="ID of the job, from `cogo list jobs`; 8 first or last digits suffice.",
+    ),
+]
+JobIds = Annotated[
+    list[str] | None,
+    typer.Argument(
+        parser=part_of_id,
+        metavar="[JOB_IDS]...",
+        help="Only these jobs; all that match by default. 8 first or last digits of an ID suffice.",
+    ),
+]
 
 MAX_ROWS = 1_000
 """The maximum number of rows that an SQL function returns."""

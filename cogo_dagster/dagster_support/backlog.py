@@ -18,7 +18,7 @@ from cogo_dagster.supervision.replays import is_after
 
 _MAX_DEAD_LETTERED: Final = 10_000
 _PAGE: Final = 1_000
-_KNOWN_FOR: Final = timedelta(hours=1)
+_KNOWN_FOR: Final = timedelta(days=7)
 """Maximum age of a registration from which the families of new workers are derived; later, a new worker registers."""
 
 _LOADED_AT: Final = datetime.now(UTC)

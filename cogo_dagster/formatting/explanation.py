@@ -7,6 +7,7 @@ from typing import Final
 from cogo_dagster.formatting.values import span
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.rows.jobs import JobReason
+from cogo_dagster.queue.stats import WaitReason
 
 _MAX_AHEAD: Final = 1_000
 
@@ -23,6 +24,42 @@ def why(fact: JobReason, now: datetime) -> str:
         return function(fact, now)
     template = _TEMPLATES.get(fact.why)
     return template.format_map(vars(fact)) if template else f"unknown reason: {fact.why}"
+
+
+def short_reason(fact: JobReason | WaitReason, now: datetime) -> str:
+    """Return the reason why a queued job waits in a few words, or "" for a job that is not queued."""
+    if fact.why == "paused":
+        return f"{fact.kind} {fact.name} is paused"
+    if fact.why == "waiting":
+        until = _span(fact.next_run_at, now)
+        is_retry = isinstance(fact, JobReason) and fact.attempts
+        if isinstance(fact, JobReason) and fact.snoozed:
+            return f"snoozed for {until}"
+        return f"retry in {until}" if is_retry else f"due in {until}"
+    if fact.why == "no_executor":
+        setting = _REQUIRED_SETTINGS.get(fact.family or "")
+        return f"no live worker runs {fact.family} jobs" + (f", which need {setting}" if setting else "")
+    template = _SHORT_REASONS.get(fact.why)
+    return template.format_map(vars(fact)) if template else ""
+
+
+def queue_line(one: WaitReason, now: datetime) -> str:
+    """Return a reason why queued jobs wait as a line: `20 figma: no worker is alive, the oldest for 3 h`."""
+    address = f" for {one.executor_id}" if one.executor_id else ""
+    oldest = f", the oldest for {span(one.oldest_seconds)}" if one.oldest_seconds is not None else ""
+    return f"{one.count:,} {one.family}{address}: {short_reason(one, now)}{oldest}"
+
+
+def advice_for(reason: WaitReason) -> str | None:
+    """Return what makes stranded jobs run; None if they are not stranded."""
+    return f"Start one with {_start(reason.family, reason.executor_id)}." if reason.stranded else None
+
+
+def _start(family: str | None, executor_id: str | None) -> str:
+    """Return the command that starts a worker for a family and executor ID."""
+    setting = _REQUIRED_SETTINGS.get(family or "")
+    needed = [*([setting] if setting else []), *([f"EXECUTOR_ID={executor_id}"] if executor_id else [])]
+    return "`cogo worker`" + (f" and {' and '.join(needed)} set" if needed else "")
 
 
 def _paused(fact: JobReason, now: datetime) -> str:
@@ -66,10 +103,12 @@ def _lease_expired(fact: JobReason, now: datetime) -> str:
     )
 
 
-def _failed(fact: JobReason) -> str:
+def _failed(fact: JobReason, now: datetime) -> str:
     if fact.replayed_job_id:
         return f"failed, and was replayed as job {fact.replayed_job_id}"
     reason = str(fact.reason or "failed").replace("_", " ")
+    if fact.discarded_at:
+        return f"failed ({reason}), and was discarded {_span(now, fact.discarded_at)} ago: {fact.discard_reason}"
     return f"failed ({reason}); run it again with `cogo replay dlq` or `cogo retry failed`"
 
 
@@ -81,11 +120,21 @@ def _span(later: datetime | Unreadable | None, earlier: datetime | Unreadable | 
     return "0 s" if duration == "now" else duration
 
 
-_REQUIRED_SETTINGS: Final[Mapping[str, str]] = {"figma": "FIGMA_API_TOKEN"}
+_REQUIRED_SETTINGS: Final[Mapping[str, str]] = {
+    "figma": "FIGMA_API_TOKEN",
+    "gate": "COGO_GATE_COMMANDS",
+    "gate_fix": "COGO_GATE_COMMANDS",
+}
 """Settings that a worker requires to serve a family."""
 
+_SHORT_REASONS: Final[Mapping[str, str]] = {
+    "no_worker": "no worker is alive",
+    "no_address": "no live worker serves {executor_id}",
+    "busy": "all {slots} slots are busy",
+    "in_line": "due",
+}
+
 _TEMPLATES: Final[Mapping[str, str]] = {
-    "no_worker": "no worker is alive: start one with `cogo worker`",
     "no_address": "no live worker serves the executor ID {executor_id}: start one with EXECUTOR_ID={executor_id}",
     "busy": "all slots ({slots}) of the workers that can run it are busy",
     "succeeded": "succeeded",
@@ -96,8 +145,9 @@ _FUNCTIONS: Final[Mapping[str, Callable[[JobReason, datetime], str]]] = {
     "paused": _paused,
     "waiting": _waiting,
     "in_line": lambda fact, _: _due(fact),
+    "no_worker": lambda fact, _: f"no worker is alive: start one with {_start(fact.family, fact.executor_id)}",
     "no_executor": lambda fact, _: _no_executor(fact),
     "running": _running,
     "lease_expired": _lease_expired,
-    "failed": lambda fact, _: _failed(fact),
+    "failed": _failed,
 }

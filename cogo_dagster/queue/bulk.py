@@ -24,7 +24,8 @@ class Operation:
     """A bulk operation and its filters.
 
     Attributes:
-        function: `retry_failed`, `replay_dlq`, `recover_leases`, `cleanup_artifacts` or `purge_jobs`.
+        function: `retry_failed`, `replay_dlq`, `discard_dlq`, `undo_discard`, `recover_leases`,
+            `cleanup_artifacts` or `purge_jobs`.
         arguments: Arguments of the SQL function, such as filters; None leaves one out.
     """
 
@@ -47,6 +48,7 @@ class Totals:
         changed: Rows that were changed; 0 in a dry run.
         skipped: Rows that were not changed, because they changed since they were chosen or are locked.
         counts: Further sums of the function: `requeued`, `same_code_version` …
+        action_id: ID of the operation in `operations_log`; None for a dry run.
         items: For a dry run, the planned change of each row; for a replay, the new jobs.
     """
 
@@ -55,6 +57,7 @@ class Totals:
     skipped: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     items: list[Json] = field(default_factory=list)
+    action_id: str | None = None
 
     def add(self, result: Mapping[str, Json]) -> None:
         """Add the result of one batch."""
@@ -135,7 +138,8 @@ Batches = Callable[[Totals, Json], Mapping[str, Json] | None]
 
 
 def _sum(queue: Queue, operation: Operation, actor: str, batches: Batches, on_batch: Progress) -> Totals:
-    done, result, action_id, number = Totals(), None, str(new_request_id()), 0
+    action_id, result, number = str(new_request_id()), None, 0
+    done = Totals(action_id=action_id)
     while (batch := batches(done, result)) is not None:
         action = {"id": action_id, "batch": number, "actor": actor}
         result = queue.operate(

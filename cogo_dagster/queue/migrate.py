@@ -15,6 +15,7 @@ from cogo_dagster.queue.connect import connected, first_line
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.rows.stats import SchemaVersion
 from cogo_dagster.queue.schema_access import Created, everything_created, with_access, without_dropped_functions
+from cogo_dagster.queue.schema_indexes import BUILT_LATER, build_indexes
 from cogo_dagster.queue.schema_scripts import (
     ROLES,
     drop_script,
@@ -117,7 +118,8 @@ def migrate(dsn: str) -> SchemaStatus:
         SchemaTooNew: The database's release is higher than this code's.
         DatabaseUnavailable: The database cannot be reached.
         AccessDenied: The role must not create what is missing.
-        QueueError: A statement failed, or a long transaction locks a table; nothing was changed.
+        QueueError: A statement failed, or a long transaction locks a table; nothing was changed. Or see
+            `build_indexes`.
     """
     with connected(dsn, wait_seconds=_STATEMENT_SECONDS, application_name="cogo migrate") as connection:
         try:
@@ -136,6 +138,7 @@ def migrate(dsn: str) -> SchemaStatus:
             raise QueueError(f"The migration failed and nothing was changed: {message}") from error
         with suppress(psycopg.Error):  # the next call retries
             connection.execute(_DROP_REPLACED.encode())
+        build_indexes(connection)
     return before
 
 
@@ -323,6 +326,7 @@ def _migrate(connection: psycopg.Connection[TupleRow]) -> SchemaStatus:
 
 def _apply(connection: psycopg.Connection[TupleRow], before: SchemaStatus) -> None:
     connection.execute(_HISTORY_TABLE)
+    connection.execute(BUILT_LATER)
     pending = [migration for migration in migrations() if migration.name in before.pending]
     for statement in _preparations(pending, recorded=False):
         connection.execute(statement.encode())

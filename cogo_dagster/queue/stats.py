@@ -6,13 +6,14 @@ from pydantic import Field
 
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import Row
-from cogo_dagster.queue.tolerant import Measure
+from cogo_dagster.queue.tolerant import MaybeTime, Measure
 from cogo_dagster.queue.transports.base import Transport
 
 
 class Numbers(Row):
     """The main statistics. Numbers of waiting jobs stop at 10,000 per lane."""
 
+    queued: int = Field(description="Queued jobs, for any reason; counted up to 100,000.")
     ready: int = Field(description="Queued jobs that are due and not paused.")
     ready_by_family: dict[str, int]
     oldest_ready_seconds: float = Field(description="How long the oldest ready job has been due.")
@@ -25,17 +26,14 @@ class Numbers(Row):
     cancelled_24h: int
     dlq_open: int = Field(description="Dead-lettered jobs that were neither replayed nor retried.")
     lease_losses_24h: int = Field(description="Attempts whose lease expired, since the worker crashed or was cut off.")
+    jobs_with_lease_losses_24h: int = Field(description="Jobs with such an attempt.")
     paused: int
+    alerts_firing: int
     workers_alive: int
     slots_alive: int
     slots_free: int
     slots_by_family: dict[str, int]
     running_by_instance: dict[str, int] = Field(exclude=True)
-
-    @property
-    def queued(self) -> int:
-        """All queued jobs, for any reason."""
-        return self.ready + self.waiting
 
 
 class Count(Row):
@@ -53,6 +51,33 @@ class StatusCounts(Row):
     succeeded: Count
     failed: Count
     cancelled: Count
+
+
+class WaitReason(Row):
+    """Queued jobs of one family and executor ID that wait for one cause."""
+
+    family: str
+    executor_id: str | None
+    why: str = Field(description="As of a job: paused, waiting, no_worker, no_executor, no_address, busy or in_line.")
+    count: int
+    stranded: bool = Field(description="Whether the jobs are due and no live worker can claim them.")
+    oldest_seconds: float | None = Field(description="How long the oldest of them has been due.")
+    next_run_at: MaybeTime = Field(description="When the first of those that are not due becomes due.")
+    kind: str | None = Field(description="What is paused: type or executor.")
+    name: str | None
+    paused_at: MaybeTime
+    actor: str | None
+    reason: str | None
+    slots: int = Field(description="Slots of the live workers that can run them.")
+
+
+class QueueReasons(Row):
+    """Why the queued jobs wait, stranded ones first, then those that have been due for longest."""
+
+    reasons: list[WaitReason]
+    queued: int
+    stranded: int
+    left_out: int = Field(description="Number of reasons that are not in the list.")
 
 
 class Quantiles(Row):
@@ -126,6 +151,10 @@ class QueueNumbers:
     def numbers(self) -> Numbers:
         """Return the main statistics."""
         return Numbers.model_validate(self._call("queue_numbers"))
+
+    def reasons(self, max_reasons: int = 100) -> QueueReasons:
+        """Return why the queued jobs wait, by family, executor ID and cause."""
+        return QueueReasons.model_validate(self._call("explain_queue", max_reasons=max_reasons))
 
     def counts(self) -> StatusCounts:
         """Return the number of jobs by status."""

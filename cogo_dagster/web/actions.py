@@ -1,6 +1,7 @@
 """Actions shared by the API and the dashboard."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from cogo_dagster.bootstrap import Application
@@ -19,6 +20,11 @@ class NotifiedWeek:
     week: str
     targets: list[str]
     created: bool
+
+
+def seconds_until(time: datetime) -> float:
+    """Return the seconds until a time; one without a time zone is in UTC."""
+    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
 
 
 def notify(application: Application, week: str | None, actor: str) -> NotifiedWeek:

@@ -12,7 +12,7 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.records import GateSummary
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError
 from cogo_dagster.queue.limits import call_limit
-from cogo_dagster.queue.stats import History, Numbers, StatusCounts
+from cogo_dagster.queue.stats import History, Numbers, QueueReasons, StatusCounts
 
 T = TypeVar("T")
 
@@ -100,6 +100,10 @@ class Backend:
     def numbers(self) -> Numbers:
         """Return the queue's numbers, at most a second old."""
         return self._cached("numbers", 1, lambda application: application.stats.numbers())
+
+    def reasons(self) -> QueueReasons:
+        """Return why the queued jobs wait, at most 2 s old."""
+        return self._cached("reasons", 2, lambda application: application.stats.reasons())
 
     def counts(self) -> StatusCounts:
         """Return the number of jobs by status, at most 3 s old."""

@@ -1,14 +1,16 @@
 """Reads shared by the API and the dashboard."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from starlette.requests import Request
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.formatting.explanation import why
+from cogo_dagster.formatting.explanation import short_reason, why
 from cogo_dagster.quality.records import GateRun, ProviderHealth
 from cogo_dagster.queue.errors import JobNotFound
+from cogo_dagster.queue.rows.jobs import JobRow
 from cogo_dagster.web.dependencies import web_of
 
 
@@ -21,6 +23,13 @@ def reason(application: Application, job_id: UUID) -> str | None:
     """Return the reason for a job's state."""
     reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([job_id])]
     return reasons[0] if reasons else None
+
+
+def wait_reasons(application: Application, jobs: Sequence[JobRow]) -> dict[UUID, str]:
+    """Return why each queued job waits, in a few words."""
+    queued = [job.id for job in jobs if job.status == "queued"]
+    facts = application.queue.explain(queued, count_ahead=False) if queued else []
+    return {fact.job_id: short_reason(fact, datetime.now(UTC)) for fact in facts}
 
 
 def with_addresses(request: Request, run: GateRun) -> GateRun:

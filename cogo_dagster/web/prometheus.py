@@ -9,7 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from cogo_dagster.queue.rows.alerts import AlertTargets
-from cogo_dagster.queue.stats import Latency, Numbers, StatusCounts, WorkerTotals
+from cogo_dagster.queue.rows.stats import HeldSnapshot
+from cogo_dagster.queue.stats import Latency, Numbers, QueueReasons, StatusCounts, WorkerTotals
 from cogo_dagster.text import printable
 from cogo_dagster.web.backend import Backend
 
@@ -31,9 +32,11 @@ class QueueCollector(Collector):
         """Yield every metric."""
         stats = self._backend.application.stats
         yield from _gauges(self._backend.numbers())
+        yield from _reasons(self._backend.reasons())
         yield _by_status(self._backend.counts())
         yield from _totals(stats.worker_totals())
         yield from _alerts(self._backend.application.alerts.target_health())
+        yield from _held(self._backend.application.queue.held_snapshot(0))
 
 
 def _gauges(numbers: Numbers) -> Iterator[Metric]:
@@ -62,6 +65,18 @@ def _gauges(numbers: Numbers) -> Iterator[Metric]:
         yield GaugeMetricFamily(name, documentation, value=value)
     yield _by_family("cogo_queue_ready_jobs_by_family", "Queued jobs that are due.", numbers.ready_by_family)
     yield _by_family("cogo_jobs_running_by_family", "Running jobs.", numbers.running_by_family)
+
+
+def _reasons(found: QueueReasons) -> Iterator[Metric]:
+    counts: dict[tuple[str, str], int] = {}
+    for one in found.reasons:
+        labels = (printable(one.family)[:_LABEL_CHARS], one.why)
+        counts[labels] = counts.get(labels, 0) + one.count
+    waiting = GaugeMetricFamily("cogo_jobs_queued_by_reason", "Queued jobs by cause.", labels=["family", "reason"])
+    for (family, why), count in sorted(counts.items()):
+        waiting.add_metric([family, why], count)
+    yield waiting
+    yield GaugeMetricFamily("cogo_jobs_stranded", "Due jobs that no live worker can claim.", value=found.stranded)
 
 
 def _by_family(name: str, documentation: str, values: Mapping[str, int]) -> GaugeMetricFamily:
@@ -119,6 +134,24 @@ def _alerts(health: AlertTargets) -> Iterator[Metric]:
             deliveries.add_metric([target.target, status], count)
     yield healthy
     yield deliveries
+
+
+def _held(snapshot: HeldSnapshot | None) -> Iterator[Metric]:
+    labels = ["kind", "pid", "application", "name"]
+    seconds = GaugeMetricFamily(
+        "cogo_snapshot_held_seconds", "Age of the snapshot that holds back vacuum the longest.", labels=labels
+    )
+    transactions = GaugeMetricFamily(
+        "cogo_snapshot_held_transactions", "Transactions that began since that snapshot.", labels=labels
+    )
+    if snapshot is not None:
+        holder = (snapshot.kind, str(snapshot.pid or ""), snapshot.application or "", snapshot.name or "")
+        values = [printable(value)[:_LABEL_CHARS] for value in holder]
+        transactions.add_metric(values, snapshot.transactions)
+        if snapshot.seconds is not None:
+            seconds.add_metric(values, snapshot.seconds)
+    yield seconds
+    yield transactions
 
 
 def _histogram(latency: Latency) -> HistogramMetricFamily:

@@ -8,6 +8,7 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from cogo_dagster.formatting.explanation import advice_for
 from cogo_dagster.formatting.values import error_line, one_line, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
 from cogo_dagster.web import filters, views
@@ -19,6 +20,10 @@ _FLASH_MESSAGES: Final = {
     "cancel_requested": "Cancellation requested. If the job succeeds first, it stays succeeded.",
     "retried": "Jobs requeued: {n}.",
     "replayed": "Jobs replayed: {n}.",
+    "silenced": "Alert silenced.",
+    "unsilenced": "Silence ended.",
+    "discarded": "Dead-lettered jobs discarded: {n}. The log can undo it.",
+    "undone": "Dead-lettered jobs opened again: {n}.",
     "paused": "Paused. Jobs of this type or executor are not claimed until it is resumed.",
     "resumed": "Resumed.",
     "notified": "The weekly summary is being delivered; targets: {n}.",
@@ -55,6 +60,7 @@ class Pages:
         self._environment.tests.update(stopping=views.is_stopping, without_worker=views.has_no_worker)
         self._environment.filters.update(
             about=views.about,
+            advice=advice_for,
             age=views.age,
             ago=filters.ago,
             alert_job=views.alert_job,
@@ -78,6 +84,7 @@ class Pages:
             pretty=filters.pretty,
             probe_state=views.probe_state,
             progress=views.progress,
+            reason_search=views.reason_search,
             seconds=filters.in_seconds,
             short=filters.short,
             size=size,
@@ -89,6 +96,7 @@ class Pages:
             text_or_error=views.text_or_error,
             tiles=views.tiles,
             verdict_state=views.verdict_state,
+            wait_reason=views.wait_reason,
             with_code=filters.with_code,
             with_gaps=views.with_gaps,
             worker_state=views.worker_state,

@@ -13,11 +13,19 @@ QUALIFIERS: Final[Mapping[str, str]] = {
     "status": "queued, running, succeeded, failed or cancelled; separate several with commas",
     "type": "type prefix: browser includes browser.pdf",
     "error": "class of the last error, such as timeout",
+    "family": "exactly this family of types",
     "executor": "executor ID that the job is addressed to",
     "worker": "worker of the last attempt",
     "device": "host name of the last attempt's worker",
     "since": "created within the last 30m, 2h, 1d",
+    "finished": "finished within the last 30m, 2h, 1d",
+    "lost": "an attempt lost its lease within the last 30m, 2h, 1d",
+    "is": "due, scheduled, paused or unaddressed; separate several with commas",
 }
+
+CONDITIONS: Final = ("due", "scheduled", "paused", "unaddressed")
+
+_DURATIONS: Final = ("since", "finished", "lost")
 
 _TERM: Final = re.compile(r'(?:([A-Za-z]+):)?(?:"([^"]*)"|(\S+))')
 
@@ -33,6 +41,10 @@ class SearchFilters(TypedDict):
     device: str | None
     since_seconds: float | None
     words: str | None
+    family: str | None
+    finished_seconds: float | None
+    lost_seconds: float | None
+    conditions: list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,8 @@ class JobSearch:
     def filters(self) -> SearchFilters:
         """Return the arguments of `Queue.search_jobs`; the last of repeated qualifiers applies."""
         given = {term.key: term.value for term in self.terms}
+        seconds = {key: parse_duration(given[key]) for key in _DURATIONS if key in given}
+        conditions = [word for term in self.terms if term.key == "is" for word in term.value.lower().split(",")]
         return SearchFilters(
             statuses=self.statuses or None,
             type_prefix=given.get("type"),
@@ -92,8 +106,12 @@ class JobSearch:
             executor_id=given.get("executor"),
             worker_id=given.get("worker"),
             device=given.get("device"),
-            since_seconds=parse_duration(given["since"]) if "since" in given else None,
+            since_seconds=seconds.get("since"),
             words=" ".join(term.value for term in self.terms if not term.key) or None,
+            family=given.get("family"),
+            finished_seconds=seconds.get("finished"),
+            lost_seconds=seconds.get("lost"),
+            conditions=conditions or None,
         )
 
     def without(self, removed: Term) -> Self:
@@ -111,8 +129,12 @@ def _problem(term: Term) -> str | None:
         wrong = [status for status in term.value.lower().split(",") if status not in STATUSES]
         if wrong:
             return f"Unknown status {wrong[0]!r}: use {', '.join(STATUSES)}."
-    if term.key == "since" and parse_duration(term.value) is None:
-        return f"Invalid duration {term.value!r}: write since:30m, since:2h or since:1d."
+    if term.key == "is":
+        wrong = [word for word in term.value.lower().split(",") if word not in CONDITIONS]
+        if wrong:
+            return f"Unknown condition {wrong[0]!r}: use {', '.join(CONDITIONS)}."
+    if term.key in _DURATIONS and parse_duration(term.value) is None:
+        return f"Invalid duration {term.value!r}: write {term.key}:30m, {term.key}:2h or {term.key}:1d."
     if term.key and not term.value:
         return f"The qualifier {term.key!r} has no value: write {term.key}:VALUE, or remove it."
     return None

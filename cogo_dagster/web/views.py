@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from cogo_dagster.formatting.explanation import short_reason
 from cogo_dagster.formatting.timeline import Moment
 from cogo_dagster.formatting.values import error_line, one_line, span
 from cogo_dagster.quality.records import GateRun
@@ -16,7 +17,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.workers import WorkerRow
-from cogo_dagster.queue.stats import Numbers
+from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.supervision.replays import is_after
 from cogo_dagster.web.filters import ago, counted, in_seconds, number
 from cogo_dagster.web.search import STATUSES
@@ -31,8 +32,8 @@ _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
     "snoozed": "queued",
 }
 
-_COUNTED: Final = 10_000
-"""Queued jobs of a lane are counted up to this number."""
+_COUNTED: Final = 100_000
+"""Queued jobs are counted up to this number."""
 
 _SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
 
@@ -112,7 +113,7 @@ def job_search(**qualifiers: str | None) -> str:
 
 def tiles(numbers: Numbers) -> list[Tile]:
     """Return the numbers at the top of the overview."""
-    more = "+" if numbers.ready >= _COUNTED or numbers.waiting >= _COUNTED else ""
+    more = "+" if numbers.queued >= _COUNTED else ""
     late = numbers.oldest_ready_seconds
     search = "/dashboard/jobs?q="
     return [
@@ -121,7 +122,7 @@ def tiles(numbers: Numbers) -> list[Tile]:
             "Oldest due",
             span(late) if numbers.ready else UNKNOWN,
             "waiting" if numbers.ready else "no due jobs",
-            f"{search}status:queued",
+            f"{search}is:due",
             "bad" if late > 900 else "warn" if late > 120 else "",
         ),
         Tile(
@@ -135,37 +136,55 @@ def tiles(numbers: Numbers) -> list[Tile]:
             "Succeeded",
             number(numbers.succeeded_24h),
             "in 24 h",
-            f"{search}status:succeeded+since:1d",
+            f"{search}status:succeeded+finished:1d",
             "good" if numbers.succeeded_24h else "",
         ),
         Tile(
             "Failed",
             number(numbers.failed_24h),
             "in 24 h",
-            f"{search}status:failed+since:1d",
+            f"{search}status:failed+finished:1d",
             "bad" if numbers.failed_24h else "",
         ),
         Tile("Dead-lettered", number(numbers.dlq_open), "open", "/dashboard/dlq", "bad" if numbers.dlq_open else ""),
         Tile(
             "Lease losses",
-            number(numbers.lease_losses_24h),
-            "in 24 h",
-            f"{search}error:crashed+since:1d",
+            number(numbers.jobs_with_lease_losses_24h),
+            f"jobs in 24 h, {number(numbers.lease_losses_24h)} attempts",
+            f"{search}lost:1d",
             "warn" if numbers.lease_losses_24h else "",
         ),
         Tile(
             "Workers",
             number(numbers.workers_alive),
             f"{counted(numbers.slots_free, 'slot')} free",
-            "/dashboard/workers",
+            "/dashboard/workers?alive=true",
             "bad" if has_no_worker(numbers) else "",
         ),
     ]
 
 
 def has_no_worker(numbers: Numbers) -> bool:
-    """Whether jobs are queued and no worker is alive."""
-    return not numbers.workers_alive and numbers.queued > 0
+    """Whether jobs are due and no worker is alive."""
+    return not numbers.workers_alive and numbers.ready > 0
+
+
+def reason_search(reason: WaitReason) -> str:
+    """Return the address of the search for the jobs that wait for a reason."""
+    condition = {"paused": "paused", "waiting": "scheduled"}.get(reason.why, "due")
+    given = {"family": reason.family, "is": condition}
+    if reason.executor_id is None:
+        given["is"] += ",unaddressed"
+    else:
+        given["executor"] = reason.executor_id
+    if reason.kind == "type" and reason.name:
+        given["type"] = reason.name
+    return job_search(**given)
+
+
+def wait_reason(reason: WaitReason, now: datetime) -> str:
+    """Return why queued jobs wait, in a few words."""
+    return short_reason(reason, now)
 
 
 def is_stopping(job: JobRow) -> bool:
@@ -178,8 +197,10 @@ def about(job: FoundJob) -> str:
     return one_line(job.subject) if job.subject else job.idempotency_key or ""
 
 
-def progress(job: JobRow, now: datetime) -> Markup | str:
-    """Return the next run of a queued job, the worker of a running one, or the run time of a finished one."""
+def progress(job: JobRow, now: datetime, reason: str | None = None) -> Markup | str:
+    """Return why a queued job waits, the worker of a running one, or the run time of a finished one."""
+    if job.status == "queued" and reason:
+        return reason
     if job.status == "queued":
         return Markup("next {}").format(ago(job.next_run_at)) if is_after(job.next_run_at, now) else "due"
     if job.status == "running":

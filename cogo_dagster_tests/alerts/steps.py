@@ -59,6 +59,18 @@ def deliver(transport: Transport, target: str = "slack") -> list[Any]:
         messages.append(message)
 
 
+def firing(transport: Transport, kind: str) -> list[Any]:
+    """Return the firing alerts of a kind."""
+    return [alert for alert in alerts(transport, status="firing") if alert["kind"] == kind]
+
+
+def ignore_the_servers_uptime(owner: Owner, function: str = "raise_worker_alerts()") -> None:
+    """Remove the rule that ignores silent workers in the first two minutes after the start of the server."""
+    body = owner.execute("select pg_get_functiondef(%s::regprocedure)", [f"cogo_internal.{function}"]).fetchone()
+    assert body is not None
+    owner.execute(body[0].replace("pg_postmaster_start_time() > at - interval '2 minutes'", "false").encode())
+
+
 def let_pass(owner: Owner, seconds: float) -> None:
     """Move the timestamps of alerts and deliveries into the past, instead of sleeping."""
     owner.execute(

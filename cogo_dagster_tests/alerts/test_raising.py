@@ -7,7 +7,17 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.alerts.steps import ONE, alerts, deliver, evaluate, fail_job, let_pass, raised
+from cogo_dagster_tests.alerts.steps import (
+    ONE,
+    alerts,
+    deliver,
+    evaluate,
+    fail_job,
+    firing,
+    ignore_the_servers_uptime,
+    let_pass,
+    raised,
+)
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import a_worker, register
 from cogo_dagster_tests.test_redaction import HOLDERS, SECRET
@@ -106,13 +116,33 @@ def test_a_silent_worker_is_an_alert_until_it_starts_again(transport: Transport,
     register(queue, left)
     queue.stop_worker(left)
     owner.execute("update public.workers set last_heartbeat_at = clock_timestamp() - interval '5 minutes'")
-    _ignore_the_servers_uptime(owner)
+    ignore_the_servers_uptime(owner)
     assert raised(transport)["workers"] == 1
     assert raised(transport)["workers"] == 0
     assert [(row["kind"], row["subject"]) for row in alerts(transport)] == [("worker_dead", "gone")]
     register(queue, a_worker("gone"))
     evaluate(transport)
     assert alerts(transport)[0]["status"] == "resolved"
+
+
+def test_two_workers_with_one_name_are_two_workers(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """A live worker that was started before the other fell silent does not replace it; one started after it does."""
+    ignore_the_servers_uptime(owner)
+    dead, twin = a_worker("host"), a_worker("host")
+    register(queue, dead)
+    register(queue, twin)
+    owner.execute("update public.workers set started_at = started_at - interval '1 hour'")
+    owner.execute(
+        "update public.workers set last_heartbeat_at = last_heartbeat_at - interval '10 min' where instance_id = %s",
+        [dead.instance_id],
+    )
+    assert raised(transport)["workers"] == 1
+    assert raised(transport)["workers"] == 0
+    [alert] = firing(transport, "worker_dead")
+    assert "Another worker with this name is alive" in alert["error_message"]
+    register(queue, a_worker("host"))
+    raised(transport)
+    assert firing(transport, "worker_dead") == []
 
 
 def test_a_stuck_worker_is_an_alert_at_once(transport: Transport, queue: Queue, owner: Owner) -> None:
@@ -122,7 +152,7 @@ def test_a_stuck_worker_is_an_alert_at_once(transport: Transport, queue: Queue, 
         transport.call(
             "report_stuck_worker", {"instance_id": row.document["instance_id"], "reason": "Nothing could be claimed."}
         )
-    _ignore_the_servers_uptime(owner)
+    ignore_the_servers_uptime(owner)
     assert raised(transport)["workers"] == 1
     [alert] = alerts(transport)
     assert (alert["kind"], alert["subject"], alert["title"]) == (
@@ -243,13 +273,6 @@ def test_rows_from_before_the_migration_raise_no_alerts(owner: Owner) -> None:
         "select count(*) from public.jobs_dlq where alerted_failed_at is distinct from failed_at"
     ).fetchone()
     assert row == (0,)
-
-
-def _ignore_the_servers_uptime(owner: Owner) -> None:
-    """Remove the rule that ignores silent workers in the first two minutes after the start of the server."""
-    body = owner.execute("select pg_get_functiondef('cogo_internal.raise_worker_alerts()'::regprocedure)").fetchone()
-    assert body is not None
-    owner.execute(body[0].replace("pg_postmaster_start_time() > at - interval '2 minutes'", "false").encode())
 
 
 def _gate(transport: Transport, status: str, commit: str, branch: str = "main") -> None:

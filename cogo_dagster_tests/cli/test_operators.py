@@ -1,6 +1,7 @@
 """Bulk operations: dry runs, plans, execution, and rejected input."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,26 @@ def assert_plan_rejected(cogo: Terminal, queue: Queue, folder: Path, message: st
     assert_rejected(cogo.run("retry", "failed", "--apply", str(file)), 2, message)
     assert look(queue, job_id)["status"] == "failed"
     assert cogo.ok("list", "operations") == []
+
+
+def test_a_discard_needs_a_reason_and_can_be_undone(cogo: Terminal, queue: Queue) -> None:
+    """It is a dry run by default; the message names the command that undoes it."""
+    job_id = failed_job(queue)
+    assert cogo.ok("discard", "dlq")["changed"] == 0
+    assert cogo.run("discard", "dlq", "--no-dry-run").code == 2
+    done = cogo.run("discard", "dlq", "--no-dry-run", "--reason", "the page was removed")
+    assert done.out == "1 dead-lettered job discarded.\n"
+    assert dead_letters(queue) == []
+    command = re.search(r"`cogo (undo discard \S+)`", done.err)
+    assert command is not None
+    assert cogo.run(*command[1].split()).out == "1 dead-lettered job opened again.\n"
+    assert [row["job_id"] for row in dead_letters(queue)] == [str(job_id)]
+
+
+def test_commands_accept_the_last_digits_of_an_id(cogo: Terminal, queue: Queue) -> None:
+    """As the dashboard shows them."""
+    job_id, other = failed_job(queue), add(queue)
+    assert cogo.ok("job", "show", str(job_id)[-8:])["id"] == str(job_id)
+    assert [item["id"] for item in cogo.ok("retry", "failed", str(job_id)[-8:])["items"]] == [str(job_id)]
+    assert cogo.ok("list", "artifacts", "--job", str(job_id)[-8:]) == []
+    assert cogo.ok("job", "cancel", str(other)[-12:])["status"] == "cancelled"

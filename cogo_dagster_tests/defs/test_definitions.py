@@ -23,6 +23,7 @@ JOBS = {
     "process_jobs",
     "inspect_job",
     "replay_dlq",
+    "discard_dlq",
     "retry_failed",
     "recover_leases",
     "cleanup_artifacts",

@@ -16,6 +16,7 @@ from cogo_dagster_tests.rows import every_row
 CONFIGS: Final[dict[str, Json]] = {
     "retry_failed": {},
     "replay_dlq": {},
+    "discard_dlq": {"reason": "gone"},
     "recover_leases": {},
     "cleanup_artifacts": {"ttl_days": 0},
     "purge_jobs": {"ttl_days": 0, "statuses": ["succeeded", "cancelled", "failed"]},

@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -150,7 +151,13 @@ def test_a_run_whose_worker_has_died_is_not_starting(
 
 
 def test_a_family_that_no_worker_runs_launches_no_runs(
-    tick: Tick, queue: Queue, instance: dg.DagsterInstance, cogo: CogoResource, owner: Owner
+    tick: Tick,
+    queue: Queue,
+    instance: dg.DagsterInstance,
+    cogo: CogoResource,
+    owner: Owner,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """If recent workers did not register the family, further runs would not claim its jobs either."""
     add(queue, type="weekly_summary")
@@ -160,7 +167,10 @@ def test_a_family_that_no_worker_runs_launches_no_runs(
     assert "0 due" in reason(tick(ready_jobs, None))
     with cogo.yield_for_execution(None):  # type: ignore[arg-type]
         assert unserved(cogo) == {"weekly_summary": 1}
-    owner.execute("update public.workers set started_at = started_at - interval '2 hours'")
+    monkeypatch.setattr("cogo_dagster.dagster_support.backlog._LOADED_AT", datetime.now(UTC) - timedelta(days=30))
+    owner.execute("update public.workers set started_at = started_at - interval '6 days'")
+    assert "0 due" in reason(tick(ready_jobs, None))
+    owner.execute("update public.workers set started_at = started_at - interval '2 days'")
     assert launched(tick(ready_jobs, None)) == 1
 
 

@@ -25,8 +25,9 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
 from cogo_dagster.vault.key_ring import new_key
 from cogo_dagster_tests.cli.terminal import Answer, Terminal, terminal
-from cogo_dagster_tests.conftest import Age
+from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.doctor.site import Request, site
+from cogo_dagster_tests.held import held, report_at_once
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.steps import a_worker, add, dead_letters, register, running_job
 from cogo_dagster_tests.supabase.server import StandIn
@@ -59,6 +60,7 @@ def test_a_healthy_system(cogo: Terminal, queue: Queue) -> None:
         "database",
         "clock",
         "pooler",
+        "snapshot",
         "schema",
         "orphaned_jobs",
         "workers",
@@ -103,6 +105,16 @@ def test_jobs_with_expired_leases_are_reported(cogo: Terminal, queue: Queue, age
     age(job, 3_600)
     found = finding(cogo.run("doctor", "--json", **NO_BROWSER), "orphaned_jobs")
     assert (found["state"], "cogo recover leases" in found["advice"]) == ("failed", True)
+
+
+def test_a_held_snapshot_is_a_warning(cogo: Terminal, dsn: str, owner: Owner) -> None:
+    """The finding names the session, and the advice ends it."""
+    report_at_once(owner)
+    with held(dsn) as pid:
+        found = finding(cogo.run("doctor", "--json", **NO_BROWSER), "snapshot")
+    assert found["state"] == "warning"
+    assert f"pid {pid} (application 'report of sales')" in found["sentence"]
+    assert f"pg_terminate_backend({pid})" in found["advice"]
 
 
 def test_dead_lettered_jobs_and_pauses_are_warnings(cogo: Terminal, queue: Queue) -> None:
@@ -328,3 +340,15 @@ def test_the_isolation_of_gate_commands_is_reported(
     given = load_settings(None, COGO_HOME=str(tmp_path), COGO_DATABASE_URL="postgresql://127.0.0.1:9/x", **settings)
     [found] = [found for found in run.checkup(given) if found.check == "gate_isolation"]
     assert (found.state, message in found.sentence) == (state, True)
+
+
+def test_stranded_jobs_are_reported_with_what_a_worker_needs(cogo: Terminal, queue: Queue) -> None:
+    """A live worker of another family does not serve them, and a scheduled job is not reported."""
+    add(queue, "figma", run_in_seconds=28_800)
+    assert states(cogo.run("doctor", "--json", **NO_BROWSER))["workers"] == "warning"
+    add(queue, "figma", executor_id="mac")
+    register(queue, a_worker(), families=("browser",))
+    found = finding(cogo.run("doctor", "--json", **NO_BROWSER), "workers")
+    assert found["state"] == "failed"
+    assert "1 figma for mac: no live worker runs figma jobs" in found["sentence"]
+    assert found["advice"] == "Start one with `cogo worker` and FIGMA_API_TOKEN and EXECUTOR_ID=mac set."

@@ -5,9 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from cogo_dagster.formatting.explanation import why
+from cogo_dagster.formatting.explanation import advice_for, queue_line, short_reason, why
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.jobs import JobReason
+from cogo_dagster.queue.stats import WaitReason
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SOON = (NOW + timedelta(minutes=4)).isoformat()
@@ -34,7 +35,15 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
             "snoozed for another 4 min: Figma allows no call",
         ),
         ({"why": "no_worker"}, "no worker is alive: start one with `cogo worker`"),
-        ({"why": "no_executor", "family": "gate"}, "no live worker runs gate jobs"),
+        (
+            {"why": "no_worker", "family": "figma", "executor_id": "mac"},
+            "no worker is alive: start one with `cogo worker` and FIGMA_API_TOKEN and EXECUTOR_ID=mac set",
+        ),
+        ({"why": "no_executor", "family": "weekly_summary"}, "no live worker runs weekly_summary jobs"),
+        (
+            {"why": "no_executor", "family": "gate"},
+            "no live worker runs gate jobs: start one with COGO_GATE_COMMANDS set",
+        ),
         (
             {"why": "no_executor", "family": "figma"},
             "no live worker runs figma jobs: start one with FIGMA_API_TOKEN set",
@@ -65,9 +74,44 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
             {"why": "failed", "reason": "permanent", "replayed_job_id": OTHER},
             f"failed, and was replayed as job {OTHER}",
         ),
+        (
+            {"why": "failed", "reason": "permanent", "discarded_at": BEFORE, "discard_reason": "the page was removed"},
+            "failed (permanent), and was discarded 2 h ago: the page was removed",
+        ),
         ({"why": "failed"}, "failed (failed); run it again with `cogo replay dlq` or `cogo retry failed`"),
     ],
 )
 def test_each_reason_is_explained(fact: Json, text: str) -> None:
     """Each reason has a text, with advice if something can be done."""
     assert why(JobReason.model_validate({"job_id": str(uuid4()), **fact}), NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("fact", "text"),
+    [
+        (PAUSED, "type browser is paused"),
+        ({"why": "waiting", "next_run_at": SOON, "attempts": 0}, "due in 4 min"),
+        ({"why": "waiting", "next_run_at": SOON, "attempts": 2}, "retry in 4 min"),
+        ({"why": "waiting", "next_run_at": SOON, "attempts": 0, "snoozed": "Rate limit."}, "snoozed for 4 min"),
+        ({"why": "no_worker"}, "no worker is alive"),
+        ({"why": "no_executor", "family": "gate"}, "no live worker runs gate jobs, which need COGO_GATE_COMMANDS"),
+        ({"why": "no_address", "executor_id": "mac"}, "no live worker serves mac"),
+        ({"why": "busy", "slots": 8}, "all 8 slots are busy"),
+        ({"why": "in_line", "ahead": None}, "due"),
+        ({"why": "succeeded"}, ""),
+    ],
+)
+def test_each_wait_has_a_short_reason(fact: Json, text: str) -> None:
+    """A row of a list shows why a queued job waits in a few words."""
+    assert short_reason(JobReason.model_validate({"job_id": str(uuid4()), **fact}), NOW) == text
+
+
+def test_a_line_of_the_queue_names_jobs_cause_and_wait() -> None:
+    """The advice names what a worker of this family and executor ID needs."""
+    reason = WaitReason(
+        family="figma", executor_id="mac", why="no_worker", count=1_200, stranded=True, oldest_seconds=7_200,
+        next_run_at=None, kind=None, name=None, paused_at=None, actor=None, reason=None, slots=0,
+    )  # fmt: skip
+    assert queue_line(reason, NOW) == "1,200 figma for mac: no worker is alive, the oldest for 2 h"
+    assert advice_for(reason) == "Start one with `cogo worker` and FIGMA_API_TOKEN and EXECUTOR_ID=mac set."
+    assert advice_for(reason.model_copy(update={"stranded": False})) is None

@@ -159,8 +159,9 @@ def test_a_purge_reads_only_the_rows_it_deletes(backlog: Backlog) -> None:
     purge = {"older_than_days": 20, "statuses": ["succeeded", "failed"], "dry_run": False, "batch_size": BATCH}
     for purged in backlog.explainer.call("purge_jobs", **purge):
         assert purged.answer["changed"] == (BATCH if backlog.kind == "finished" else 0)
-        assert_by_index(purged, {"jobs_finished", "jobs_pkey"})
-        assert_reads(purged, "jobs_finished", 2 * (BATCH + 1))  # for each status
+        assert_by_index(purged, {"jobs_succeeded", "jobs_unsuccessful_finished", "jobs_pkey"})
+        assert_reads(purged, "jobs_succeeded", BATCH + 1)
+        assert_reads(purged, "jobs_unsuccessful_finished", BATCH + 1)
         assert purged.blocks <= PROBES + (WRITES * BATCH)
 
 
@@ -177,10 +178,29 @@ def test_counting_stops_at_its_limit(backlog: Backlog) -> None:
     for numbers in backlog.explainer.call("queue_stats", count_limit=20):
         assert numbers.answer["ready_by_family"]["quick"] == DUE
         assert (numbers.answer["running"], numbers.answer["expired_leases"]) == (RUNNING, RUNNING // 10)
-        assert_by_index(numbers, {"jobs_claim_lane", "jobs_lease", "jobs_finished", "jobs_unsuccessful"})
+        by = {"jobs_claim_lane", "jobs_lease", "jobs_succeeded", "jobs_unsuccessful_finished", "jobs_unsuccessful"}
+        assert_by_index(numbers, by)
         assert_reads(numbers, "jobs_claim_lane", 6 * 10 * 20)
         assert_reads(numbers, "jobs_lease", 3 * RUNNING)
         assert numbers.sorts_of("jobs_claim_lane") == []
+
+
+def test_the_reasons_of_the_queue_are_counted_up_to_the_limit(backlog: Backlog) -> None:
+    """Of each priority of a lane, no more rows than the limit are read: due ones, and those that are not."""
+    for reasons in backlog.explainer.call("explain_queue", count_limit=20):
+        counted = {reason["family"]: reason["count"] for reason in reasons.answer["reasons"]}
+        assert counted["quick"] == DUE
+        assert_by_index(reasons, {"jobs_claim_lane"})
+        assert_reads(reasons, "jobs_claim_lane", 6 * 10 * 20 * 2)
+        assert reasons.sorts_of("jobs_claim_lane") == []
+
+
+def test_queued_jobs_of_a_cause_are_found_by_an_index(backlog: Backlog) -> None:
+    """The search behind a reason reads the jobs of its family, whatever else the table holds."""
+    filters = {"family": "quick", "conditions": ["due", "unaddressed"]}
+    for found in backlog.explainer.call("search_jobs", **filters):
+        assert len(found.answer["jobs"]) == 50
+        assert found.blocks <= 10 * DUE
 
 
 def test_one_job_is_read_and_cancelled_by_its_key(backlog: Backlog) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from cogo_dagster.queue import rows
 from cogo_dagster.queue import stats as numbers
+from cogo_dagster.queue.bulk import Operation, perform
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Job, Json, Outcome
 from cogo_dagster.queue.rows import (
@@ -99,6 +100,7 @@ class Seeded:
         queue.create_artifacts(left, [FILE])
         settle(queue, left)
         self.running: Job = running_job(queue)
+        add(queue, "gate")
         queue.pause("type", "gate", reason="broken", actor="me")
         record(transport)
         evaluate(transport)
@@ -152,6 +154,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (stats.HealthFacts, calls("health_facts")),
     (stats.DatabaseHealth, calls("database_health")),
     (numbers.Numbers, calls("queue_numbers")),
+    (numbers.QueueReasons, calls("explain_queue")),
     (numbers.StatusCounts, calls("count_jobs")),
     (numbers.History, calls("job_history")),
     (numbers.WorkerTotals, calls("worker_totals")),
@@ -192,7 +195,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (access.WebSessionRow, calls("use_web_session", session_hash=hashed("cookie"))),
 ]
 
-MORE: Final = {jobs.JobReason}
+MORE: Final = {jobs.JobReason, stats.HeldSnapshot}
 """Tested separately."""
 
 
@@ -229,6 +232,9 @@ def _jobs_of_every_reason(queue: Queue) -> Iterator[UUID]:
     """Yield jobs, each while its reason holds."""
     yield running_job(queue).id
     yield failed_job(queue)
+    discarded = failed_job(queue)
+    perform(queue, Operation("discard_dlq", {"job_ids": [str(discarded)], "reason": "gone"}), "me")
+    yield discarded
     yield add(queue, "unserved")  # no_worker
     worker = a_worker()
     register(queue, worker, families=["browser"])

@@ -103,6 +103,22 @@ def test_calls_survive_a_restart_of_the_server(dsn: str, owner: Owner) -> None:
     transport.close()
 
 
+def test_a_process_opens_no_more_connections_than_its_pool(dsn: str, owner: Owner) -> None:
+    """Eight concurrent calls over a pool of two use two connections, and all return."""
+    transport = PostgresTransport(dsn, max_connections=2)
+    opened = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
+    with ThreadPoolExecutor(8) as pool:
+        with psycopg.connect(dsn) as blocker:
+            blocker.execute("lock table public.workers")
+            calls = [pool.submit(transport.call, "queue_stats", {}) for _ in range(8)]
+            while len(owner.execute(WAITING).fetchall()) < 2:
+                assert not any(call.done() for call in calls)
+            assert owner.execute(opened.encode()).fetchone() == (2,)
+        assert [call.result()["ready"] for call in calls] == [0] * 8
+    assert owner.execute(opened.encode()).fetchone() == (2,)
+    transport.close()
+
+
 def test_an_interrupted_call_is_repeated(dsn: str, owner: Owner) -> None:
     """The connection breaks while the call waits for a lock; the call is executed once in the end."""
     transport = PostgresTransport(dsn)

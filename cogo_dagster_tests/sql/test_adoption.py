@@ -184,11 +184,12 @@ def test_the_hot_path_has_its_indexes_and_no_others(dsn: str, owner: Owner) -> N
     assert [name for name, _ in indexes] == [
         "jobs_claim_lane",
         "jobs_error_class",
-        "jobs_finished",
         "jobs_idempotency",
         "jobs_lease",
         "jobs_pkey",
+        "jobs_succeeded",
         "jobs_unsuccessful",
+        "jobs_unsuccessful_finished",
     ]
     definitions: dict[str, str] = dict(indexes)
     assert "(lease_token)" in definitions["jobs_lease"]

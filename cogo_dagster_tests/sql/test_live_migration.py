@@ -7,7 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.migrate import editor_script, migrate, schema_objects, status
+from cogo_dagster.queue.schema_indexes import build_indexes
 from cogo_dagster.queue.schema_scripts import REPLACED, drop_script, lock_script
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.sql.outsiders import rights_of_outsiders
@@ -126,6 +128,59 @@ def test_a_migration_that_cannot_lock_a_table_names_the_holder(owner: Owner, oth
     once = lock_script({"1": ["jobs"]}, schema_objects(), recorded=False).replace("1 .. 20", "1 .. 1")
     with pytest.raises(psycopg.errors.ObjectInUse, match=rf"process {other.info.backend_pid} holds jobs \(idle in tr"):
         owner.execute(once.encode())
+
+
+def test_indexes_are_built_while_jobs_are_written(
+    dsn: str, owner: Owner, other: psycopg.Connection, thread: ThreadPoolExecutor
+) -> None:
+    """The build waits for a transaction in progress, and no enqueue waits for the build."""
+    _before_the_indexes(owner)
+    other.execute("insert into public.jobs (type) values ('browser')")
+    migrating = thread.submit(migrate, dsn)
+    owner.execute("set statement_timeout = '3s'")
+    waits = (
+        "select exists (select from pg_stat_activity "
+        "where query like 'create index concurrently%' and wait_event_type = 'Lock')"
+    )
+    while owner.execute(waits.encode()).fetchone() != (True,):
+        assert not migrating.done()
+    for _ in range(3):
+        owner.execute(ENQUEUE)
+    other.commit()
+    migrating.result()
+    assert _indexes(owner) == {"jobs_succeeded": True, "jobs_unsuccessful_finished": True}
+
+
+def test_an_index_that_could_not_be_built_is_built_by_the_next_migration(
+    dsn: str, owner: Owner, other: psycopg.Connection
+) -> None:
+    """A long transaction prevents it; the message says what to do, and the queue works."""
+    _before_the_indexes(owner)
+    other.execute("insert into public.jobs (type) values ('browser')")
+    with pytest.raises(QueueError, match="run `cogo db migrate` again"):
+        build_indexes(owner, lock_timeout="100ms")
+    assert _indexes(owner) == {"jobs_finished": True, "jobs_succeeded": False}
+    owner.execute(ENQUEUE)
+    other.commit()
+    migrate(dsn)
+    assert _indexes(owner) == {"jobs_succeeded": True, "jobs_unsuccessful_finished": True}
+
+
+def _before_the_indexes(owner: Owner) -> None:
+    owner.execute("drop index public.jobs_succeeded; drop index public.jobs_unsuccessful_finished")
+    owner.execute(
+        "create index jobs_finished on public.jobs (status, finished_at) "
+        "where status in ('succeeded', 'failed', 'cancelled')"
+    )
+
+
+def _indexes(owner: Owner) -> dict[str, bool]:
+    """Return the indexes of finished jobs, and whether they are valid."""
+    found = owner.execute(
+        "select c.relname, i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid "
+        "where i.indrelid = 'public.jobs'::regclass and pg_get_indexdef(c.oid) like '%finished_at%'"
+    )
+    return dict(found.fetchall())
 
 
 def test_a_replaced_function_stays_during_earlier_calls(dsn: str, owner: Owner, other: psycopg.Connection) -> None:

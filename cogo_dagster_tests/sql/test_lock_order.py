@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from cogo_dagster.queue.bulk import Operation, perform
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.model import Job, Json
@@ -35,6 +36,9 @@ class Rows:
         for worker in (self.worker, self.dead):
             register(queue, worker)
             queue.heartbeat(worker, 0, {})
+        discarded = [str(failed_job(queue)) for _ in range(BATCH)]
+        discard = Operation("discard_dlq", {"reason": "gone", "job_ids": discarded})
+        self.discard_id = perform(queue, discard, "me").action_id
         self.failed = [failed_job(queue) for _ in range(BATCH)]
         for _ in range(BATCH):
             add(queue)
@@ -118,6 +122,8 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "cancel_job": ("cancel_job", {"job_id": str(rows.running[BATCH // 2].id)}),
         "retry_failed": ("retry_failed", bulk),
         "replay_dlq": ("replay_dlq", bulk),
+        "discard_dlq": ("discard_dlq", bulk | {"reason": "gone"}),
+        "undo_discard": ("undo_discard", bulk | {"discard_id": rows.discard_id}),
         "purge_jobs": ("purge_jobs", bulk | {"older_than_days": 0, "statuses": ["succeeded", "failed"]}),
         "cleanup_artifacts": ("cleanup_artifacts", bulk | {"older_than_days": 0}),
         "enqueue_jobs": ("enqueue_jobs", {"jobs": keyed}),
@@ -164,6 +170,11 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "open_circuit": ("open_circuit", {"name": "figma:x", "open_seconds": 9, "reason": "x"}),
         "rotate_store_marker": ("rotate_store_marker", {"store_id": str(UUID(int=1)), "seen": None}),
         "set_payload_limit": ("set_payload_limit", {"max_bytes": 2_000_000}),
+        "roll_up_jobs": ("roll_up_jobs", {"max_seconds": 0}),
+        "delete_old_rows": (
+            "delete_old_rows",
+            {"days": {"workers": 1, "heartbeats": 1, "operations": 1, "dead_letters": 1, "alerts": 1, "numbers": 1}},
+        ),
     }
 
 
@@ -284,6 +295,8 @@ PAIRS: Final = [
     ("settle_jobs", "recover_leases"),
     ("fail_jobs", "requeue_instance"),
     ("retry_failed", "replay_dlq"),
+    ("discard_dlq", "replay_dlq"),
+    ("undo_discard", "undo_discard"),
     ("record_heartbeat", "record_heartbeat"),
     ("record_provider_health", "record_provider_health"),
     ("evaluate_alerts", "replay_alert_deliveries"),

@@ -16,6 +16,7 @@ from cogo_dagster.vault.access_tokens import ROLES
 from cogo_dagster.web import access
 from cogo_dagster.web.app import access_rules, create_app, require_rules
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.held import held, report_at_once
 from cogo_dagster_tests.web.conftest import ADMIN, Serve, Site, tokens_of
 from cogo_dagster_tests.web.population import failing
 
@@ -36,6 +37,7 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "GET /api/metrics/gate/summary": ("open", 200),
     "GET /api/metrics/weekly/summary": ("open", 200),
     "GET /api/metrics/queue": ("viewer", 200),
+    "GET /api/metrics/queue/reasons": ("viewer", 200),
     "GET /api/metrics/jobs/counts": ("viewer", 200),
     "GET /api/metrics/jobs/history": ("viewer", 200),
     "GET /api/jobs": ("viewer", 200),
@@ -50,6 +52,15 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "GET /api/dlq/incidents": ("viewer", 200),
     "POST /api/dlq/replay": ("operator", 200),
     "POST /api/dlq/{job_id}/replay": ("operator", 404),
+    "GET /api/alerts/silences": ("viewer", 200),
+    "POST /api/alerts/silences": ("operator", 422),
+    "POST /api/alerts/silences/{silence_id}/end": ("operator", 200),
+    "GET /dashboard/alerts/silence": ("viewer", 422),
+    "POST /dashboard/alerts/silence": ("operator", 422),
+    "POST /dashboard/alerts/silences/{silence_id}/end": ("operator", 303),
+    "POST /api/dlq/discard": ("operator", 422),
+    "POST /api/dlq/{job_id}/discard": ("operator", 422),
+    "POST /api/operations/{operation_id}/undo": ("operator", 404),
     "GET /api/artifacts": ("viewer", 200),
     "GET /api/artifacts/{artifact_id}": ("viewer", 404),
     "GET /api/artifacts/{artifact_id}/content": ("viewer", 404),
@@ -71,6 +82,7 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "GET /dashboard/jobs/{job_id}": ("viewer", 404),
     "GET /dashboard/dlq": ("viewer", 200),
     "GET /dashboard/dlq/replay": ("viewer", 200),
+    "GET /dashboard/dlq/discard": ("viewer", 200),
     "GET /dashboard/workers": ("viewer", 200),
     "GET /dashboard/alerts": ("viewer", 200),
     "GET /dashboard/log": ("viewer", 200),
@@ -80,6 +92,8 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "POST /dashboard/jobs/{job_id}/retry": ("operator", 404),
     "POST /dashboard/jobs/{job_id}/replay": ("operator", 404),
     "POST /dashboard/dlq/replay": ("operator", 303),
+    "POST /dashboard/dlq/discard": ("operator", 422),
+    "POST /dashboard/log/{operation_id}/undo": ("operator", 404),
     "POST /dashboard/pause": ("operator", 422),
     "POST /dashboard/resume": ("operator", 422),
 }
@@ -162,7 +176,7 @@ def log_out(site: Site, cookie: str) -> None:
 def seen(site: Site, route: str, client: Client) -> int | str:
     """Send a request; return its status, or LOGIN for a redirect to the login page."""
     method, _, path = route.partition(" ")
-    for name in ("job_id", "artifact_id"):
+    for name in ("job_id", "artifact_id", "operation_id", "silence_id"):
         path = path.replace(f"{{{name}}}", str(uuid4()))
     path = path.replace("{name}", "unknown")
     page = path.startswith("/dashboard")
@@ -226,6 +240,19 @@ def test_readiness_has_no_details_without_a_token(site: Site) -> None:
     assert site.client.get("/readyz").json() == {"status": "ok"}
     assert site.client.get("/readyz", headers={"x-admin-token": "wrong"}).json() == {"status": "ok"}
     assert site.get("/readyz").keys() == {"status", "release", "deployment_id", "unreachable_targets"}
+
+
+def test_readiness_and_metrics_name_a_held_snapshot(site: Site, dsn: str, owner: Owner) -> None:
+    """Those who may read learn the session and the remedy; the server stays ready."""
+    report_at_once(owner)
+    with held(dsn) as pid:
+        assert site.client.get("/readyz").json() == {"status": "ok"}
+        detail = site.get("/readyz")
+        lines = site.client.get("/metrics", headers=ADMIN).text.splitlines()
+    assert f"pg_terminate_backend({pid})" in detail["held_snapshot"]
+    labels = f'kind="session",name="",pid="{pid}"'
+    assert [line for line in lines if line.startswith("cogo_snapshot_held_seconds{") and labels in line]
+    assert [line for line in lines if line.startswith("cogo_snapshot_held_transactions{") and labels in line]
 
 
 def test_wrong_tokens_do_not_lock_out_valid_ones(site: Site) -> None:

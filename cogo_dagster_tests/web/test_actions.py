@@ -1,5 +1,7 @@
 """Actions of the API and the dashboard: authorization, effects, and the operations log."""
 
+from datetime import UTC, datetime, timedelta
+
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -9,7 +11,7 @@ from cogo_dagster.settings import Settings
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add, look, running_job
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site
-from cogo_dagster_tests.web.population import HTTP, TIMEOUT, failing
+from cogo_dagster_tests.web.population import HTTP, TIMEOUT, Population, failing
 
 ACTIONS: list[tuple[str, Json]] = [
     ("/api/jobs/{id}/cancel", None),
@@ -17,6 +19,11 @@ ACTIONS: list[tuple[str, Json]] = [
     ("/api/jobs/retry", {"dry_run": False}),
     ("/api/dlq/{id}/replay", None),
     ("/api/dlq/replay", {"dry_run": False}),
+    ("/api/dlq/{id}/discard", {"reason": "gone"}),
+    ("/api/dlq/discard", {"reason": "gone", "dry_run": False}),
+    ("/api/operations/{id}/undo", None),
+    ("/api/alerts/silences", {"kind": "job_failed", "duration_seconds": 60}),
+    ("/api/alerts/silences/{id}/end", None),
     ("/api/pause", {"kind": "type", "name": "browser"}),
     ("/api/resume", {"kind": "type", "name": "browser"}),
 ]
@@ -131,6 +138,10 @@ def test_pause_and_resume_are_logged_once(site: Site) -> None:
         ("/api/jobs/retry", {"since_seconds": True}),
         ("/api/jobs/retry", {"unknown": 1}),
         ("/api/dlq/replay", {"job_ids": ["x"]}),
+        ("/api/dlq/discard", {"reason": ""}),
+        ("/api/dlq/discard", {}),
+        ("/api/alerts/silences", {"kind": "job_failed"}),
+        ("/api/alerts/silences", {"duration_seconds": 60}),
         ("/api/dlq/replay", {"fingerprint": "a\u0000b"}),
     ],
 )
@@ -206,3 +217,31 @@ def test_announcing_a_week_needs_a_token(site: Site) -> None:
     """Without a token, the request returns 401 and announces nothing."""
     assert site.client.post("/api/notify/weekly").status_code == 401
     assert site.get("/api/alerts")["alerts"] == []
+
+
+def test_a_discard_closes_a_cause_and_can_be_undone(site: Site, populated: Population) -> None:
+    """It is a dry run by default; one job can be discarded too, and the log has the reason."""
+    [cause, *_] = site.get("/api/dlq/incidents")["incidents"]
+    what = {"fingerprint": cause["fingerprint"], "reason": "the shop is closed"}
+    assert site.post("/api/dlq/discard", what)["matched"] == cause["count"]
+    done = site.post("/api/dlq/discard", what | {"dry_run": False})
+    assert done["changed"] == cause["count"]
+    [entry, *_] = site.get("/api/operations")["operations"]
+    assert (entry["id"], entry["filter"]["reason"]) == (done["operation_id"], "the shop is closed")
+    assert site.get("/api/metrics/queue")["dlq_open"] == 5 - cause["count"]
+    assert site.post(f"/api/operations/{entry['id']}/undo")["changed"] == cause["count"]
+    assert site.post(f"/api/dlq/{populated.dead}/discard", {"reason": "once"})["changed"] == 1
+    assert "was discarded" in site.get(f"/api/jobs/{populated.dead}")["why"]
+
+
+def test_a_silence_ends_at_its_time_or_early(site: Site) -> None:
+    """By duration or by time of its end; the list shows who silenced what."""
+    until = (datetime.now(UTC) + timedelta(hours=9)).isoformat()
+    for what in ({"kind": "job_failed", "duration_seconds": 7200}, {"subject_prefix": "browser", "until": until}):
+        site.post("/api/alerts/silences", what)
+    later, sooner = site.get("/api/alerts/silences")["silences"]
+    assert (later["subject_prefix"], sooner["kind"]) == ("browser", "job_failed")
+    assert datetime.fromisoformat(later["ends_at"]) > datetime.now(UTC) + timedelta(hours=8)
+    site.post("/api/alerts/silences", {"kind": "job_failed", "until": "2020-01-01T00:00:00"}, status=409)
+    assert site.post(f"/api/alerts/silences/{later['id']}/end")["changed"] is True
+    assert [silence["id"] for silence in site.get("/api/alerts/silences")["silences"]] == [sooner["id"]]

@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Route, expect
 
+from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.npm import npm_package
 from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take_one
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in
-from cogo_dagster_tests.web.population import Population, gate_history, with_files
+from cogo_dagster_tests.web.population import GONE, Population, failing, gate_history, with_files
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -29,6 +30,7 @@ PAGES = {
     "waiting job": "/dashboard/jobs/{waiting}",
     "dead-letter queue": "/dashboard/dlq",
     "replay": "/dashboard/dlq/replay",
+    "discard": "/dashboard/dlq/discard",
     "workers": "/dashboard/workers",
     "alerts": "/dashboard/alerts",
     "log": "/dashboard/log",
@@ -98,6 +100,9 @@ def address(path: str, populated: Population) -> str:
 def test_pages_are_accessible(site: Site, populated: Population, browser: Browser, path: str) -> None:
     """axe-core finds no violation, wide and narrow, light and dark, and no page is wider than the viewport."""
     gate_history(site.application)
+    site.application.alerts.evaluate()
+    gone = [str(failing(site.queue, GONE))]
+    site.application.perform(Operation("discard_dlq", {"reason": "gone", "job_ids": gone}), "me")
     axe = (npm_package("axe-core") / "axe.min.js").read_text(encoding="utf-8")
     context = browser.new_context(base_url=site.url, bypass_csp=True)  # axe is injected as a script
     page = context.new_page()
@@ -136,6 +141,42 @@ def test_the_numbers_link_to_matching_lists(page: Page, populated: Population) -
         expect(page.locator(".rows > li")).to_have_count(int(number))
 
 
+def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populated: Population) -> None:
+    """The preview asks for a reason, and the log undoes the discard."""
+    page.goto("/dashboard/dlq")
+    rows = page.locator(".row.cause")
+    count = rows.count()
+    rows.first.locator(".count").click()
+    page.get_by_role("link", name="Discard all that match").click()
+    page.get_by_label("Reason").fill("the shop is closed")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.locator("#flash")).to_contain_text("discarded")
+    expect(rows).to_have_count(count - 1)
+    page.goto("/dashboard/log")
+    expect(page.locator(".row.op").first).to_contain_text("the shop is closed")
+    page.get_by_role("button", name="Undo").first.click()
+    expect(page.locator("#flash")).to_contain_text("opened again")
+    page.goto("/dashboard/dlq")
+    expect(rows).to_have_count(count)
+
+
+def test_an_alert_is_silenced_for_two_hours(page: Page, site: Site, populated: Population) -> None:
+    """The overview and the navigation count firing alerts; one is silenced with a reason, and the silence ended."""
+    site.application.alerts.evaluate()
+    page.goto("/dashboard/local")
+    firing = page.locator("#firing a")
+    expect(firing).to_have_text("3 alerts")
+    expect(page.locator("nav").get_by_role("link", name="Alerts")).to_contain_text("3")
+    firing.click()
+    page.get_by_role("link", name="Silence").first.click()
+    page.get_by_label("Reason").fill("the shop moves")
+    page.get_by_role("button", name="For 2 h").click()
+    expect(page.locator("#flash")).to_have_text("Alert silenced.")
+    expect(page.locator(".banner", has_text="the shop moves")).to_contain_text(re.compile("ends in [12] h"))
+    page.get_by_role("button", name="End this silence").click()
+    expect(page.locator(".banner", has_text="the shop moves")).to_have_count(0)
+
+
 def test_a_search_is_in_the_address_and_its_filters_can_be_removed(page: Page, populated: Population) -> None:
     """A search sets the address and shows its filters; removing a filter changes the results."""
     page.goto("/dashboard/jobs")
@@ -155,7 +196,7 @@ def test_searching_an_id_opens_its_job(page: Page, populated: Population) -> Non
     """A search for a full id redirects to the job's page."""
     page.goto(f"/dashboard/jobs?q={populated.dead}")
     expect(page).to_have_url(re.compile(f"/dashboard/jobs/{populated.dead}"))
-    expect(page.locator(".why")).to_contain_text("failed (out of attempts)")
+    expect(page.locator(".why")).to_contain_text("Failed (out of attempts)")
 
 
 def test_keyboard_shortcuts_move_through_rows_and_pages(page: Page, populated: Population) -> None:

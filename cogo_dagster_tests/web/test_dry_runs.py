@@ -10,7 +10,11 @@ from cogo_dagster_tests.queue.scenes import one_of_each
 from cogo_dagster_tests.rows import every_row
 from cogo_dagster_tests.web.conftest import ADMIN, Site
 
-PATHS: Final = ("/api/jobs/retry", "/api/dlq/replay")
+PATHS: Final[dict[str, Json]] = {
+    "/api/jobs/retry": {},
+    "/api/dlq/replay": {},
+    "/api/dlq/discard": {"reason": "gone"},
+}
 
 
 def test_every_route_with_a_dry_run_is_listed(site: Site) -> None:
@@ -31,18 +35,19 @@ def test_a_dry_run_changes_no_table(site: Site, owner: Owner, path: str) -> None
     """A request without `dry_run` is a dry run; the real run changes what the dry run found."""
     one_of_each(site.queue, owner)
     before = every_row(owner)
-    found = [site.post(path, body) for body in ({}, {"dry_run": True})]
+    found = [site.post(path, body) for body in (PATHS[path], PATHS[path] | {"dry_run": True})]
     assert {(answer["matched"], answer["changed"], answer["dry_run"]) for answer in found} == {(1, 0, True)}
     assert every_row(owner) == before
-    assert site.post(path, {"dry_run": False})["changed"] == 1
+    assert site.post(path, PATHS[path] | {"dry_run": False})["changed"] == 1
     assert every_row(owner) != before
 
 
 def test_the_preview_of_a_replay_changes_no_table(site: Site, owner: Owner) -> None:
-    """The page of the preview leaves all rows unchanged."""
+    """The pages of the previews of a replay and a discard leave all rows unchanged."""
     one_of_each(site.queue, owner)
     before = every_row(owner)
-    assert site.client.get("/dashboard/dlq/replay", headers=ADMIN).status_code == 200
+    for action in ("replay", "discard"):
+        assert site.client.get(f"/dashboard/dlq/{action}", headers=ADMIN).status_code == 200
     assert every_row(owner) == before
 
 

@@ -14,7 +14,13 @@ from cogo_dagster_tests.web.population import Population
 
 PLAIN = (
     *("/metrics", "/readyz", "/healthz", "/dashboard/local", "/dashboard/dlq/replay", "/dashboard/dlq"),
-    *("/api/alerts/targets", "/api/metrics/queue", "/api/metrics/jobs/counts", "/api/metrics/jobs/history"),
+    *(
+        "/api/alerts/targets",
+        "/api/metrics/queue",
+        "/api/metrics/queue/reasons",
+        "/api/metrics/jobs/counts",
+        "/api/metrics/jobs/history",
+    ),
     *("/api/metrics/gate/summary", "/api/metrics/quality/gate/recent?limit=100", "/api/dlq/incidents?limit=200"),
 )
 LISTS = {

@@ -28,8 +28,8 @@ CALLS: Final = (
 )
 """The calls by which every worker commits."""
 
-RARE_CALLS: Final = ("delete_artifacts",)
-"""The calls that a worker makes only if there are files to delete."""
+RARE_CALLS: Final = ("delete_artifacts", "roll_up_jobs")
+"""The calls that a worker makes only if there are files to delete, or at its sweeps."""
 
 UPLOAD: Final = "upload"
 

@@ -123,3 +123,15 @@ def test_lost_artifacts_are_swept(bench: Bench, queue: Queue, tmp_path: Path, ag
         eventually(lambda: not queue.list_artifacts(), "the row was swept")
     assert not is_stored(bench, row)
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("queued", 1)
+
+
+def test_a_worker_stores_the_numbers_of_finished_jobs(bench: Bench, owner: Owner) -> None:
+    """It does so at each sweep, for periods that ended."""
+    owner.execute("insert into public.job_period_marks values (now(), '3')")
+    owner.execute(
+        "insert into public.jobs (type, status, attempts, lease_token, finished_at) "
+        "values ('browser', 'succeeded', 1, gen_random_uuid(), now() - interval '1 hour')"
+    )
+    stored = "select coalesce(sum(succeeded), 0) from public.job_periods"
+    with bench.running(FakeExecutor(), sweep_seconds=0.1):
+        eventually(lambda: owner.execute(stored.encode()).fetchone() == (1,), "the period was stored")

@@ -22,7 +22,8 @@ begin
     order by j.id
     on conflict (job_id) where not superseded do update set
         attempts = excluded.attempts, max_attempts = excluded.max_attempts, reason = excluded.reason, error = excluded.error,
-        failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null;
+        failed_at = excluded.failed_at, code_version = excluded.code_version, closed_at = null,
+        discarded_at = null, discard_reason = null, discard_id = null;
 end $$;
 
 comment on function cogo_internal.add_dead_letters is 'Add permanently failed jobs to the dead-letter queue.';

@@ -10,7 +10,8 @@ language sql stable as $$
         'max_attempts', entry.max_attempts, 'reason', entry.reason, 'error', entry.error,
         'fingerprint', entry.fingerprint, 'code_version', entry.code_version,
         'failed_at', entry.failed_at, 'replays', cogo_internal.replay_count(entry.job_id), 'replayed_at', entry.replayed_at,
-        'replayed_job_id', entry.replayed_job_id, 'closed_at', entry.closed_at)
+        'replayed_job_id', entry.replayed_job_id, 'closed_at', entry.closed_at,
+        'discarded_at', entry.discarded_at, 'discard_reason', entry.discard_reason)
 $$;
 
 comment on function cogo_internal.dead_letter_row is 'The document a list returns for one dead-lettered job.';

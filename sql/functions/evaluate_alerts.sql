@@ -6,20 +6,23 @@
  * targets         [{"target", "address_digest"}]: the targets of the caller
  * repeat_seconds  An alert that still fires is delivered again after this time, as ×N since
  * batch_size      The maximum number of dead-lettered jobs, gate runs and Dagster runs each
+ * stranded_seconds  How long jobs must have been due for an alert that no live worker can claim them
  *
  * Returns {"busy", "promoted": how many failures became alerts, by source: {"dead_letters", "gate_runs", "workers",
- * "providers", "runs", "schedules", "conditions", "targets"}, "planned", "more"}; call again while `more`. Errors: CQ005.
+ * "providers", "runs", "schedules", "conditions", "stranded", "targets"}, "planned", "more"}; call again while `more`. Errors: CQ005.
  */
 create or replace function public.evaluate_alerts(
-    targets jsonb default '[]', repeat_seconds double precision default 1800, batch_size integer default 5000
+    targets jsonb default '[]', repeat_seconds double precision default 1800, batch_size integer default 5000,
+    stranded_seconds double precision default 900
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
     counts jsonb;
 begin
-    if coalesce(evaluate_alerts.repeat_seconds, 0) <= 0 or coalesce(evaluate_alerts.batch_size, 0) not between 1 and 10000 then
-        perform cogo_internal.invalid_argument('repeat_seconds must be above 0, and batch_size 1 to 10000.');
+    if coalesce(evaluate_alerts.repeat_seconds, 0) <= 0 or coalesce(evaluate_alerts.batch_size, 0) not between 1 and 10000
+       or coalesce(evaluate_alerts.stranded_seconds, -1) < 0 then
+        perform cogo_internal.invalid_argument('repeat_seconds must be above 0, batch_size 1 to 10000, and stranded_seconds 0 or more.');
     end if;
     if not pg_try_advisory_xact_lock(hashtextextended('cogo promote_alerts', 0)) then
         return '{"busy": true, "promoted": {}, "planned": 0, "more": false}';
@@ -32,19 +35,11 @@ begin
         'providers', cogo_internal.raise_provider_alerts(),
         'runs', cogo_internal.raise_run_failure_alerts(evaluate_alerts.batch_size),
         'schedules', cogo_internal.raise_schedule_alerts(),
-        'conditions', cogo_internal.raise_condition_alerts(),
+        'conditions', cogo_internal.raise_condition_alerts() + cogo_internal.raise_snapshot_alerts(),
+        'stranded', cogo_internal.raise_stranded_alerts(evaluate_alerts.stranded_seconds),
         'targets', cogo_internal.raise_target_alerts());
     insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
     on conflict (source) do update set seen_at = at;
-    -- `skip locked`: waiting here, with the targets locked, for a delivery that is being sent or replayed could
-    -- deadlock.
-    delete from public.alert_deliveries d where (d.alert_id, d.target) in (
-        select old.alert_id, old.target from public.alert_deliveries old join public.alerts a on a.id = old.alert_id
-        where a.last_seen_at < at - interval '90 days' and a.status <> 'firing' for update of old skip locked);
-    delete from public.alerts a
-    where a.last_seen_at < at - interval '90 days' and a.status <> 'firing'
-      and not exists (select from public.alert_deliveries d where d.alert_id = a.id);
-    delete from public.run_failures f where f.recorded_at < at - interval '90 days' and f.promoted_at is not null;
     return jsonb_build_object(
         'busy', false, 'promoted', counts, 'planned', cogo_internal.plan_alert_deliveries(evaluate_alerts.repeat_seconds),
         'more', (counts ->> 'dead_letters')::integer >= evaluate_alerts.batch_size

@@ -7,7 +7,8 @@
  * branch         the branch whose gate runs count. A gate_fix counts on every branch, since a fix has its own branch
  *
  * It counts rows that never change: ended attempts (a failure that ended its job counts even after the job was retried)
- * and gate runs, each by the time it ended. The result for a window is therefore identical until a purge.
+ * and gate runs, each by the time it ended. The result for a window is therefore identical until a purge. Jobs are
+ * counted by job_numbers, or were by roll_up_jobs, whose numbers stay after a purge. Waits have whole milliseconds.
  *
  * Returns {"window", "branch", "branch_known", "branches", "gate", "gate_fix", "build_seconds", "test_seconds", "lint"
  * and "coverage_percent" of the newest run that has them, "jobs", "top_failures", "days", "sources": numbers of rows}.
@@ -29,6 +30,7 @@ declare
         select generate_series(date_trunc('day', window_start), window_end, interval '1 day'));
     gates jsonb;
     jobs jsonb;
+    parts public.job_periods[];
     waits double precision[];
     failures jsonb;
 begin
@@ -76,24 +78,23 @@ begin
         'runs', (select count(*) from run))
     into gates;
 
-    with ended as (
-        select j.type, width_bucket(j.finished_at, days) as day,
-            case when j.status = 'succeeded' and j.result @> '{"forced": true}' then 'forced' else j.status end as status,
-            count(*) as n, count(*) filter (where j.attempts <= 1) as first_try, count(j.lease_token) as attempts
-        from public.jobs j
-        where j.status in ('succeeded', 'failed', 'cancelled')
-          and j.finished_at >= window_start and j.finished_at < window_end
-        group by 1, 2, 3
-    ), superseded as materialized (
-        select coalesce(j.type, 'unknown') as type, width_bucket(a.finished_at, days) as day, a.outcome, a.ended_job,
-            count(*) as n, count(*) filter (where a.outcome = 'failed' and not a.ended_job) as retried
-        from public.job_attempts a left join public.jobs j on j.id = a.job_id
-        where a.finished_at >= window_start and a.finished_at < window_end
-        group by 1, 2, 3, 4
-    ), tally as materialized (
-        select e.type, e.day, e.status, e.n, e.first_try from ended e
+    -- Stored periods, and the rest counted now, by day.
+    select array_agg(part) into parts from (
+        select p as part from public.job_periods p
+        where p.starts_at >= window_start and p.starts_at <= window_end - interval '10 minutes'
         union all
-        select s.type, s.day, 'failed', s.n, 0 from superseded s where s.ended_job
+        select cogo_internal.job_numbers(greatest(r.from_time, d.day), least(r.until_time, d.day + interval '1 day'))
+        from cogo_internal.uncounted_ranges(window_start, window_end) r
+        join unnest(days) as d (day) on d.day < r.until_time and d.day + interval '1 day' > r.from_time
+    ) counted;
+
+    with tally as materialized (
+        select t.type, width_bucket(p.starts_at, days) as day, t.status, sum(t.n) as n, sum(t.first_try) as first_try,
+            sum(t.attempts) as attempts, sum(t.retried) as retried, sum(t.lost) as lost
+        from unnest(parts) as p
+        cross join lateral jsonb_to_recordset(p.tally) as t (type text, status text, n bigint, first_try bigint,
+                                                             attempts bigint, retried bigint, lost bigint)
+        group by 1, 2, 3
     ), total as (
         select coalesce(sum(t.n) filter (where t.status = 'succeeded'), 0)::bigint as succeeded,
             coalesce(sum(t.n) filter (where t.status = 'failed'), 0)::bigint as failed,
@@ -106,9 +107,9 @@ begin
         'succeeded', t.succeeded, 'failed', t.failed, 'cancelled', t.cancelled, 'forced', t.forced,
         'success_rate', cogo_internal.percentage(t.succeeded, t.succeeded + t.failed),
         'first_try_rate', cogo_internal.percentage(t.first_try, t.succeeded + t.failed),
-        'attempts', (select coalesce(sum(e.attempts), 0) from ended e) + (select coalesce(sum(s.n), 0) from superseded s),
-        'retried', (select coalesce(sum(s.retried), 0) from superseded s),
-        'lost', (select coalesce(sum(s.n), 0) from superseded s where s.outcome = 'lost'),
+        'attempts', (select coalesce(sum(a.attempts), 0) from tally a),
+        'retried', (select coalesce(sum(a.retried), 0) from tally a),
+        'lost', (select coalesce(sum(a.lost), 0) from tally a),
         'by_type', (select coalesce(jsonb_agg(jsonb_build_object('type', b.type, 'succeeded', b.succeeded, 'failed', b.failed)
                                               order by b.succeeded + b.failed desc, b.type), '[]') from (
             select a.type, coalesce(sum(a.n) filter (where a.status = 'succeeded'), 0) as succeeded,
@@ -119,31 +120,18 @@ begin
                                                   jsonb_build_object('succeeded', d.succeeded, 'failed', d.failed)), '{}') from (
             select a.day, coalesce(sum(a.n) filter (where a.status = 'succeeded'), 0) as succeeded,
                 coalesce(sum(a.n) filter (where a.status = 'failed'), 0) as failed
-            from tally a group by a.day) d))
+            from tally a where a.status is not null group by a.day) d))
     into jobs
     from total t;
 
-    -- Of succeeded jobs only: a retry overwrites the row of a failed job.
-    select percentile_cont(array[0.5, 0.95]) within group (
-        order by greatest(cogo_internal.seconds_between(j.next_run_at, coalesce(j.started_at, j.claimed_at)), 0))
-    into waits
-    from public.jobs j
-    where j.status = 'succeeded' and j.finished_at >= window_start and j.finished_at < window_end
-      and isfinite(coalesce(j.started_at, j.claimed_at)) and isfinite(j.next_run_at);
+    waits := cogo_internal.wait_quantiles(parts);
 
     -- Fingerprints are expensive: messages that differ in digits only share one computation ('0x' begins another
     -- kind of number).
     with failed as (
-        select f.type, f.error ->> 'class' as class, split_part(f.error ->> 'message', E'\n', 1) as message, count(*) as n
-        from (
-            select j.type, j.error from public.jobs j
-            where j.status = 'failed' and j.finished_at >= window_start and j.finished_at < window_end
-              and j.lease_token is not null  -- else its last attempt was lost, and is counted below
-            union all
-            select coalesce(j.type, 'unknown'), a.error
-            from public.job_attempts a left join public.jobs j on j.id = a.job_id
-            where (a.outcome in ('failed', 'lost') or a.ended_job) and a.finished_at >= window_start and a.finished_at < window_end
-        ) f
+        select f.type, f.class, f.message, sum(f.n) as n
+        from unnest(parts) as p
+        cross join lateral jsonb_to_recordset(p.failures) as f (type text, class text, message text, n bigint)
         group by 1, 2, 3
     ), similar_messages as (
         select f.type, f.class, (array_agg(f.message order by f.n desc, f.message))[1] as message, max(f.n) as largest, sum(f.n) as n

@@ -4,7 +4,7 @@
  * orphan_seconds   A running job whose lease expired longer ago than this counts as orphaned: no worker recovers it
  * key_ids          The ids of the vault keys that the caller has: ["0123456789ab"]
  * Returns {"now", "server_version", "connections", "max_connections", "orphaned_jobs", "oldest_orphan_seconds",
- *          "secrets", "unreadable_secrets"}; the last counts the secrets that are encrypted with none of key_ids.
+ *          "held_snapshot": see the function, "secrets", "unreadable_secrets"}; the last counts the secrets that are encrypted with none of key_ids.
  */
 create or replace function public.health_facts(orphan_seconds double precision default 300, key_ids jsonb default '[]') returns jsonb
 language plpgsql stable set search_path = '' as $$
@@ -24,6 +24,7 @@ begin
         'max_connections', current_setting('max_connections')::integer,
         'orphaned_jobs', orphaned,
         'oldest_orphan_seconds', oldest,
+        'held_snapshot', public.held_snapshot(),
         'secrets', (select count(*) from public.secrets),
         'unreadable_secrets', (select count(*) from public.secrets s
                                where not coalesce(health_facts.key_ids, '[]') @> to_jsonb(s.key_id)));

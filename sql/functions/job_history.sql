@@ -19,14 +19,20 @@ begin
         perform cogo_internal.invalid_argument('hours must be 1 to 168.');
     end if;
     with ended as materialized (
-        select e.* from unnest(array['succeeded', 'failed', 'cancelled']) as wanted (status)
-        cross join lateral (
-            select j.status, j.family, date_trunc('hour', j.finished_at, 'UTC') as hour, j.run_seconds,
-                case when j.attempts = 1 then cogo_internal.seconds_between(j.created_at, j.claimed_at) end as wait_seconds,
-                j.error ->> 'class' as error_class
-            from public.jobs j
-            where j.status in ('succeeded', 'failed', 'cancelled') and j.status = wanted.status and j.finished_at >= first_hour
-            order by j.finished_at desc limit newest) e
+        select e.status, e.family, date_trunc('hour', e.finished_at, 'UTC') as hour, e.run_seconds,
+            case when e.attempts = 1 then cogo_internal.seconds_between(e.created_at, e.claimed_at) end as wait_seconds,
+            e.error ->> 'class' as error_class
+        from (
+            -- Each status by its own index.
+            (select j.* from public.jobs j where j.status = 'succeeded' and j.finished_at >= first_hour
+             order by j.finished_at desc limit newest)
+            union all
+            (select j.* from public.jobs j where j.status = 'failed' and j.finished_at >= first_hour
+             order by j.finished_at desc limit newest)
+            union all
+            (select j.* from public.jobs j where j.status = 'cancelled' and j.finished_at >= first_hour
+             order by j.finished_at desc limit newest)
+        ) e
     ), by_hour as (
         select e.hour, count(*) filter (where e.status = 'succeeded') as succeeded,
             count(*) filter (where e.status = 'failed') as failed, count(*) filter (where e.status = 'cancelled') as cancelled

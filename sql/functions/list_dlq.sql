@@ -1,7 +1,7 @@
 /*
  * The dead-letter queue, newest failure first. Every filter may be null.
  *
- * open_only      only jobs that were neither replayed nor retried since
+ * open_only      only jobs that were neither replayed, retried nor discarded since
  * since_seconds  failed within this many seconds
  * fingerprint    of the error: see error_fingerprint
  * before         {"failed_at", "job_id"} of the last job of the previous page, for the next page

@@ -24,6 +24,9 @@ declare
     listed jsonb;
     candidates uuid[];
     taken uuid[];
+    size constant integer := greatest(purge_jobs.batch_size, cardinality(named));
+    page_at constant timestamptz := coalesce((purge_jobs.after ->> 'at')::timestamptz, '-infinity');
+    page_id constant uuid := coalesce((purge_jobs.after ->> 'id')::uuid, '00000000-0000-0000-0000-000000000000');
 begin
     if purge_jobs.older_than_days is null or purge_jobs.older_than_days not between 0 and 36500 then
         perform cogo_internal.invalid_argument('older_than_days must be 0 to 36500.');
@@ -43,26 +46,34 @@ begin
         end if;
     end if;
 
-    -- One status at a time, in the order of the index jobs_finished; together, all of them would be sorted each time.
+    -- One status at a time, in the order of its index; together, all of them would be sorted each time.
     select coalesce(array_agg(f.id order by f.finished_at, f.id), '{}'),
         coalesce(jsonb_agg(jsonb_build_object(
             'id', f.id, 'version', f.version, 'type', f.type, 'status', f.status, 'attempts', f.attempts,
             'finished_at', f.finished_at) order by f.finished_at, f.id) filter (where purge_jobs.dry_run), '[]')
     into candidates, listed
     from (
-        select ended.* from unnest(wanted) as w (status)
-        cross join lateral (
-            select j.id, j.type, j.status, j.attempts, j.finished_at, j.xmin::text as version from public.jobs j
-            where j.status = w.status and j.finished_at <= cutoff
-              and j.status in ('succeeded', 'failed', 'cancelled')  -- tells the planner that the partial index applies
-              and (named is null or j.id = any (named))
-              and (purge_jobs.after is null or j.finished_at >= (purge_jobs.after ->> 'at')::timestamptz
-                   and (j.finished_at, j.id) > ((purge_jobs.after ->> 'at')::timestamptz, (purge_jobs.after ->> 'id')::uuid))
-            order by j.finished_at, j.id
-            limit greatest(purge_jobs.batch_size, cardinality(named))
+        select ended.* from (
+            (select j.id, j.type, j.status, j.attempts, j.finished_at, j.xmin::text as version from public.jobs j
+             where j.status = 'succeeded' and 'succeeded' = any (wanted) and j.finished_at <= cutoff
+               and (named is null or j.id = any (named))
+               and (j.finished_at, j.id) > (page_at, page_id)
+             order by j.finished_at, j.id
+             limit size)
+            union all
+            select unsuccessful.* from unnest(wanted) as w (status)
+            cross join lateral (
+                select j.id, j.type, j.status, j.attempts, j.finished_at, j.xmin::text as version from public.jobs j
+                where j.status = w.status and j.finished_at <= cutoff
+                  and j.status in ('failed', 'cancelled')  -- indicates to the planner that the partial index applies
+                  and (named is null or j.id = any (named))
+                  and (j.finished_at, j.id) > (page_at, page_id)
+                order by j.finished_at, j.id
+                limit size
+            ) unsuccessful
         ) ended
         order by ended.finished_at, ended.id
-        limit greatest(purge_jobs.batch_size, cardinality(named))
+        limit size
     ) f;
 
     if purge_jobs.dry_run then

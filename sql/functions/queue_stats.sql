@@ -20,27 +20,8 @@ declare
     result jsonb;
     paused_types constant text := cogo_internal.paused_types(queue_stats.executor_id);
 begin
-    -- All lanes, one recursive step each: those of a family by executor id, the unaddressed one last, then the next family.
-    with recursive known as (
-        (select j.family, j.executor_id from public.jobs j where j.status = 'queued'
-         order by j.family, j.executor_id limit 1)
-        union all
-        select next.* from known k cross join lateral (
-            (select j.family, j.executor_id from public.jobs j
-             where j.status = 'queued' and j.family = k.family and j.executor_id > k.executor_id
-             order by j.family, j.executor_id limit 1)
-            union all
-            (select j.family, j.executor_id from public.jobs j
-             where j.status = 'queued' and j.family = k.family and j.executor_id is null and k.executor_id is not null
-             limit 1)
-            union all
-            (select j.family, j.executor_id from public.jobs j
-             where j.status = 'queued' and j.family > k.family
-             order by j.family, j.executor_id limit 1)
-            limit 1
-        ) next
-    ), level as materialized (
-        select k.family, k.executor_id, p.priority from known k cross join generate_series(0, 9) as p (priority)
+    with level as materialized (
+        select k.family, k.executor_id, p.priority from cogo_internal.queue_lanes() k cross join generate_series(0, 9) as p (priority)
     ), due as (
         select l.family, count(*) as n, min(capped.next_run_at) filter (where isfinite(capped.next_run_at)) as oldest
         from level l
@@ -91,8 +72,7 @@ begin
         'paused', (select count(*) from public.paused),
         'dlq_open', (select count(*) from public.jobs_dlq d
                      where not d.superseded and d.replayed_at is null and d.closed_at is null),
-        'succeeded_24h', (select count(*) from public.jobs j
-                          where j.status = 'succeeded' and j.finished_at > at - interval '1 day'),
+        'succeeded_24h', cogo_internal.succeeded_since(at - interval '1 day'),
         'failed_24h', (select count(*) from public.jobs j
                        where j.status = 'failed' and j.finished_at > at - interval '1 day'),
         'workers_alive', count(*),
@@ -100,7 +80,8 @@ begin
         'slots_free', coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)), 0))
     into result
     from public.workers w
-    where cogo_internal.worker_is_alive(w);
+    where w.stopped_at is null and w.last_heartbeat_at > at - interval '3 days'  -- the index workers_alive
+      and cogo_internal.worker_is_alive(w);
     return result;
 end $$;
 

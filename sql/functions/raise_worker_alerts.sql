@@ -1,6 +1,7 @@
 /*
  * A part of evaluate_alerts: raise an alert for each worker that fell silent within the last day without being stopped,
- * until an instance of its name is alive or was stopped. Within two minutes of a restart of the database, silence is
+ * until it is alive again, or an instance of its name that started after its last heartbeat is alive or was stopped. An
+ * instance that started earlier is another worker with the same name. Within two minutes of a restart of the database, silence is
  * ignored. Returns how many alerts are new. Errors: none.
  *
  * Internal: other functions call it.
@@ -14,10 +15,15 @@ declare
 begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
-              where a.kind = 'worker_dead' and a.status = 'firing' and exists (
-                  select from public.workers w
-                  where w.worker_id = a.subject and (cogo_internal.worker_is_alive(w) or w.stopped_at > a.first_seen_at))),
-        'A worker of this name is alive again, or was stopped.');
+              where a.kind = 'worker_dead' and a.status = 'firing'
+                and exists (select from public.workers w where w.worker_id = a.subject
+                            and (cogo_internal.worker_is_alive(w) or w.stopped_at > a.first_seen_at))
+                and not exists (
+                    select from public.workers w
+                    where w.worker_id = a.subject and w.stopped_at is null and not cogo_internal.worker_is_alive(w)
+                      and w.last_heartbeat_at > a.first_seen_at - interval '1 day'
+                      and not cogo_internal.worker_is_replaced(w))),
+        'It is alive again, a worker of its name was started after it, or it was stopped.');
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'worker_dead' and a.status = 'firing' and a.last_seen_at < at - interval '1 day'),
@@ -28,22 +34,24 @@ begin
     for silent in
         select w.worker_id, max(w.last_heartbeat_at) as last_heartbeat_at,
             (array_agg(w.dagster_run_id order by w.last_heartbeat_at desc))[1] as run_id,
-            (array_agg(w.stuck_reason order by w.last_heartbeat_at desc))[1] as stuck_reason
+            (array_agg(w.stuck_reason order by w.last_heartbeat_at desc))[1] as stuck_reason,
+            exists (select from public.workers twin where twin.worker_id = w.worker_id and cogo_internal.worker_is_alive(twin)) as has_twin
         from public.workers w
         where w.stopped_at is null and w.last_heartbeat_at > at - interval '1 day'
           and (w.stuck_reason is not null or w.last_heartbeat_at < at - greatest(3 * make_interval(secs => least(greatest(w.heartbeat_seconds, 0), 86400)), interval '45 seconds'))
-          and not exists (select from public.workers other where other.worker_id = w.worker_id and cogo_internal.worker_is_alive(other))
+          and not cogo_internal.worker_is_replaced(w)
           -- Already alerted, even if that alert was resolved after a day of silence.
           and not exists (select from public.alerts a
                           where a.fingerprint = cogo_internal.alert_fingerprint('worker_dead', w.worker_id)
-                            and a.first_seen_at >= w.last_heartbeat_at)
+                            and a.last_seen_at >= w.last_heartbeat_at)
         group by w.worker_id
     loop
         perform cogo_internal.raise_alert(
             cogo_internal.alert_fingerprint('worker_dead', silent.worker_id), 'worker_dead', silent.worker_id,
             format(case when silent.stuck_reason is null then 'Worker %s is silent' else 'Worker %s was stuck and ended itself' end,
                    silent.worker_id), 'worker_dead',
-            coalesce(silent.stuck_reason || ' Its jobs are recovered when their leases expire.', 'The worker stopped sending heartbeats without a shutdown: it crashed, was killed or lost its connection. Its jobs are recovered when their leases expire.'),
+            coalesce(silent.stuck_reason || ' Its jobs are recovered when their leases expire.', 'The worker stopped sending heartbeats without a shutdown: it crashed, was killed or lost its connection. Its jobs are recovered when their leases expire.')
+                || case when silent.has_twin then ' Another worker with this name is alive; set WORKER_ID to distinguish them.' else '' end,
             1, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id)));
         raised := raised + 1;
     end loop;

@@ -5,7 +5,7 @@
  * type_prefix      "browser" matches browser and browser.pdf
  * executor_id      only jobs addressed to this executor
  * since_seconds    only jobs that failed within this many seconds
- * job_ids, items   only these: see bulk_arguments
+ * job_ids, items   only these: see bulk_arguments; without them, discarded jobs are left out
  * reset_attempts   count attempts from zero again; else a job that is out of attempts is granted one more attempt
  * after            {"at", "id"} of the last item of the previous page, for the next page of a dry run
  * action           the operator's action and its batch: see repeated_batch
@@ -56,6 +56,8 @@ begin
           and (retry_failed.since_seconds is null or j.finished_at >= at - make_interval(secs => retry_failed.since_seconds))
           and (retry_failed.after is null or j.finished_at >= (retry_failed.after ->> 'at')::timestamptz
                and (j.finished_at, j.id) > ((retry_failed.after ->> 'at')::timestamptz, (retry_failed.after ->> 'id')::uuid))
+          and (named is not null or not exists (select from public.jobs_dlq d
+                                                where d.job_id = j.id and not d.superseded and d.closed_at = d.discarded_at))
           and not exists (select from public.jobs_dlq d
                           where d.job_id = j.id and not d.superseded and d.replayed_at is not null)
         order by j.finished_at, j.id

@@ -2,35 +2,36 @@
  * The totals of all workers: counters, and the histogram of run times with the bounds of the newest worker (rows with
  * other bounds are of another release and left out, as are malformed ones: see valid_counters).
  *
+ * Reads the instances that are not yet in ended_worker_totals, and the totals of the others.
+ *
  * Returns {"counters", "latency": {"bounds_seconds", "counts" per bucket with one more than bounds, "sum_seconds"}},
  * where latency is null as long as no worker has reported.
  */
 create or replace function public.worker_totals() returns jsonb
 language sql stable set search_path = '' as $$
-    with histogram as materialized (
-        select m.latency, m.updated_at from public.worker_metrics m
-        where case when jsonb_typeof(m.latency -> 'bounds_seconds') = 'array' and jsonb_typeof(m.latency -> 'counts') = 'array'
-                    and jsonb_typeof(m.latency -> 'sum_seconds') = 'number'
-            then (m.latency -> 'sum_seconds')::numeric between 0 and 1e15
-                and not jsonb_path_exists(m.latency, '$.*[*] ? (@.type() != "number" || !(@ >= 0 && @ <= 1000000000000000))') end
+    with total as materialized (
+        select t.* from public.ended_worker_totals t
+        union all
+        select t.* from cogo_internal.metric_totals(
+            array(select m from public.worker_metrics m where not m.in_totals)) t
     ), newest as (
-        select h.latency -> 'bounds_seconds' as bounds from histogram h order by h.updated_at desc limit 1
+        select t.bounds_seconds as bounds from total t
+        where t.bounds_seconds <> '[]' or t.counts <> '[]' order by t.updated_at desc limit 1
     ), summed as (
         select c.position, sum(c.value::numeric) as n
-        from histogram h
-        join newest on h.latency -> 'bounds_seconds' = newest.bounds
-        cross join lateral jsonb_array_elements(h.latency -> 'counts') with ordinality as c (value, position)
+        from total t
+        join newest on t.bounds_seconds = newest.bounds
+        cross join lateral jsonb_array_elements(t.counts) with ordinality as c (value, position)
         group by c.position
     )
     select jsonb_build_object(
-        'counters', (select coalesce(jsonb_object_agg(t.name, t.n), '{}') from (
-            select c.key as name, sum(c.value::numeric) as n from public.worker_metrics m
-            cross join lateral jsonb_each(cogo_internal.valid_counters(m.counters)) as c (key, value) group by c.key) t),
+        'counters', (select coalesce(jsonb_object_agg(c.name, c.n), '{}') from (
+            select c.key as name, sum(c.value::numeric) as n from total t
+            cross join lateral jsonb_each(t.counters) as c (key, value) group by c.key) c),
         'latency', (select jsonb_build_object(
             'bounds_seconds', newest.bounds,
             'counts', (select jsonb_agg(s.n order by s.position) from summed s),
-            'sum_seconds', (select sum((h.latency -> 'sum_seconds')::numeric) from histogram h
-                            where h.latency -> 'bounds_seconds' = newest.bounds))
+            'sum_seconds', (select sum(t.sum_seconds) from total t where t.bounds_seconds = newest.bounds))
             from newest))
 $$;
 

@@ -5,6 +5,7 @@ from cogo_dagster.defs.maintenance import ops
 
 prune_event_log = one_op_job(
     ops.prune_event_log,
-    "Delete Dagster's runs and events older than two weeks, except for the history of assets.",
+    "Delete rows after their retention periods, and Dagster's runs and events older than two weeks, except for the "
+    "history of assets.",
     2 * ops.PRUNING_SECONDS,
 )

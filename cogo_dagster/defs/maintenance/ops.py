@@ -1,4 +1,4 @@
-"""Deletes old Dagster runs and their events, about 30 KB per job, which Dagster itself keeps forever."""
+"""Deletes old rows of the queue, and old Dagster runs with their events: about 30 KB per job."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,9 @@ from pydantic import Field
 
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.pruning import assets_of, delete_logs, old_runs
+from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.defs.quality.assets import gate_snapshot, provider_health, weekly_message, weekly_summary
+from cogo_dagster.settings import Settings
 
 PRUNING_SECONDS: Final = 1_800
 
@@ -33,19 +35,27 @@ _NO_HISTORY: Final = (
 class PruneConfig(dg.Config):
     """Which runs to delete."""
 
-    keep_days: int = Field(14, ge=1, description="Keep finished runs younger than this.")
+    keep_days: int | None = Field(
+        None, ge=1, description="Keep finished runs younger than this. Default: COGO_DAGSTER_RUN_TTL_DAYS."
+    )
     keep_health_days: int = Field(
         400, ge=1, description="Keep finished runs with provider probes or checks of the queue younger than this."
     )
     dry_run: bool = Field(False, description="Count the runs without deleting them.")
 
 
-@dg.op(description="Delete finished runs with their events and logs, except runs with the history of an asset.")
-def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig) -> None:
-    """Delete runs, oldest first, for at most half an hour, and report the counts."""
+@dg.op(
+    description="Delete rows of the queue's database and finished runs with their events and logs after their "
+    "retention periods, except runs with the history of an asset."
+)
+def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig, cogo: CogoResource) -> None:
+    """Delete rows, then runs, oldest first, for half an hour at most, and report the counts."""
+    settings = cogo.application.settings
+    keep_days = config.keep_days or settings.dagster_run_ttl_days
+    deleted = {} if config.dry_run else cogo.queue.delete_old_rows(_retention(settings))
     matched = changed = 0
     ends_at = time.monotonic() + PRUNING_SECONDS
-    for run in old_runs(context.instance, config.keep_days):
+    for run in old_runs(context.instance, keep_days):
         if time.monotonic() > ends_at:
             context.log.warning("The time limit of %d s is reached; the next run continues.", PRUNING_SECONDS)
             break
@@ -55,10 +65,23 @@ def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig) -> None
         if not config.dry_run:
             context.instance.delete_run(run.run_id)
             changed += 1
-    folders = 0 if config.dry_run else delete_logs(context.instance, config.keep_days)
+    folders = 0 if config.dry_run else delete_logs(context.instance, keep_days)
     context.add_output_metadata(
         {"matched": matched, "changed": changed, "log_folders": folders, "dry_run": config.dry_run}
+        | {f"deleted_{table}": rows for table, rows in deleted.items()}
     )
+
+
+def _retention(settings: Settings) -> dict[str, float | None]:
+    return {
+        "workers": settings.worker_ttl_days,
+        "heartbeats": settings.heartbeat_ttl_days,
+        "operations": settings.operation_ttl_days,
+        "dead_letters": settings.dlq_ttl_days,
+        "alerts": settings.alert_ttl_days,
+        "numbers": settings.numbers_ttl_days,
+        "expired_artifacts": settings.expired_artifact_ttl_days,
+    }
 
 
 def _holds_history(instance: dg.DagsterInstance, run: dg.DagsterRun, config: PruneConfig) -> bool:

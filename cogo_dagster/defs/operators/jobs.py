@@ -22,6 +22,12 @@ retry_failed = one_op_job(
 
 replay_dlq = one_op_job(ops.replay_dlq, "Replay dead-lettered jobs, each once, as `cogo replay dlq`.", REPLAY_SECONDS)
 
+discard_dlq = one_op_job(
+    ops.discard_dlq,
+    "Discard dead-lettered jobs, as `cogo discard dlq`. A dry run by default.",
+    BULK_SECONDS,
+)
+
 recover_leases = one_op_job(
     ops.recover_leases,
     "Recover jobs whose lease has expired. Workers do this themselves; for use while no worker is alive.",

@@ -54,6 +54,14 @@ class ReplayDlqConfig(ChoosingConfig):
     dry_run: bool = Field(False, description="Report what would change, without changing it.")
 
 
+class DiscardDlqConfig(ChoosingConfig):
+    """Which dead-lettered jobs to discard, and why."""
+
+    fingerprint: str | None = Field(None, description="Fingerprint of the cause, from `cogo list incidents`.")
+    reason: str = Field("", max_length=500, description="Why; required unless it is a dry run.")
+    dry_run: bool = Field(True, description="Report what would change, without changing it.")
+
+
 class RecoverLeasesConfig(dg.Config):
     """Options of the recovery."""
 
@@ -99,6 +107,21 @@ def replay_dlq(context: dg.OpExecutionContext, config: ReplayDlqConfig, cogo: Co
             totals.counts["same_code_version"],
             code_version(),
         )
+
+
+@dg.op(description="Discard dead-lettered jobs: close them without a replay. A dry run by default.")
+def discard_dlq(context: dg.OpExecutionContext, config: DiscardDlqConfig, cogo: CogoResource) -> None:
+    """Discard, and report the counts and the ID with which the discard can be undone."""
+    arguments = {"fingerprint": config.fingerprint, "reason": config.reason}
+    totals = _run(
+        context,
+        cogo,
+        Operation("discard_dlq", config.filters() | arguments),
+        dry_run=config.dry_run,
+        limit=config.limit,
+    )
+    if totals.changed:
+        context.log.info("Undo it with `cogo undo discard %s`.", totals.action_id)
 
 
 @dg.op(description="Recover jobs whose lease has expired because their worker is gone.")

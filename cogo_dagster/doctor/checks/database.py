@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
+from cogo_dagster.formatting.explanation import advice_for, queue_line
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.rows.stats import HealthFacts, QueueStats
+from cogo_dagster.queue.rows.stats import HealthFacts, HeldSnapshot, QueueStats
+from cogo_dagster.queue.stats import QueueNumbers, QueueReasons, WaitReason
 from cogo_dagster.queue.transports.base import Transport
 
 _SKEW_WARNING_SECONDS: Final = 5.0
@@ -19,7 +21,7 @@ _BUSY_SHARE: Final = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Results of the SQL functions `health_facts` and `queue_stats`.
+    """Results of the SQL functions `health_facts`, `queue_stats` and `explain_queue`.
 
     Attributes:
         skew_seconds: How far the clock of this machine is ahead of the database.
@@ -28,6 +30,7 @@ class Facts:
 
     health: HealthFacts
     stats: QueueStats
+    reasons: QueueReasons
     skew_seconds: float
     roundtrip_seconds: float
 
@@ -50,11 +53,11 @@ def read_facts(
     health = queue.health_facts(key_ids)
     roundtrip_seconds = time.monotonic() - started
     skew_seconds = (sent_at - health.now).total_seconds() + roundtrip_seconds / 2
-    return Facts(health, queue.stats(), skew_seconds, roundtrip_seconds)
+    return Facts(health, queue.stats(), QueueNumbers(transport).reasons(), skew_seconds, roundtrip_seconds)
 
 
 def check_database(facts: Facts, *, where: str, pooled: bool) -> Iterator[Finding]:
-    """Check connections and response time of the server, the clock skew, and whether a pooler is used."""
+    """Check connections and response time of the server, held snapshots, the clock skew, and the use of a pooler."""
     connections, limit = facts.health.connections, facts.health.max_connections
     version, duration = facts.health.server_version, f"{facts.roundtrip_seconds * 1000:.0f} ms"
     if connections > limit * _BUSY_SHARE:
@@ -62,6 +65,7 @@ def check_database(facts: Facts, *, where: str, pooled: bool) -> Iterator[Findin
         yield warning("database", f"{connections} of {limit} connections are in use.", advice)
     else:
         yield ok("database", f"PostgreSQL {version} ({where}) responds in {duration}.")
+    yield _snapshot(facts.health.held_snapshot)
     yield _clock(facts)
     if pooled:
         yield warning(
@@ -86,10 +90,17 @@ def check_work(facts: Facts) -> Iterator[Finding]:
         )
     else:
         yield ok("orphaned_jobs", "No running job has an expired lease.")
-    if not alive and ready:
-        yield failed("workers", f"No worker is alive; due jobs: {ready}.", "Start one with `cogo worker`.")
-    elif not alive:
+    stranded = [one for one in facts.reasons.reasons if one.stranded]
+    if stranded:
+        yield _stranded(stranded)
+    elif not alive and not ready:
         yield warning("workers", "No worker is alive; no job is due.", "Start one with `cogo worker`.")
+    elif not alive:
+        yield warning(
+            "workers",
+            f"No worker is alive; due jobs: {ready}. Dagster launched workers for them within the last hour.",
+            "Check that the sensor ready_jobs is running, or start one with `cogo worker`.",
+        )
     else:
         yield ok("workers", f"Live workers: {alive}; due jobs: {ready}.")
     yield from _operator_work(facts)
@@ -118,6 +129,12 @@ def check_vault(facts: Facts, key_ids: Sequence[str], problem: str | None) -> It
         yield ok("vault", f"Stored secrets: {stored}; current key: {key_ids[0]}.")
 
 
+def _snapshot(held: HeldSnapshot | None) -> Finding:
+    if held is None:
+        return ok("snapshot", "No snapshot is held for longer than a minute.")
+    return warning("snapshot", held.message, held.remedy)
+
+
 def _clock(facts: Facts) -> Finding:
     uncertainty = facts.roundtrip_seconds / 2
     skew = max(0.0, abs(facts.skew_seconds) - uncertainty)
@@ -132,6 +149,13 @@ def _clock(facts: Facts) -> Finding:
         "clock",
         f"The clocks of this machine and of the database differ by less than {max(skew + uncertainty, 0.1):.1f} s.",
     )
+
+
+def _stranded(stranded: Sequence[WaitReason]) -> Finding:
+    lines = [queue_line(one, datetime.now(UTC)) for one in stranded]
+    jobs = sum(one.count for one in stranded)
+    advice = dict.fromkeys(filter(None, map(advice_for, stranded)))
+    return failed("workers", f"{jobs:,} due jobs cannot be claimed: {'; '.join(lines)}.", " ".join(advice))
 
 
 def _operator_work(facts: Facts) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Enqueuing, reading and cancelling jobs, and the dead-letter queue."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -8,14 +9,17 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
+from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.queue.ids import new_request_id
-from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, JsonValue, NewJob, uuid_of
+from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, JsonValue, NewJob, uuid_of
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, TruncatedJob, WholeJob
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
+_LIST_LIMIT: Final = 1_000
+_MAX_NAMED: Final = 5
 
 
 class JobCalls:
@@ -55,24 +59,32 @@ class JobCalls:
         before_id: UUID | None = None,
         max_jobs: int = 50,
     ) -> list[JobRow]:
-        """Return jobs, newest first.
+        """Return at most 1,000 jobs, newest first; one call of the database scans at most 20,000 jobs.
 
         Args:
             type_prefix: `browser` matches browser and browser.pdf.
             since_seconds: Maximum age of the job.
             before_id: The last ID of the previous page.
         """
-        rows = self._transport.call(
-            "list_jobs",
-            without_none(
-                statuses=statuses and list(statuses),
-                type_prefix=type_prefix,
-                executor_id=executor_id,
-                since_seconds=since_seconds,
-                before_id=None if before_id is None else str(before_id),
-                max_jobs=max_jobs,
-            ),
-        )
+        rows: list[dict[str, Json]] = []
+        wanted = min(max_jobs, _LIST_LIMIT)
+        cursor = None if before_id is None else str(before_id)
+        while len(rows) < wanted:
+            page = self._transport.call(
+                "search_jobs",
+                without_none(
+                    statuses=statuses and list(statuses),
+                    type_prefix=type_prefix,
+                    executor_id=executor_id,
+                    since_seconds=since_seconds,
+                    before_id=cursor,
+                    max_jobs=wanted - len(rows),
+                ),
+            )
+            rows += [{key: value for key, value in row.items() if key != "subject"} for row in page["jobs"]]
+            cursor = page["before_id"]
+            if cursor is None:
+                break
         return read_list(JobRow, rows)
 
     def search_jobs(
@@ -86,6 +98,10 @@ class JobCalls:
         error_class: str | None = None,
         since_seconds: float | None = None,
         words: str | None = None,
+        family: str | None = None,
+        finished_seconds: float | None = None,
+        lost_seconds: float | None = None,
+        conditions: Sequence[str] | None = None,
         before_id: UUID | None = None,
         max_jobs: int = 50,
     ) -> FoundJobs:
@@ -96,6 +112,9 @@ class JobCalls:
             device: Host name of the worker that claimed the job last.
             error_class: The class of the last error.
             words: Text to find in the ID, the idempotency key, the error's message or the payload.
+            finished_seconds: Maximum time since the job finished.
+            lost_seconds: Maximum time since an attempt of the job lost its lease.
+            conditions: `due`, `scheduled`, `paused` or `unaddressed`; all must hold.
             before_id: `before_id` of the previous page.
         """
         page = self._transport.call(
@@ -109,17 +128,41 @@ class JobCalls:
                 error_class=error_class,
                 since_seconds=since_seconds,
                 words=words,
+                family=family,
+                finished_seconds=finished_seconds,
+                lost_seconds=lost_seconds,
+                conditions=conditions and list(conditions),
                 before_id=None if before_id is None else str(before_id),
                 max_jobs=max_jobs,
             ),
         )
         return FoundJobs.model_validate(page)
 
-    def explain(self, job_ids: Sequence[UUID]) -> list[JobReason]:
-        """Return the reasons for the statuses of at most 1,000 jobs; see the SQL function `explain_jobs`."""
-        return read_list(
-            JobReason, self._transport.call("explain_jobs", {"job_ids": [str(job_id) for job_id in job_ids]})
-        )
+    def find_id(self, given: str) -> UUID:
+        """Return the ID of the job whose ID begins or ends with at least 8 hexadecimal digits.
+
+        Raises:
+            InvalidArgument: The digits are not part of an ID, or belong to several jobs.
+            JobNotFound: No job has them.
+        """
+        with contextlib.suppress(ValueError):
+            return UUID(given)
+        found = self._transport.call("find_jobs", {"part": given, "max_jobs": _MAX_NAMED})
+        if not found:
+            raise JobNotFound(f"No job has an ID that begins or ends with {given}: `cogo list jobs` lists the jobs.")
+        if len(found) > 1:
+            more = " and others" if len(found) == _MAX_NAMED else ""
+            raise InvalidArgument(f"{given} is part of the IDs {', '.join(found)}{more}: give more digits.")
+        return UUID(found[0])
+
+    def explain(self, job_ids: Sequence[UUID], *, count_ahead: bool = True) -> list[JobReason]:
+        """Return the reasons for the statuses of at most 1,000 jobs; see the SQL function `explain_jobs`.
+
+        Args:
+            count_ahead: Whether to count the jobs ahead of each due job, which takes longer.
+        """
+        ids = [str(job_id) for job_id in job_ids]
+        return read_list(JobReason, self._transport.call("explain_jobs", {"job_ids": ids, "count_ahead": count_ahead}))
 
     def cancel(self, job_id: UUID, *, actor: str | None = None) -> Cancelled:
         """Cancel a queued job, or request the cancellation of a running one.

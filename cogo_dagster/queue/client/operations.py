@@ -1,5 +1,6 @@
 """Calls for operators, and statistics."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from cogo_dagster.queue.errors import SchemaOutOfDate
@@ -7,7 +8,7 @@ from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json, JsonValue
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.operations import OperationRow, PausedChange, PausedRow, ResumedChange
-from cogo_dagster.queue.rows.stats import DatabaseHealth, HealthFacts, QueueStats, SchemaVersion
+from cogo_dagster.queue.rows.stats import DatabaseHealth, HealthFacts, HeldSnapshot, QueueStats, SchemaVersion
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 
@@ -71,9 +72,31 @@ class OperatorCalls:
         """Return the queue's statistics; see the SQL function `queue_stats`."""
         return QueueStats.model_validate(self._transport.call("queue_stats", {"executor_id": executor_id}))
 
+    def roll_up(self) -> None:
+        """Store the numbers of finished jobs, for days and weeks; see the SQL function `roll_up_jobs`."""
+        self._transport.call("roll_up_jobs", {})
+
+    def delete_old_rows(self, days: Mapping[str, float | None]) -> dict[str, int]:
+        """Delete what has passed its retention period, and return the number of rows by table.
+
+        Args:
+            days: The retention periods; see the SQL function `delete_old_rows`. None keeps the rows.
+        """
+        deleted: Counter[str] = Counter()
+        while True:
+            answer = self._transport.call("delete_old_rows", {"days": dict(days)})
+            deleted.update(answer["deleted"])
+            if not answer["more"]:
+                return dict(deleted)
+
     def database_health(self) -> DatabaseHealth:
         """Return statistics of the database that show a slowdown before failures."""
         return DatabaseHealth.model_validate(self._transport.call("database_health", {}))
+
+    def held_snapshot(self, min_seconds: float = 60) -> HeldSnapshot | None:
+        """Return what has held back vacuum for at least this time; None if nothing has."""
+        held = self._transport.call("held_snapshot", {"min_seconds": min_seconds})
+        return None if held is None else HeldSnapshot.model_validate(held)
 
     def health_facts(self, key_ids: Sequence[str]) -> HealthFacts:
         """Return the facts that `cogo doctor` checks.

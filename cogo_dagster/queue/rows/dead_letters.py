@@ -26,6 +26,8 @@ class DeadLetter(Row):
     replayed_at: MaybeTime
     replayed_job_id: UUID | None
     closed_at: MaybeTime
+    discarded_at: MaybeTime
+    discard_reason: str | None
 
 
 class Incident(Row):

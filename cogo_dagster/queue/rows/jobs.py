@@ -171,6 +171,8 @@ class JobReason(Row):
     worker_id: str | None = None
     lease_expires_at: MaybeTime = None
     replayed_job_id: UUID | None = None
+    discarded_at: MaybeTime = None
+    discard_reason: str | None = None
 
 
 class Cancelled(Row):

@@ -47,10 +47,30 @@ class SchemaVersion(Row):
     functions_digest: str | None = None
 
 
+class HeldSnapshot(Row):
+    """What has held back vacuum for the longest time; see the SQL function `held_snapshot`.
+
+    Attributes:
+        kind: `session`, `prepared_transaction` or `replication_slot`.
+        seconds: How long; None if PostgreSQL does not tell it.
+        transactions: How many transactions began since.
+    """
+
+    kind: str
+    seconds: float | None
+    transactions: int
+    pid: int | None
+    application: str | None
+    name: str | None
+    message: str
+    remedy: str
+
+
 class HealthFacts(Row):
     """The facts that `cogo doctor` checks.
 
     Attributes:
+        held_snapshot: None if no snapshot is held for longer than a minute.
         orphaned_jobs: Running jobs whose lease expired long ago.
         unreadable_secrets: Secrets encrypted with a key that the caller does not have.
     """
@@ -61,6 +81,7 @@ class HealthFacts(Row):
     max_connections: int
     orphaned_jobs: int
     oldest_orphan_seconds: MaybeNumber
+    held_snapshot: HeldSnapshot | None = None
     secrets: int
     unreadable_secrets: int
 

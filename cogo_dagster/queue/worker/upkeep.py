@@ -1,4 +1,4 @@
-"""Background tasks of a worker: heartbeats, recovery of expired leases, sweeps of abandoned files."""
+"""Background tasks of a worker: heartbeats, recovery of expired leases, sweeps of abandoned files, numbers."""
 
 import asyncio
 import itertools
@@ -69,11 +69,12 @@ class Upkeep:
             await asyncio.sleep(jittered(options.recover_seconds, 0.75, 1.25))
 
     async def sweep(self) -> None:
-        """Delete what lost attempts and dead workers left: workspaces first, then artifacts, at intervals."""
+        """Delete what lost attempts and dead workers left, and store the numbers of finished jobs, at intervals."""
         last_error = ""
         while True:
             await self._state.calls.once(sweep_workspaces)
             await asyncio.sleep(jittered(self._state.options.sweep_seconds, 0.75, 1.25))
+            await self._state.calls.with_retry(self._state.queue.roll_up)
             try:
                 await self._state.calls.with_retry(sweep_artifacts, self._state.queue, self._state.store)
                 if next(self._sweeps) % _SWEEPS_PER_LISTING == 0:

@@ -65,5 +65,6 @@ def done(application: Application, operation: Operation, actor: str, what: Filte
         changed=totals.changed,
         skipped=totals.skipped,
         dry_run=what.dry_run,
+        operation_id=totals.action_id,
         items=totals.items[:_SHOWN],
     )

@@ -1,10 +1,10 @@
-"""The dead-letter queue: list and replay."""
+"""The dead-letter queue: list, replay and discard."""
 
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.web.api.bulk import Filters, done
@@ -22,6 +22,23 @@ class Replay(Filters):
     """Which dead-lettered jobs to replay."""
 
     fingerprint: str | None = Field(None, max_length=64, pattern=NO_NULL, description="Fingerprint of the cause.")
+
+
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NULL, description="Why it is discarded.")]
+
+
+class Discard(Replay):
+    """Which dead-lettered jobs to discard, and why."""
+
+    reason: Reason
+
+
+class DiscardOne(BaseModel):
+    """Why a dead-lettered job is discarded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
 
 
 @router.get("", dependencies=[Depends(require_reader)], responses=problems(404))
@@ -67,6 +84,25 @@ def replay_dlq(application: ApplicationDep, actor: Actor, what: Replay) -> Done:
     """Enqueue dead-lettered jobs again, each once, as new jobs. A dry run unless `dry_run` is false."""
     arguments = what.arguments() | {"fingerprint": what.fingerprint}
     return done(application, Operation("replay_dlq", arguments), actor, what)
+
+
+@router.post("/discard", responses=problems(404, 409))
+def discard_dlq(application: ApplicationDep, actor: Actor, what: Discard) -> Done:
+    """Close dead-lettered jobs without a replay. A dry run unless `dry_run` is false."""
+    arguments = what.arguments() | {"fingerprint": what.fingerprint, "reason": what.reason}
+    return done(application, Operation("discard_dlq", arguments), actor, what)
+
+
+@router.post("/{job_id}/discard", responses=problems(404, 409))
+def discard_job(
+    application: ApplicationDep,
+    actor: Actor,
+    job_id: Annotated[UUID, Path(description="Id of the dead-lettered job.")],
+    why: DiscardOne,
+) -> Done:
+    """Close one dead-lettered job without a replay."""
+    arguments = {"job_ids": [str(job_id)], "reason": why.reason}
+    return done(application, Operation("discard_dlq", arguments), actor, Filters(dry_run=False))
 
 
 @router.post("/{job_id}/replay", responses=problems(404, 409))

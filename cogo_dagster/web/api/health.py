@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError
 from cogo_dagster.queue.limits import call_limit
-from cogo_dagster.queue.stats import History, Numbers, StatusCounts
+from cogo_dagster.queue.stats import History, Numbers, QueueReasons, StatusCounts
 from cogo_dagster.settings import SettingsError
 from cogo_dagster.web.backend import PROBE_TIMEOUT_SECONDS, Backend
 from cogo_dagster.web.dependencies import (
@@ -43,6 +43,10 @@ class Readiness(BaseModel):
     status: Literal["ok"] = "ok"
     release: int | None = None
     deployment_id: str | None = None
+    held_snapshot: str | None = Field(
+        None,
+        description="What holds back vacuum for over a minute, and the remedy; it does not affect readiness.",
+    )
     unreachable_targets: list[str] | None = Field(None, description="Alert targets; they do not affect readiness.")
 
 
@@ -79,6 +83,7 @@ def _readiness(request: Request) -> Readiness:
         try:
             application = backend.application
             version, targets = application.queue.schema_version(), application.alerts.target_health().targets
+            held = application.queue.held_snapshot() if known else None
         except (QueueError, SettingsError) as error:
             if known:
                 raise
@@ -90,6 +95,7 @@ def _readiness(request: Request) -> Readiness:
     return Readiness(
         release=version.release,
         deployment_id=str(version.deployment_id),
+        held_snapshot=f"{held.message} {held.remedy}" if held else None,
         unreachable_targets=[target.target for target in targets if not target.healthy],
     )
 
@@ -106,6 +112,12 @@ def _metrics(backend: Backend, accept: str) -> Response:
 def queue_numbers(web: WebDep) -> Numbers:
     """The numbers at the top of the dashboard."""
     return web.backend.numbers()
+
+
+@router.get("/api/metrics/queue/reasons", dependencies=_READERS, responses=problems(401, 403, 429))
+def queue_reasons(web: WebDep) -> QueueReasons:
+    """Why the queued jobs wait, by family, executor ID and cause; stranded jobs first."""
+    return web.backend.reasons()
 
 
 @router.get("/api/metrics/jobs/counts", dependencies=_READERS, responses=problems(401, 403, 429))

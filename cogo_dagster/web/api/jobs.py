@@ -1,6 +1,6 @@
 """Jobs and their attempts: list, read, retry, cancel."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -24,6 +24,8 @@ from cogo_dagster.web.problems import problems
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 403, 422, 429))
 
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
+Seconds = Annotated[float | None, Query(ge=0, le=315_360_000)]
+Condition = Literal["due", "scheduled", "paused", "unaddressed"]
 JobId = Annotated[UUID, Path(description="Job ID.")]
 
 
@@ -59,7 +61,11 @@ def list_jobs(
         str | None,
         Query(max_length=200, pattern=NO_NULL, description="Text in the ID, idempotency key, error or payload."),
     ] = None,
-    since_seconds: Annotated[float | None, Query(ge=0, le=315_360_000)] = None,
+    since_seconds: Seconds = None,
+    family: Text = None,
+    finished_seconds: Annotated[Seconds, Query(description="Finished within the last N seconds.")] = None,
+    lost_seconds: Annotated[Seconds, Query(description="An attempt lost its lease within the last N seconds.")] = None,
+    condition: Annotated[list[Condition] | None, Query(max_length=4, description="All of these must hold.")] = None,
     before: Annotated[UUID | None, Query(description="`next` of the previous page.")] = None,
     limit: PageSize = 50,
 ) -> JobPage:
@@ -73,6 +79,10 @@ def list_jobs(
         error_class=error,
         words=q,
         since_seconds=since_seconds,
+        family=family,
+        finished_seconds=finished_seconds,
+        lost_seconds=lost_seconds,
+        conditions=condition,
         before_id=before,
         max_jobs=limit,
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, Field
 
-from cogo_dagster.queue.rows.alerts import AlertRow, AlertTargets
+from cogo_dagster.queue.rows.alerts import AlertRow, AlertTargets, SilenceRow
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import Cancelled, FoundJob, JobRow, ShownError, Status
@@ -124,6 +124,7 @@ class Done(BaseModel):
     changed: int
     skipped: int
     dry_run: bool
+    operation_id: str | None = Field(None, description="Id in the operations log; null for a dry run.")
     items: list[Document] = Field(description="The first 100 rows, with the result for each.")
 
 
@@ -140,6 +141,12 @@ class AlertPage(BaseModel):
 
     alerts: list[AlertRow]
     next: str | None
+
+
+class Silences(BaseModel):
+    """Active silences, those that end last first."""
+
+    silences: list[SilenceRow]
 
 
 class Notified(BaseModel):

@@ -1,11 +1,14 @@
 """Workers, pauses, and the operations log."""
 
 from typing import Annotated, Literal
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from cogo_dagster.web.api.schemas import NO_NULL, OperationPage, Paused, WorkerPage
+from cogo_dagster.queue.bulk import Operation
+from cogo_dagster.web.api.bulk import Filters, done
+from cogo_dagster.web.api.schemas import NO_NULL, Done, OperationPage, Paused, WorkerPage
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
 from cogo_dagster.web.problems import problems
@@ -64,6 +67,17 @@ def list_operations(
         operation=operation, before=read_cursor(before, "created_at", "id"), max_operations=limit
     )
     return OperationPage(operations=rows, next=next_cursor(rows, limit, "created_at", "id"))
+
+
+@router.post("/operations/{operation_id}/undo", responses=problems(404))
+def undo(
+    application: ApplicationDep,
+    actor: Actor,
+    operation_id: Annotated[UUID, Path(description="Id of a discard in the operations log.")],
+) -> Done:
+    """Open the dead-lettered jobs of a discard again, except those that were retried since."""
+    operation = Operation("undo_discard", {"discard_id": str(operation_id)})
+    return done(application, operation, actor, Filters(dry_run=False))
 
 
 @router.post("/pause")

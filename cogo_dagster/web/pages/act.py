@@ -45,6 +45,26 @@ def replay(application: ApplicationDep, form: FormDep, actor: Operator) -> Respo
     return back("/dashboard/dlq", "replayed", done.changed)
 
 
+@router.post("/dlq/discard")
+def discard(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
+    """Discard one dead-lettered job, all of a cause, or all."""
+    job_id = form.get("job_id")
+    arguments = {
+        "fingerprint": form.get("fingerprint") or None,
+        "job_ids": [str(UUID(job_id))] if job_id else None,
+        "reason": form.get("reason", ""),
+    }
+    done = application.perform(Operation("discard_dlq", arguments), actor, limit=MAX_ROWS)
+    return back(f"/dashboard/jobs/{job_id}" if job_id else "/dashboard/dlq", "discarded", done.changed)
+
+
+@router.post("/log/{operation_id}/undo", dependencies=[Depends(form_of)])
+def undo(application: ApplicationDep, actor: Operator, operation_id: UUID) -> Response:
+    """Undo a discard."""
+    done = application.perform(Operation("undo_discard", {"discard_id": str(operation_id)}), actor)
+    return back("/dashboard/log", "undone", done.changed)
+
+
 @router.post("/pause")
 def pause(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
     """Pause a type or an executor."""

@@ -4,12 +4,13 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import RedirectResponse, Response
 
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.formatting.timeline import attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
@@ -86,8 +87,17 @@ class JobActions:
 
 
 @router.get("/jobs/{job_id}")
-def job(request: Request, application: ApplicationDep, job_id: UUID) -> Response:
-    """Page of one job."""
+def job(
+    request: Request, application: ApplicationDep, job_id: Annotated[str, Path(min_length=8, max_length=36)]
+) -> Response:
+    """Page of one job; the first or last digits of its ID redirect to it."""
+    found_id = application.queue.find_id(job_id)
+    if job_id != str(found_id):
+        return RedirectResponse(f"/dashboard/jobs/{found_id}", 303)
+    return _page(request, application, found_id)
+
+
+def _page(request: Request, application: Application, job_id: UUID) -> Response:
     truncated = application.queue.get_truncated_job(job_id)
     if truncated is None:
         raise no_such_job(job_id)

@@ -1,5 +1,6 @@
 """Pages of jobs, dead-lettered jobs, workers and operations."""
 
+import re
 from typing import Annotated, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -7,15 +8,20 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
+from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.cursors import next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
+from cogo_dagster.web.lookups import wait_reasons
 from cogo_dagster.web.search import QUALIFIERS, STATUSES, JobSearch
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
 PAGE: Final = 50
+
+_ID: Final = re.compile(r"[0-9A-Fa-f-]{8,36}")
 
 Cursor = Annotated[str | None, Query(max_length=200)]
 
@@ -29,7 +35,7 @@ def jobs(
     before: UUID | None = None,
 ) -> Response:
     """Jobs that match a search, newest first, with counts by status."""
-    if job_id := _as_id(q):
+    if job_id := _as_id(application, q):
         return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
     search = JobSearch.parse(q)
     found = application.queue.search_jobs(**search.filters(), before_id=before, max_jobs=PAGE)
@@ -44,6 +50,7 @@ def jobs(
         chips=[(str(term), f"?{urlencode({'q': str(search.without(term))})}") for term in search.terms],
         link=lambda text: f"/dashboard/jobs?{urlencode({'q': str(text)})}",
         jobs=found.jobs,
+        reasons=wait_reasons(application, found.jobs),
         looked_until=found.looked_until,
         following=_following(q=str(search), before=str(found.before_id) if found.before_id else None),
         is_first=before is None,
@@ -94,17 +101,45 @@ def replay_preview(
     )
 
 
+@router.get("/dlq/discard")
+def discard_preview(
+    request: Request,
+    application: ApplicationDep,
+    fingerprint: Annotated[str | None, Query(max_length=64)] = None,
+    job_id: UUID | None = None,
+) -> Response:
+    """Preview of a discard, to be confirmed with a reason."""
+    filters = {"fingerprint": fingerprint, "job_ids": [str(job_id)] if job_id else None}
+    found = preview(application.queue, Operation("discard_dlq", filters), MAX_ROWS)
+    return web_of(request).pages.page(
+        request,
+        "discard.html",
+        title="Discard",
+        fingerprint=fingerprint,
+        job_id=job_id,
+        found=found,
+        limit=MAX_ROWS,
+        is_cut=found.matched >= MAX_ROWS,
+        shown=found.items[:20],
+    )
+
+
 @router.get("/workers")
-def workers(request: Request, application: ApplicationDep, before: Cursor = None) -> Response:
-    """Workers with their devices, and pauses."""
-    rows = application.queue.list_workers(before=read_cursor(before, "started_at", "instance_id"), max_workers=PAGE)
+def workers(request: Request, application: ApplicationDep, before: Cursor = None, *, alive: bool = False) -> Response:
+    """Workers with their devices, all or those that are alive, and pauses."""
+    rows = application.queue.list_workers(
+        alive_only=alive, before=read_cursor(before, "started_at", "instance_id"), max_workers=PAGE
+    )
     return web_of(request).pages.page(
         request,
         "workers.html",
         title="Workers",
         workers=rows,
         paused=application.queue.list_paused(),
-        following=_following(before=next_cursor(rows, PAGE, "started_at", "instance_id")),
+        alive=alive,
+        following=_following(
+            alive="true" if alive else None, before=next_cursor(rows, PAGE, "started_at", "instance_id")
+        ),
     )
 
 
@@ -128,8 +163,11 @@ def _following(*, before: str | None, **kept: str | None) -> str | None:
     return f"?{urlencode({name: value for name, value in (*kept.items(), ('before', before)) if value})}"
 
 
-def _as_id(typed: str) -> UUID | None:
+def _as_id(application: Application, typed: str) -> UUID | None:
+    """Return the ID of the only job whose ID begins or ends with what was typed."""
+    if not _ID.fullmatch(typed.strip()):
+        return None
     try:
-        return UUID(typed.strip()) if len(typed.strip()) == 36 else None
-    except ValueError:
+        return application.queue.find_id(typed.strip())
+    except (InvalidArgument, JobNotFound):
         return None

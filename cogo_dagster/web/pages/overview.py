@@ -33,7 +33,8 @@ def local(request: Request, web: WebDep, application: ApplicationDep) -> Respons
 
     Without a session it shows aggregates only: no error messages, reasons of pauses, or names of operators.
     """
-    rows = _rows(application) if may_read(request) else web.backend.open_page(_rows_without_messages)
+    reader = may_read(request)
+    rows = _rows(application) if reader else web.backend.open_page(_rows_without_messages)
     history = web.backend.history()
     return web.pages.page(
         request,
@@ -50,6 +51,7 @@ def local(request: Request, web: WebDep, application: ApplicationDep) -> Respons
         paused=rows.paused,
         providers=rows.providers,
         incidents=rows.incidents,
+        reasons=web.backend.reasons() if reader else None,
     )
 
 

@@ -130,7 +130,7 @@ def test_a_snoozed_job_has_its_reason(queue: Queue) -> None:
 def test_a_due_job_names_the_missing_worker(queue: Queue) -> None:
     """No worker at all, of its family, with its executor ID, or with a free slot; else the number of jobs before it."""
     job = queue.enqueue([NewJob("browser", executor_id="mac")])[0].job_id
-    assert _fact(queue, job) == {"why": "no_worker"}
+    assert _fact(queue, job) == {"why": "no_worker", "family": "browser", "executor_id": "mac"}
     register(queue, a_worker("gates"), families=("gate",))
     assert _fact(queue, job) == {"why": "no_executor", "family": "browser"}
     register(queue, a_worker("other"))

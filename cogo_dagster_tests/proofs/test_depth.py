@@ -1,0 +1,131 @@
+"""Pages, sensors and scrapes do not read the history: 500,000 finished jobs, most of them in stored periods."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final, LiteralString
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.model import Json
+from cogo_dagster_tests.proofs.plans import Explained, Explainer, open_explainer
+from cogo_dagster_tests.servers import Major, TestServer
+
+ROWS: Final = 500_000
+DAYS: Final = 10
+SAME_TIME: Final = 20_000
+WORKERS: Final = 5_000
+BATCH: Final = 50
+
+RECENT: Final = ROWS // (DAYS * 24)
+"""Jobs of an hour: more than finished since the last stored period."""
+
+_FILL: Final[LiteralString] = """
+    insert into public.jobs (id, type, status, attempts, next_run_at, claimed_at, finished_at, lease_token, error)
+    select lpad(to_hex(n), 32, '0')::uuid, 'browser', case when n % 50 = 0 then 'failed' else 'succeeded' end, 1,
+           at - interval '3 s', at - interval '2 s', at, gen_random_uuid(),
+           case when n % 50 = 0 then '{{"class": "timeout", "message": "It did not load."}}'::jsonb end
+    from generate_series(1, {rows}) n,
+         lateral (select now() - interval '1 day' * {days} * ({rows} - n) / {rows}) as t (at);
+    insert into public.jobs (id, type, status, attempts, next_run_at, claimed_at, finished_at, lease_token)
+    select gen_random_uuid(), 'browser', 'succeeded', 1, '2026-01-01', '2026-01-01', '2026-01-01', gen_random_uuid()
+    from generate_series(1, {same}) n;
+    insert into public.workers (worker_id, families, concurrency, started_at, last_heartbeat_at, stopped_at)
+    select 'w' || n, '{{browser}}', 4, at, at, at
+    from generate_series(1, {workers}) n, lateral (select now() - interval '30 days') as t (at);
+    insert into public.worker_metrics (instance_id, worker_id, counters, latency)
+    select instance_id, worker_id, '{{"claimed": 2}}',
+           '{{"bounds_seconds": [1], "counts": [1, 1], "sum_seconds": 2}}' from public.workers;
+    insert into public.job_period_marks values (now(), '3');
+    select public.roll_up_jobs(600);
+    select public.roll_up_jobs(0) from generate_series(1, 4);
+    vacuum analyze public.jobs;
+    vacuum analyze public.worker_metrics;
+    vacuum analyze public.job_periods
+"""
+
+
+def fill(dsn: str) -> None:
+    """Fill a database."""
+    statements = _FILL.format(rows=ROWS, days=DAYS, same=SAME_TIME, workers=WORKERS)
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        for statement in statements.split(";\n"):
+            owner.execute(statement.encode())
+
+
+@pytest.fixture(scope="module", params=[15, 18], ids=["pg15", "pg18"])
+def explainer(request: pytest.FixtureRequest, servers: Callable[[Major], TestServer]) -> Iterator[Explainer]:
+    """Fill a database once per run, and yield a session on a copy for the tests of this module."""
+    server = servers(request.param)
+    server.template("depth", fill, based_on="migrated")
+    with server.clone("depth") as dsn, open_explainer(dsn) as opened:
+        yield opened
+
+
+def read(call: Explained, table: str = "jobs") -> float:
+    """Return the number of rows that were read from a table by indexes; no scan of a whole table is accepted."""
+    scans = call.reads(table)
+    for scan in scans:
+        assert {step.index for step in scan.walk() if step.index}, f"{scan.kind} of {table} when {call.mode}"
+    return sum(scan.rows for scan in scans)
+
+
+def test_the_numbers_of_a_week_read_the_rows_of_its_edges(explainer: Explainer) -> None:
+    """Two reads of a row: one to count it, one for its wait."""
+    end = datetime.now(UTC)
+    window: dict[str, Json] = {"window_start": (end - timedelta(days=7)).isoformat(), "window_end": end.isoformat()}
+    for call in explainer.call("gate_summary", **window):
+        jobs = call.answer["jobs"]
+        assert jobs["succeeded"] + jobs["failed"] == pytest.approx(ROWS * 7 / DAYS, abs=RECENT)
+        assert read(call) <= 3 * RECENT
+        assert call.blocks <= 6 * RECENT
+
+
+def test_the_count_of_the_last_day_reads_the_last_minutes(explainer: Explainer) -> None:
+    """The failed jobs of the day are counted from their rows, since a retry takes them away."""
+    for call in explainer.call("queue_stats"):
+        day = ROWS / DAYS
+        assert call.answer["succeeded_24h"] == pytest.approx(day * 0.98, rel=0.01)
+        assert read(call) <= 2 * RECENT + day * 0.02 + BATCH
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "running"])
+def test_a_list_of_a_status_reads_its_page(explainer: Explainer, status: str) -> None:
+    """The jobs before them are not read."""
+    for call in explainer.call("list_jobs", statuses=[status], max_jobs=BATCH):
+        assert read(call) <= BATCH
+
+
+def test_a_search_for_what_does_not_exist_stops_at_its_limit(explainer: Explainer) -> None:
+    """Both the search and the position where it stopped read 20,000 jobs."""
+    for call in explainer.call("search_jobs", type_prefix="none"):
+        assert call.answer["jobs"] == []
+        assert read(call) <= 2 * 20_000 + BATCH
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_purge_of_jobs_that_finished_together_reads_its_batch(explainer: Explainer, dry_run: bool) -> None:
+    """The index has the ID after the time, so that a page begins where the last one ended."""
+    given: dict[str, Json] = {"older_than_days": 30, "batch_size": BATCH, "dry_run": dry_run}
+    after: Json = {"at": "2026-01-01T00:00:00+00:00", "id": "80000000-0000-0000-0000-000000000000"}
+    for call in explainer.call("purge_jobs", **given, **({"after": after} if dry_run else {})):
+        assert call.answer["matched"] >= BATCH
+        assert read(call) <= 3 * (BATCH + 1)
+
+
+def test_totals_do_not_read_the_workers_that_stopped(explainer: Explainer) -> None:
+    """Their counters have been added up."""
+    for call in explainer.call("worker_totals"):
+        assert call.answer["counters"] == {"claimed": 2 * WORKERS}
+        assert call.answer["latency"] == {
+            "bounds_seconds": [1],
+            "counts": [WORKERS, WORKERS],
+            "sum_seconds": 2 * WORKERS,
+        }
+        assert read(call, "worker_metrics") == 0
+
+
+def test_workers_alive_are_counted_without_the_others(explainer: Explainer) -> None:
+    """The index of instances that have not stopped is read."""
+    for call in explainer.call("queue_stats"):
+        assert read(call, "workers") == 0

@@ -1,0 +1,173 @@
+"""Stored periods: windows with them equal windows that are counted from the rows, and totals of workers are kept."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.quality.history import FinishedJob, History, a_month, same, shape
+from cogo_dagster_tests.queue.steps import a_worker, register, running_job, settle
+
+DAY = timedelta(days=1)
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+FIRST = TODAY - 3 * DAY
+
+METRICS: Json = {"counters": {"succeeded": 3}, "latency": {"bounds_seconds": [1], "counts": [3, 0], "sum_seconds": 1.5}}
+
+
+def roll_up(transport: Transport, owner: Owner) -> Json:
+    """Store all periods that ended; transactions of other databases do not delay it."""
+    owner.execute("insert into public.job_period_marks values (now(), '3') on conflict do nothing")
+    return transport.call("roll_up_jobs", {"max_seconds": 600})
+
+
+def summary(transport: Transport, start: datetime, end: datetime) -> Any:
+    """Return the numbers of a window."""
+    return transport.call("gate_summary", {"window_start": start.isoformat(), "window_end": end.isoformat()})
+
+
+def count(owner: Owner, table: str) -> int:
+    """Return the number of rows of a table."""
+    row = owner.execute(f"select count(*) from public.{table}".encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_windows_with_stored_periods_equal_an_independent_computation(transport: Transport, owner: Owner) -> None:
+    """It holds for whole days, and for windows that begin and end within a period."""
+    days = a_month(FIRST, days=2)
+    days.write(owner)
+    inside = (FIRST + timedelta(hours=5, minutes=3), FIRST + DAY + timedelta(seconds=7))
+    windows = [*((FIRST + i * DAY, FIRST + (i + 1) * DAY) for i in range(2)), (FIRST, FIRST + 2 * DAY), inside]
+    before = [summary(transport, *window) for window in windows]
+
+    assert roll_up(transport, owner)["periods"] > 2 * 24 * 6
+    owner.execute("update public.jobs set type = 'other', result = null")  # none of these rows is read again
+    for window, earlier in zip(windows[:-1], before[:-1], strict=True):
+        assert summary(transport, *window) == earlier
+        assert same(shape(summary(transport, *window)), days.numbers(*window))
+
+
+def test_a_window_between_periods_reads_the_rows_of_its_edges(transport: Transport, owner: Owner) -> None:
+    """A job in the first minutes of a period is counted only if the window contains it."""
+    moments = [FIRST + timedelta(minutes=minutes) for minutes in (2, 5, 15, 25, 28)]
+    History([FinishedJob("browser", "succeeded", at) for at in moments], []).write(owner)
+    roll_up(transport, owner)
+    window = (FIRST + timedelta(minutes=3), FIRST + timedelta(minutes=27))
+    assert summary(transport, *window)["jobs"]["succeeded"] == 3
+
+
+def test_a_purge_leaves_the_stored_periods(transport: Transport, owner: Owner) -> None:
+    """A day that was counted before keeps its numbers."""
+    a_month(FIRST, days=1).write(owner)
+    before = summary(transport, FIRST, FIRST + DAY)
+    roll_up(transport, owner)
+    owner.execute("delete from public.job_attempts")
+    owner.execute("delete from public.jobs")
+    assert summary(transport, FIRST, FIRST + DAY)["jobs"] == before["jobs"]
+
+
+def test_a_period_is_not_stored_while_a_transaction_may_add_to_it(dsn: str, transport: Transport, owner: Owner) -> None:
+    """A job whose transaction began before the mark is never missed."""
+    at = datetime.now(UTC) - timedelta(hours=1)
+    History([FinishedJob("browser", "succeeded", at - DAY)], []).write(owner)
+    with psycopg.connect(dsn) as late:
+        late.execute("select")  # begins the transaction, in which the history is written
+        History([FinishedJob("browser", "succeeded", at)], []).write(late)
+        for _ in range(3):
+            assert transport.call("roll_up_jobs", {})["periods"] == 0
+        late.commit()
+    roll_up(transport, owner)
+    assert transport.call("queue_stats", {})["succeeded_24h"] == 1
+    assert summary(transport, at - DAY - DAY, at + DAY)["jobs"]["succeeded"] == 2
+
+
+def test_the_last_day_is_counted_to_the_moment(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """Stored periods, jobs before the first whole period, and jobs of this minute add up."""
+    now = datetime.now(UTC)
+    ages = [DAY + timedelta(seconds=30), DAY - timedelta(seconds=30), DAY / 2, timedelta(minutes=2)]
+    History([FinishedJob("browser", "succeeded", now - age) for age in ages], []).write(owner)
+    roll_up(transport, owner)
+    settle(queue, running_job(queue))
+    assert transport.call("queue_stats", {})["succeeded_24h"] == 4
+
+
+def test_the_counters_of_a_stopped_worker_are_added_once(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """The totals do not change, the row keeps its counters, and a running worker is counted as before."""
+    stopped, running = a_worker("a"), a_worker("b")
+    for worker in (stopped, running):
+        register(queue, worker)
+        queue.heartbeat(worker, 0, METRICS)
+    queue.stop_worker(stopped)
+    before = transport.call("worker_totals", {})
+    assert [roll_up(transport, owner)["workers"] for _ in range(3)] == [1, 0, 0]
+    assert transport.call("worker_totals", {}) == before
+    assert before["counters"] == {"succeeded": 6}
+    assert before["latency"] == {"bounds_seconds": [1], "counts": [6, 0], "sum_seconds": 3.0}
+
+    queue.heartbeat(running, 0, {**METRICS, "counters": {"succeeded": 5}})
+    queue.heartbeat(stopped, 0, {**METRICS, "counters": {"succeeded": 9}})
+    assert transport.call("worker_totals", {})["counters"] == {"succeeded": 8}
+    assert [row.document["counters"]["succeeded"] for row in queue.list_workers()] == [5, 3]
+
+
+def test_totals_of_several_stopped_workers_are_added_up(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """Each has its counters and its histogram; one of another release has other bounds."""
+    for number in range(3):
+        worker = a_worker(f"w{number}")
+        register(queue, worker)
+        bounds = [1, 2] if number == 0 else [1]
+        counts = [number] * (len(bounds) + 1)
+        latency: Json = {"bounds_seconds": bounds, "counts": counts, "sum_seconds": 1}
+        queue.heartbeat(worker, 0, {"counters": {f"n{number}": 1, "claimed": 1}, "latency": latency})
+        queue.stop_worker(worker)
+        roll_up(transport, owner)
+    totals = transport.call("worker_totals", {})
+    assert totals["counters"] == {"n0": 1, "n1": 1, "n2": 1, "claimed": 3}
+    assert totals["latency"] == {"bounds_seconds": [1], "counts": [3, 3], "sum_seconds": 2}
+
+
+def test_all_pages_of_a_list_are_read(queue: Queue, owner: Owner) -> None:
+    """A rare job behind more jobs than one call reads is found, and a page limit is kept."""
+    owner.execute("insert into public.jobs (id, type) values ('00000000-0000-7000-8000-000000000000', 'rare')")
+    owner.execute("insert into public.jobs (type) select 'browser' from generate_series(1, 20001)")
+    assert [row.type for row in queue.list_jobs(type_prefix="rare")] == ["rare"]
+    assert "subject" not in queue.list_jobs(max_jobs=1)[0].document
+    assert queue.list_jobs(type_prefix="none") == []
+    first = queue.list_jobs(max_jobs=3)
+    assert [row.id for row in queue.list_jobs(max_jobs=1, before_id=first[1].id)] == [first[2].id]
+
+
+def test_a_roll_up_rejects_an_invalid_limit(transport: Transport) -> None:
+    """The limit is a number of seconds."""
+    with pytest.raises(InvalidArgument, match="max_seconds must be 0 to 3600"):
+        transport.call("roll_up_jobs", {"max_seconds": -1})
+
+
+def test_a_purge_pages_through_jobs_that_finished_together(transport: Transport, owner: Owner) -> None:
+    """Equal times are ordered by ID, in a dry run and in a purge."""
+    owner.execute(
+        "insert into public.jobs (id, type, status, attempts, lease_token, finished_at) select gen_random_uuid(), "
+        "'browser', (array['succeeded', 'failed', 'cancelled'])[1 + n % 3], 1, gen_random_uuid(), '2026-01-01' "
+        "from generate_series(1, 30) n"
+    )
+    given: Json = {"older_than_days": 1, "statuses": ["succeeded", "failed", "cancelled"], "batch_size": 7}
+    seen: list[str] = []
+    page = transport.call("purge_jobs", given)
+    while page["items"]:
+        seen += [item["id"] for item in page["items"]]
+        page = transport.call("purge_jobs", {**given, "after": page["after"]})
+    assert seen == sorted(set(seen))
+    assert len(seen) == 30
+    action = {"id": str(uuid4()), "batch": 0, "actor": "me"}
+    assert transport.call("purge_jobs", {**given, "dry_run": False, "action": action})["changed"] == 7
+    assert count(owner, "jobs") == 23
+    kept = owner.execute("select id::text from public.jobs order by id").fetchall()
+    assert [row[0] for row in kept] == seen[7:]

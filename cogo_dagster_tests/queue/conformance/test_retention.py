@@ -1,0 +1,146 @@
+"""Old rows are deleted after their retention periods, and no others."""
+
+from typing import Any
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import InvalidArgument
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.conformance.test_retry import failed_job
+from cogo_dagster_tests.queue.steps import a_worker, register, running_job
+
+METRICS: Json = {"counters": {"succeeded": 3}, "latency": {"bounds_seconds": [1], "counts": [3, 0], "sum_seconds": 1.5}}
+
+OUTAGE: Json = {
+    "outage_id": "00000000-0000-0000-0000-000000000001",
+    "host": "h",
+    "started_seconds_ago": 9,
+    "ended_seconds_ago": 1,
+    "error_message": "x",
+}
+
+DAYS: dict[str, float | None] = {
+    "workers": 30,
+    "heartbeats": 1,
+    "operations": 400,
+    "dead_letters": 180,
+    "alerts": 90,
+    "numbers": 400,
+    "expired_artifacts": 365,
+}
+
+
+def rows(owner: Owner, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query."""
+    return owner.execute(query.encode()).fetchall()
+
+
+def test_workers_that_stopped_or_are_silent_are_deleted(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """Their counters stay in the totals; a live one, and a silent one with a running job, stay."""
+    workers = {name: a_worker(name) for name in ("stopped", "silent", "busy", "alive")}
+    for worker in workers.values():
+        register(queue, worker)
+        queue.heartbeat(worker, 0, METRICS)
+    job = running_job(queue)
+    queue.stop_worker(workers["stopped"])
+    owner.execute(
+        "update public.workers set last_heartbeat_at = now() - interval '40 days', "
+        "stopped_at = stopped_at - interval '40 days' where worker_id <> 'alive'"
+    )
+    owner.execute("update public.worker_devices set last_seen_at = now() - interval '40 days'")
+    owner.execute("update public.jobs set instance_id = %s where id = %s", (workers["busy"].instance_id, job.id))
+    before = transport.call("worker_totals", {})
+
+    assert queue.delete_old_rows(DAYS)["workers"] == 2
+    assert rows(owner, "select worker_id from public.workers order by 1") == [("alive",), ("busy",)]
+    assert rows(owner, "select worker_id from public.worker_devices order by 1") == [("alive",), ("busy",)]
+    assert transport.call("worker_totals", {}) == before
+    assert queue.delete_old_rows(DAYS)["workers"] == 0
+    assert transport.call("worker_totals", {}) == before
+
+
+def test_heartbeats_of_a_name_that_never_returns_are_deleted(queue: Queue, owner: Owner) -> None:
+    """A worker deletes only those of its own name."""
+    worker = a_worker("pod-1")
+    register(queue, worker)
+    queue.heartbeat(worker, 0, METRICS)
+    owner.execute("update public.worker_heartbeats set created_at = now() - interval '2 days'")
+    assert queue.delete_old_rows(DAYS)["worker_heartbeats"] == 1
+    assert rows(owner, "select count(*) from public.worker_heartbeats") == [(0,)]
+
+
+def test_open_dead_lettered_jobs_are_kept(queue: Queue, owner: Owner) -> None:
+    """Only those that were replayed, retried or discarded are deleted."""
+    for _ in range(3):
+        failed_job(queue)
+    owner.execute("update public.jobs_dlq set failed_at = now() - interval '200 days'")
+    owner.execute(
+        "update public.jobs_dlq set closed_at = now() where job_id = (select job_id from public.jobs_dlq limit 1)"
+    )
+    assert queue.delete_old_rows(DAYS)["jobs_dlq"] == 1
+    assert rows(owner, "select closed_at from public.jobs_dlq") == [(None,), (None,)]
+
+
+def test_logs_numbers_and_expired_artifacts(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """The object of an artifact is deleted with its row by the sweeper; without a period it is kept."""
+    queue.pause("type", "browser", actor="me")
+    owner.execute("update public.operations_log set created_at = now() - interval '401 days'")
+    owner.execute(
+        "insert into public.job_periods values (now() - interval '401 days', 0, '[]', '{}', '{}', '[]'), "
+        "(now() - interval '399 days', 0, '[]', '{}', '{}', '[]')"
+    )
+    owner.execute(
+        "insert into public.artifacts (name, content_type, size_bytes, sha256, storage_key, status, created_at) "
+        "values ('a', 'text/plain', 1, repeat('0', 64), 'reports/a', 'expired', now() - interval '366 days')"
+    )
+    kept = queue.delete_old_rows({**DAYS, "expired_artifacts": None})
+    assert (kept["operations_log"], kept["job_periods"], kept["artifacts"]) == (1, 1, 0)
+    assert queue.delete_old_rows(DAYS)["artifacts"] == 1
+    assert rows(owner, "select status from public.artifacts") == [("orphaned",)]
+
+
+def test_alerts_that_do_not_fire_are_deleted_with_their_deliveries(
+    queue: Queue, transport: Transport, owner: Owner
+) -> None:
+    """One that fires stays, however old it is."""
+    for _ in range(2):
+        failed_job(queue)
+    targets: Json = [{"target": "slack", "address_digest": "0" * 64}]
+    transport.call("evaluate_alerts", {"targets": targets})
+    transport.call("record_outage", OUTAGE)
+    owner.execute("update public.alerts set first_seen_at = now() - interval '91 days'")
+    owner.execute("update public.alerts set last_seen_at = now() - interval '91 days'")
+    before = rows(owner, "select status, count(*) from public.alerts group by 1 order by 1")
+    assert ("firing", 1) in before
+    deleted = queue.delete_old_rows(DAYS)
+    assert deleted["alerts"] == sum(n for status, n in before if status != "firing") > 0
+    assert rows(owner, "select distinct status from public.alerts") == [("firing",)]
+    orphans = "select count(*) from public.alert_deliveries d where d.alert_id not in (select id from public.alerts)"
+    assert rows(owner, orphans) == [(0,)]
+
+
+def test_more_rows_than_a_batch_are_all_deleted(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """A call deletes a batch, and the client calls until nothing is left."""
+    owner.execute(
+        "insert into public.workers (worker_id, families, started_at, last_heartbeat_at, stopped_at) "
+        "select 'w' || n, '{browser}', at, at, at from generate_series(1, 2500) n, "
+        "lateral (select now() - interval '40 days') as t (at)"
+    )
+    owner.execute(
+        "insert into public.worker_metrics (instance_id, worker_id, counters, latency) "
+        """select instance_id, worker_id, '{"claimed": 2}', '{}' from public.workers"""
+    )
+    first = transport.call("delete_old_rows", {"days": {"workers": 30}})
+    assert (first["deleted"]["workers"], first["more"]) == (1000, True)
+    assert queue.delete_old_rows(DAYS)["workers"] == 1500
+    assert transport.call("worker_totals", {})["counters"] == {"claimed": 5000}
+
+
+@pytest.mark.parametrize("days", [{"jobs": 1}, {"workers": 0}, {"workers": "1"}, [], None])
+def test_invalid_periods_are_rejected(transport: Transport, days: Json) -> None:
+    """Nothing is deleted."""
+    with pytest.raises(InvalidArgument, match="days must be an object"):
+        transport.call("delete_old_rows", {"days": days})

@@ -1,0 +1,133 @@
+"""Each number at the top of the overview leads to exactly the rows that it counts."""
+
+import re
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.queue.model import Outcome
+from cogo_dagster.web.views import reason_search, tiles
+from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.queue.steps import BROKEN, a_worker, add, register, running_job, settle, take_one
+from cogo_dagster_tests.web.conftest import Site
+
+_TILES = ("Queued", "Oldest due", "Running", "Succeeded", "Failed", "Dead-lettered", "Lease losses", "Workers")
+
+
+@pytest.fixture
+def busy_site(site: Site, age: Age, owner: Owner) -> Site:
+    """Fill the queue with jobs of every kind; no two numbers have the same filter and count."""
+    queue = site.queue
+    register(queue, a_worker("alive"), concurrency=8)
+    stopped = a_worker("stopped")
+    register(queue, stopped)
+    queue.stop_worker(stopped)
+    for _ in range(2):  # created days ago, finished now
+        old = running_job(queue)
+        settle(queue, old)
+        owner.execute("update public.jobs set created_at = created_at - interval '3 days' where id = %s", [old.id])
+    aged = running_job(queue)
+    settle(queue, aged)
+    age(aged, 2 * 86_400)
+    for _ in range(3):
+        settle(queue, running_job(queue, max_attempts=1), Outcome.FAILED, error=BROKEN)
+    for _ in range(2):  # one job that lost two leases
+        lost = take_one(queue) if _ else running_job(queue)
+        age(lost, 3_600)
+        queue.recover()
+    settle(queue, take_one(queue))
+    other = running_job(queue)
+    age(other, 3_600)
+    queue.recover()
+    settle(queue, take_one(queue))
+    running_job(queue)
+    add(queue)
+    add(queue, "figma")
+    add(queue, "figma", run_in_seconds=600)
+    add(queue, "figma", executor_id="mac")
+    add(queue, "gate")
+    add(queue, "gate.slow", run_in_seconds=600)
+    add(queue, "gates")
+    queue.pause("type", "gate", actor="me")
+    return site
+
+
+@pytest.mark.parametrize("label", _TILES)
+def test_a_tile_leads_to_the_rows_that_it_counts(busy_site: Site, label: str) -> None:
+    """The list behind a number has as many rows as the number says."""
+    numbers = busy_site.application.stats.numbers()
+    tile = next(tile for tile in tiles(numbers) if tile.label == label)
+    shown = numbers.ready if label == "Oldest due" else int(tile.value)
+    assert shown > 0
+    assert _rows(busy_site, tile.href) == shown
+
+
+def test_each_tile_has_a_test(busy_site: Site) -> None:
+    """A new tile needs a case above."""
+    numbers = busy_site.application.stats.numbers()
+    assert tuple(tile.label for tile in tiles(numbers)) == _TILES
+
+
+def test_each_reason_leads_to_the_jobs_that_it_counts(busy_site: Site) -> None:
+    """The search behind a reason finds its jobs only, and the reasons cover all queued jobs."""
+    found = busy_site.application.stats.reasons()
+    counted = {reason_search(one): one.count for one in found.reasons}
+    assert len(counted) == len(found.reasons) > 5
+    assert {address: _rows(busy_site, address) for address in counted} == counted
+    assert found.queued == sum(counted.values()) == busy_site.get("/api/metrics/queue")["queued"]
+
+
+def test_the_overview_shows_the_reasons_first(busy_site: Site) -> None:
+    """Stranded jobs come first, with what a worker for them needs; without a session there are none."""
+    page = busy_site.read("/dashboard/local").text
+    assert "no live worker runs figma jobs" in page
+    assert page.index('id="waiting"') < page.index('id="gate"')
+    assert "EXECUTOR_ID=mac" in page
+    assert "EXECUTOR_ID=mac" not in busy_site.client.get("/dashboard/local").text
+
+
+def test_a_queued_row_has_a_short_reason(busy_site: Site) -> None:
+    """A list shows why each job waits."""
+    rows = busy_site.read("/dashboard/jobs", q="status:queued").text
+    for reason in ("type gate is paused", "no live worker runs figma jobs, which need FIGMA_API_TOKEN", "due in"):
+        assert reason in rows
+
+
+def test_a_scheduled_job_does_not_raise_no_worker(site: Site) -> None:
+    """The banner needs a due job."""
+    add(site.queue, run_in_seconds=28_800)
+    assert "No worker is alive" not in site.read("/dashboard/local").text
+    add(site.queue)
+    assert "No worker is alive" in site.read("/dashboard/local").text
+
+
+def test_prometheus_has_the_reasons(busy_site: Site) -> None:
+    """One series for each family and cause; jobs of several executor IDs are added up."""
+    text = busy_site.read("/metrics").text
+    assert 'cogo_jobs_queued_by_reason{family="figma",reason="no_executor"} 2.0' in text
+    assert "cogo_jobs_stranded 3.0" in text
+
+
+def test_unknown_conditions_are_rejected(site: Site) -> None:
+    """The API names the conditions that exist."""
+    assert site.read("/api/jobs", condition="late").status_code == 422
+    assert site.get("/api/jobs", condition=["due", "unaddressed"], family=str(uuid4()))["jobs"] == []
+
+
+def _rows(site: Site, address: str) -> int:
+    answer = site.client.get(address, headers={"cookie": f"cogo_session={site.cookie()}"})
+    assert answer.status_code == 200
+    assert 'rel="next"' not in answer.text
+    if address.startswith("/dashboard/dlq"):
+        return sum(map(int, re.findall(r'class="count big" data-row[^>]*>(\d+)</a>', answer.text, re.DOTALL)))
+    return len(re.findall(r'<a class="row job|<section class="card worker', answer.text))
+
+
+def test_the_id_that_a_list_shows_leads_to_the_job(site: Site) -> None:
+    """The search and the address accept the last digits, and the API finds them."""
+    job_id = str(add(site.queue))
+    page = site.read(f"/dashboard/jobs/{job_id[-8:]}")
+    assert (page.status_code, page.headers["location"]) == (303, f"/dashboard/jobs/{job_id}")
+    assert site.read("/dashboard/jobs", q=job_id[-8:]).headers["location"] == f"/dashboard/jobs/{job_id}"
+    assert [job["id"] for job in site.get("/api/jobs", q=job_id[-8:])["jobs"]] == [job_id]
+    assert site.read("/dashboard/jobs/ffffffff").status_code == 404

@@ -1,0 +1,109 @@
+/*
+ * Delete what has passed its retention period, oldest first, at most batch_size rows of each table.
+ *
+ * days   {"workers": stopped or silent instances with their metrics, and devices; "heartbeats"; "operations": rows of the
+ *        operations log; "dead_letters": closed, replayed or superseded ones; "alerts": those that do not fire, with
+ *        their deliveries, and failures of Dagster runs; "numbers": stored periods;
+ *        "expired_artifacts": their objects and rows are deleted by the sweeper}, each a number of days from 1.
+ *        What is missing or null is kept.
+ *
+ * The counters of deleted workers stay in worker_totals. A worker that is silent for as long and continues is counted
+ * from its start again.
+ *
+ * Returns {"deleted": {table: rows}, "more"}; call again while `more`. Errors: CQ005.
+ */
+create or replace function public.delete_old_rows(days jsonb, batch_size integer default 1000) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    at constant timestamptz := clock_timestamp();
+    cutoff jsonb;
+    ended uuid[];
+    counts jsonb := '{}';
+    changed integer;
+begin
+    if jsonb_typeof(delete_old_rows.days) is distinct from 'object'
+       or jsonb_path_exists(delete_old_rows.days, '$.* ? (!(@ == null || @.type() == "number" && @ >= 1 && @ <= 36500))')
+       or exists (select from jsonb_object_keys(delete_old_rows.days) as k (name) where k.name not in (
+           'workers', 'heartbeats', 'operations', 'dead_letters', 'alerts', 'numbers', 'expired_artifacts')) then
+        perform cogo_internal.invalid_argument('days must be an object such as {"workers": 30}, with numbers from 1 to 36500.');
+    end if;
+    if delete_old_rows.batch_size is null or delete_old_rows.batch_size not between 1 and 10000 then
+        perform cogo_internal.invalid_argument('batch_size must be 1 to 10000.');
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('cogo.roll_up_jobs', 0));  -- it adds up the counters of workers, too
+    select jsonb_object_agg(d.key, at - make_interval(secs => 86400 * d.value::double precision)) into cutoff
+    from jsonb_each_text(delete_old_rows.days) d where d.value is not null;
+
+    if cutoff ? 'workers' then
+        perform cogo_internal.add_ended_workers((cutoff ->> 'workers')::timestamptz);
+        ended := array(
+            select w.instance_id from public.workers w
+            where coalesce(w.stopped_at, w.last_heartbeat_at) < (cutoff ->> 'workers')::timestamptz
+              and not exists (select from public.worker_metrics m where m.instance_id = w.instance_id and not m.in_totals)
+              and not exists (select from public.jobs j where j.status = 'running' and j.instance_id = w.instance_id)
+            order by w.instance_id limit delete_old_rows.batch_size
+            for update skip locked);
+        delete from public.worker_metrics m where m.instance_id = any (ended);
+        delete from public.workers w where w.instance_id = any (ended);
+        counts := counts || jsonb_build_object('workers', cardinality(ended));
+        delete from public.worker_devices d where d.worker_id in (
+            select old.worker_id from public.worker_devices old
+            where old.last_seen_at < (cutoff ->> 'workers')::timestamptz
+              and not exists (select from public.workers w where w.worker_id = old.worker_id)
+            order by old.worker_id limit delete_old_rows.batch_size for update skip locked);
+        get diagnostics changed = row_count;
+        counts := counts || jsonb_build_object('worker_devices', changed);
+    end if;
+    delete from public.worker_heartbeats h where h.id in (
+        select old.id from public.worker_heartbeats old where old.created_at < (cutoff ->> 'heartbeats')::timestamptz
+        order by old.id limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('worker_heartbeats', changed);
+    delete from public.operations_log l where l.ctid = any (array(
+        select old.ctid from public.operations_log old where old.created_at < (cutoff ->> 'operations')::timestamptz
+        order by old.created_at limit delete_old_rows.batch_size for update skip locked));
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('operations_log', changed);
+    delete from public.jobs_dlq d where d.ctid = any (array(
+        select old.ctid from public.jobs_dlq old
+        where old.failed_at < (cutoff ->> 'dead_letters')::timestamptz
+          and (old.superseded or old.closed_at is not null or old.replayed_at is not null)
+        order by old.failed_at limit delete_old_rows.batch_size for update skip locked));
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('jobs_dlq', changed);
+    -- `skip locked`: a delivery that is being sent or replayed stays, and its alert with it.
+    delete from public.alert_deliveries d where (d.alert_id, d.target) in (
+        select old.alert_id, old.target from public.alert_deliveries old join public.alerts a on a.id = old.alert_id
+        where a.last_seen_at < (cutoff ->> 'alerts')::timestamptz and a.status <> 'firing'
+        order by a.last_seen_at, old.alert_id, old.target limit delete_old_rows.batch_size for update of old skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('alert_deliveries', changed);
+    delete from public.alerts a where a.id in (
+        select old.id from public.alerts old
+        where old.last_seen_at < (cutoff ->> 'alerts')::timestamptz and old.status <> 'firing'
+          and not exists (select from public.alert_deliveries d where d.alert_id = old.id)
+        order by old.last_seen_at, old.id limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('alerts', changed);
+    delete from public.run_failures f where f.ctid = any (array(
+        select old.ctid from public.run_failures old
+        where old.recorded_at < (cutoff ->> 'alerts')::timestamptz and old.promoted_at is not null
+        order by old.recorded_at limit delete_old_rows.batch_size for update skip locked));
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('run_failures', changed);
+    delete from public.job_periods p where p.starts_at in (
+        select old.starts_at from public.job_periods old where old.starts_at < (cutoff ->> 'numbers')::timestamptz
+        order by old.starts_at limit delete_old_rows.batch_size);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('job_periods', changed);
+    update public.artifacts a set status = 'orphaned' where a.id in (
+        select old.id from public.artifacts old
+        where old.status = 'expired' and old.created_at < (cutoff ->> 'expired_artifacts')::timestamptz
+        order by old.id limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('artifacts', changed);
+    return jsonb_build_object('deleted', counts, 'more', exists (
+        select from jsonb_each_text(counts) c where c.value::integer >= delete_old_rows.batch_size));
+end $$;
+
+comment on function public.delete_old_rows is 'Delete what has passed its retention period.';
