@@ -61,8 +61,8 @@ _Kind = Annotated[
 
 
 def _state(alert: AlertRow) -> str:
-    suppressed = "silenced" if alert.silenced else "inhibited" if alert.inhibited else ""
-    return f"{alert.status}, {suppressed}" if suppressed else alert.status
+    marks = {"silenced": alert.silenced, "inhibited": alert.inhibited, "retrying": alert.retrying}
+    return ", ".join([alert.status, *(name for name, holds in marks.items() if holds)])
 
 
 def _deliveries(alert: AlertRow) -> str:

@@ -41,6 +41,7 @@ class AlertRow(Row):
     refs: Document
     silenced: bool
     inhibited: bool
+    retrying: bool = Field(description="Whether its jobs are being retried or replayed, and none is open.")
     deliveries: list[Delivery]
     key: str | None = Field(exclude=True)
     body: MaybeDocument = Field(exclude=True)
