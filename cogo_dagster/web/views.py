@@ -234,6 +234,8 @@ def alert_job(alert: AlertRow) -> str | None:
 
 def target_state(target: AlertTarget) -> Label:
     """Return the label of an alert target."""
+    if target.removed:
+        return Label("not configured", "cancelled", "cancelled")
     if target.healthy:
         return Label("healthy", "succeeded", "succeeded")
     return Label("disabled" if target.disabled else "failing", "failed", "failed")

@@ -88,6 +88,14 @@ class SilenceRow(Row):
     active: bool
 
 
+class ForgottenTarget(Row):
+    """The result of forgetting a target; `changed` is False if there is no such target."""
+
+    target: str
+    changed: bool
+    skipped: int
+
+
 class NewSilence(Row):
     """A created silence; `alerts` counts the firing alerts that it matches."""
 
@@ -107,6 +115,7 @@ class AlertTarget(Row):
     """The state of a target."""
 
     target: str
+    removed: bool = Field(description="Whether no process has had it configured for 15 minutes.")
     healthy: bool
     disabled: bool
     consecutive_failures: int
@@ -117,6 +126,7 @@ class AlertTarget(Row):
     pending: int
     oldest_pending_seconds: MaybeNumber
     dead: int
+    unsent: int = Field(description="Messages that were not sent, because the target is removed.")
     delivered: int
     failed: Value = Field(exclude=True)
 
