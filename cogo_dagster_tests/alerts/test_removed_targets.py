@@ -68,7 +68,7 @@ def test_no_message_becomes_pending_for_a_removed_target(transport: Transport, q
 def test_a_target_that_is_configured_again_receives_what_was_not_sent(
     transport: Transport, queue: Queue, owner: Owner
 ) -> None:
-    """Nothing is lost if the process of the target was away, and the alert about it is resolved."""
+    """Nothing is lost if the process of the target was stopped for a while, and the alert about it is resolved."""
     fail_job(queue)
     evaluate(transport, TWO)
     remove_http(transport, owner)
