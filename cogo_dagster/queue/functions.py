@@ -255,6 +255,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "heartbeat_seconds": "double precision",
         "device": "jsonb",
     },
+    "registered_families": {"since_seconds": "double precision"},
     "remove_provider": {"provider": "text", "capability": "text"},
     "renew_leases": {"leases": "jsonb", "lease_seconds": "integer"},
     "replay_alert_deliveries": {"target": "text", "alert_id": "uuid", "batch_size": "integer", "action": "jsonb"},
