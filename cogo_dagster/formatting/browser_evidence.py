@@ -1,7 +1,7 @@
 """The record of one browser attempt: its timed steps, and what went wrong on its page.
 
-Every attempt has one: a successful attempt in its result, a failed attempt in its artifact `evidence.json`. It is written
-by `model_dump(mode="json", exclude_none=True)`.
+Every attempt has one: a successful attempt in its result, a failed attempt in its artifact `evidence.json`. Writers use
+`model_dump(mode="json", exclude_none=True)`.
 """
 
 from collections.abc import Mapping
