@@ -16,7 +16,7 @@
  * words           the beginning or the end of the id, or text in the idempotency key, the error's message or the payload; case-insensitive
  * before_id       `before_id` of the previous page, for the next page
  *
- * One call reads at most 20,000 jobs: those that an index finds, else the newest.
+ * One call reads at most 20,000 jobs: those whose ids an index finds, if there are at most 10,000, else the newest.
  *
  * Returns {"jobs" with `subject`, the payload's url, file_key or command, "before_id" or null after the last page,
  * "looked_until": how far back an incomplete page has read}.
@@ -28,7 +28,8 @@ create or replace function public.search_jobs(
     words text default null, before_id uuid default null, max_jobs integer default 50, family text default null,
     finished_seconds double precision default null, lost_seconds double precision default null, conditions jsonb default null
 ) returns jsonb
-language plpgsql stable set search_path = '' set jit = off set work_mem = '32MB' as $$
+language plpgsql stable
+set search_path = '' set jit = off set work_mem = '32MB' set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     max_read constant integer := 20000;
     few constant integer := 10000;
@@ -38,6 +39,8 @@ declare
     conditions text[] := array(select jsonb_array_elements_text(search_jobs.conditions));
     finished_after constant timestamptz := at - make_interval(secs => search_jobs.finished_seconds);
     lost_after constant timestamptz := at - make_interval(secs => search_jobs.lost_seconds);
+    candidate text;
+    ids uuid[];
     source text;
     found_jobs jsonb;
     found_count integer;
@@ -56,21 +59,29 @@ begin
     if cardinality(wanted) = 0 and conditions && '{due,scheduled,paused}' then
         wanted := '{queued}';
     end if;
+    -- The first of these that finds few jobs: their ids are read from its index before any row is.
+    foreach candidate in array array_remove(array[
+        case when lost_after is not null then
+            'select a.job_id from public.job_attempts a where a.outcome = ''lost'' and a.finished_at > $2' end,
+        case when wanted = '{queued}' and search_jobs.family is not null then
+            'select j.id from public.jobs j where j.status = ''queued'' and j.family = $4' end,
+        case when wanted <@ '{succeeded,failed,cancelled}' and cardinality(wanted) > 0 and finished_after is not null then (
+            select string_agg(format('(select j.id from public.jobs j where j.status = %L%s and j.finished_at > $3 limit $1)',
+                       s, case when s = 'succeeded' then '' else ' and j.status in (''failed'', ''cancelled'')' end), ' union all ')
+            from (select distinct unnest(wanted) as s) w) end,
+        case when wanted <@ '{queued,running}' and cardinality(wanted) > 0 then (
+            select string_agg(format('(select j.id from public.jobs j where j.status = %L limit $1)', s), ' union all ')
+            from (select distinct unnest(wanted) as s) w) end
+    ], null) loop
+        execute format('select coalesce(array_agg(distinct c.id), ''{}'') from (select * from (%s) as f (id) limit $1) c', candidate)
+        into ids using few + 1, lost_after, finished_after, search_jobs.family;
+        exit when cardinality(ids) <= few;
+        ids := null;
+    end loop;
     source := case
-        when lost_after is not null then 'j.id in (select a.job_id from public.job_attempts a where a.outcome = ''lost'' and a.finished_at > $12)'
+        when ids is not null then 'j.id = any ($17)'
         when search_jobs.error_class is not null then 'j.error is not null and j.error ->> ''class'' = $3'
-        when finished_after is not null and wanted <@ '{succeeded,failed,cancelled}' and cardinality(wanted) = 1 and few > (
-            select count(*) from (select from public.jobs j where j.status in ('succeeded', 'failed', 'cancelled')
-                                    and j.status = wanted[1] and j.finished_at > finished_after limit few) q)
-            then format('j.status in (''succeeded'', ''failed'', ''cancelled'') and j.status = %L and j.finished_at > $13', wanted[1])
-        when wanted = '{queued}' and search_jobs.family is not null and few > (
-            select count(*) from (select from public.jobs j where j.status = 'queued' and j.family = search_jobs.family limit few) q)
-            then 'j.status = ''queued'' and j.family = $14'
         when wanted = '{failed}' or wanted = '{cancelled}' then format('j.status = %L', wanted[1])
-        when wanted = '{running}' then 'j.status = ''running'''
-        when wanted <@ '{queued,running}' and cardinality(wanted) > 0 and few > (
-            select count(*) from (select from public.jobs j where j.status = 'queued' limit few) q)
-            then 'j.status in (''queued'', ''running'') and j.status = any ($4)'
         else 'true' end;
     source := format('from public.jobs j where %s and ($1 is null or j.id < $1) order by j.id desc limit $2', source);
 
@@ -101,7 +112,7 @@ begin
     into found_jobs, found_count, last_id
     using search_jobs.before_id, max_read, search_jobs.error_class, wanted, search_jobs.type_prefix, search_jobs.executor_id,
           search_jobs.worker_id, search_jobs.device, at - make_interval(secs => search_jobs.since_seconds),
-          nullif(lower(search_jobs.words), ''), size + 1, lost_after, finished_after, search_jobs.family, conditions, at;
+          nullif(lower(search_jobs.words), ''), size + 1, lost_after, finished_after, search_jobs.family, conditions, at, ids;
 
     if found_count > size then
         found_jobs := found_jobs - size;
@@ -111,7 +122,7 @@ begin
     execute 'select s.id, s.created_at from (select j.id, j.created_at ' || source || ') s offset $2 - 1'
     into last_seen
     using search_jobs.before_id, max_read, search_jobs.error_class, wanted, null, null, null, null, null, null, null,
-          lost_after, finished_after, search_jobs.family;
+          lost_after, finished_after, search_jobs.family, null, null, ids;
     return jsonb_build_object('jobs', coalesce(found_jobs, '[]'), 'before_id', last_seen.id, 'looked_until', last_seen.created_at);
 end $$;
 
