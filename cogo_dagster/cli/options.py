@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.formatting.values import parse_duration
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.search.times import parse_duration
 from cogo_dagster.settings import Settings, is_checkout, load_settings
 
 

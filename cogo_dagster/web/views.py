@@ -17,10 +17,10 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.workers import WorkerRow
+from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.supervision.replays import is_after
 from cogo_dagster.web.filters import ago, counted, in_seconds, number
-from cogo_dagster.web.search import STATUSES
 
 UNKNOWN: Final = "\u2013"
 

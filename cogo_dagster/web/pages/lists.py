@@ -11,11 +11,13 @@ from starlette.responses import RedirectResponse, Response
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
+from cogo_dagster.queue.search.grammar import JobSearch
+from cogo_dagster.queue.search.qualifiers import QUALIFIERS, STATUSES
+from cogo_dagster.release import code_version
 from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.cursors import next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
 from cogo_dagster.web.lookups import wait_reasons
-from cogo_dagster.web.search import QUALIFIERS, STATUSES, JobSearch
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
@@ -38,7 +40,7 @@ def jobs(
     if job_id := _as_id(application, q):
         return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
     search = JobSearch.parse(q)
-    found = application.queue.search_jobs(**search.filters(), before_id=before, max_jobs=PAGE)
+    found = application.queue.query_jobs(search.filter(code_version()), before_id=before, max_jobs=PAGE)
     return web_of(request).pages.page(
         request,
         "jobs.html",
