@@ -22,7 +22,12 @@ from cogo_dagster.release import code_version
 MAX_JOBS: Final = 100_000
 """Maximum number of jobs that one action changes."""
 
-FUNCTIONS: Final[Mapping[str, ActionName]] = {"retry_failed": "retry", "replay_dlq": "replay", "discard_dlq": "discard"}
+FUNCTIONS: Final[Mapping[str, ActionName]] = {
+    "retry_failed": "retry",
+    "replay_dlq": "replay",
+    "discard_dlq": "discard",
+    "cancel_jobs": "cancel",
+}
 """The operation of each bulk function that can also be limited by a search."""
 
 INELIGIBLE: Final[Mapping[str, str]] = {

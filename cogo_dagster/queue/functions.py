@@ -51,6 +51,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "close_circuit": {"name": "text"},
     "complete_job": {"job_id": "uuid", "lease_token": "uuid", "result": "jsonb"},
     "count_jobs": {"count_limit": "integer"},
+    "count_query": {"filter": "jsonb"},
     "create_access_token": {
         "token_id": "uuid",
         "name": "text",
@@ -370,6 +371,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "run_seconds": "double precision[]",
         "results": "jsonb",
     },
+    "suggest_values": {"key": "text", "prefix": "text"},
     "undo_discard": {
         "discard_id": "uuid",
         "dry_run": "boolean",

@@ -111,6 +111,11 @@ def job_search(**qualifiers: str | None) -> str:
     return f"/dashboard/jobs?q={quote(search)}"
 
 
+def job_search_text(typed: str) -> str:
+    """Return the address of a job search, as it was typed."""
+    return f"/dashboard/jobs?q={quote(typed)}"
+
+
 def tiles(numbers: Numbers) -> list[Tile]:
     """Return the numbers at the top of the overview."""
     more = "+" if numbers.queued >= _COUNTED else ""

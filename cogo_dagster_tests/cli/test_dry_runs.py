@@ -17,6 +17,7 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "replay dlq": (),
     "discard dlq": ("--reason", "fixed elsewhere"),
     "undo discard": (),
+    "cancel jobs": ("--where", "status:running"),
     "recover leases": (),
     "cleanup artifacts": ("--ttl-days", "0"),
     "purge jobs": ("--ttl-days", "0"),

@@ -1,6 +1,6 @@
 /*
  * Store a bulk action with the jobs that it will change. Repeat the call with further items of the same action; a repeated
- * item changes nothing.
+ * item changes nothing; the name and the arguments of the last call are kept.
  *
  * action_id   a new uuid
  * operation   retry, replay, discard or cancel
@@ -37,7 +37,7 @@ begin
     values (plan_bulk_action.action_id, plan_bulk_action.operation, coalesce(plan_bulk_action.name, ''),
             coalesce(plan_bulk_action.query, ''), coalesce(plan_bulk_action.arguments, '{}'), coalesce(plan_bulk_action.summary, '{}'),
             left(coalesce(plan_bulk_action.actor, session_user), 200))
-    on conflict (id) do nothing;
+    on conflict (id) do update set name = excluded.name, arguments = excluded.arguments where bulk_actions.started_at is null;
     select * into action from public.bulk_actions b where b.id = plan_bulk_action.action_id for update;
     if action.started_at is not null then
         raise exception using errcode = 'CQ003', message = format('Action %s was started: its jobs cannot be changed.', action.id);

@@ -13,7 +13,7 @@
  *     conditions                ["due"]: queued, and all of these: `due` and `scheduled` by its time, neither paused;
  *                               `paused`; `unaddressed`; `dead-lettered`: open in the dead-letter queue
  *     payload                   [{"path": ["viewport", "width"], "value": "1280"}], all of them; * at the end: a prefix
- *     action_id                 jobs of this bulk action
+ *     action_id                 jobs of this bulk action, and those that replay them
  *     ids                       first or last digits of ids
  *     words                     the beginning or the end of the id, or text in the idempotency key, the error's message or
  *                               the payload; case-insensitive

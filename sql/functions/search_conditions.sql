@@ -69,8 +69,8 @@ begin
         from jsonb_array_elements(coalesce(search_conditions.filter -> 'payload', '[]')) as e (entry)
         cross join lateral (select e.entry, array(select jsonb_array_elements_text(e.entry -> 'path'))) as p (entry, path));
     if search_conditions.filter ? 'action_id' then
-        found := found || format('exists (select from public.bulk_action_jobs b where b.action_id = %L and b.job_id = w.id)',
-                                 (search_conditions.filter ->> 'action_id')::uuid);
+        found := found || format('(exists (select from public.bulk_action_jobs b where b.action_id = %1$L and b.job_id = w.id)
+            or exists (select from public.bulk_action_jobs b where b.action_id = %1$L and b.new_job_id = w.id))', search_conditions.filter ->> 'action_id');
     end if;
     if search_conditions.filter ? 'ids' then
         found := found || (

@@ -9,7 +9,9 @@ create or replace function cogo_internal.search_sources(filter jsonb, wanted tex
 language sql stable set search_path = '' as $$
     select array_remove(array[
         case when search_sources.filter ? 'action_id' then
-            format('select b.job_id from public.bulk_action_jobs b where b.action_id = %L', search_sources.filter ->> 'action_id') end,
+            format('select b.job_id from public.bulk_action_jobs b where b.action_id = %1$L union all
+                    select b.new_job_id from public.bulk_action_jobs b where b.action_id = %1$L and b.new_job_id is not null',
+                   search_sources.filter ->> 'action_id') end,
         case when search_sources.filter ? 'ids' then (
             select string_agg(format('select e.id::uuid from jsonb_array_elements_text(public.find_jobs(%L, 100)) as e (id)', p), ' union all ')
             from jsonb_array_elements_text(search_sources.filter -> 'ids') p) end,

@@ -65,6 +65,7 @@ do $access$ begin
           and d.refobjid = 'public.bulk_action_jobs'::regclass and d.deptype in ('a', 'i')), 'select');
 end $access$;
 create index if not exists bulk_action_jobs_left on public.bulk_action_jobs (action_id, job_id) where outcome is null;
+create index if not exists bulk_action_jobs_new on public.bulk_action_jobs (new_job_id) where new_job_id is not null;
 
 -- How many replays of a cause succeeded, and the jobs of a cause.
 create index if not exists jobs_dlq_cause_all on public.jobs_dlq (fingerprint, failed_at) where not superseded;

@@ -6,7 +6,7 @@ from uuid import UUID
 from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import read_list
-from cogo_dagster.queue.rows.bulk_actions import ActionItems, ActionName, BulkAction, ReplayResults
+from cogo_dagster.queue.rows.bulk_actions import ActionItems, ActionName, BulkAction, MatchCount, ReplayResults
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 
@@ -26,6 +26,15 @@ class BulkActionCalls:
             max_jobs=max_jobs,
         )
         return ActionItems.model_validate(self._transport.call("select_for_action", arguments))
+
+    def count_query(self, filters: Mapping[str, Json]) -> MatchCount:
+        """Return how many jobs match filters; see the SQL function `count_query`."""
+        return MatchCount.model_validate(self._transport.call("count_query", {"filter": dict(filters)}))
+
+    def suggest_values(self, key: str, prefix: str) -> list[str]:
+        """Return values of a filter key that begin with a prefix."""
+        found: list[str] = self._transport.call("suggest_values", {"key": key, "prefix": prefix})
+        return found
 
     def plan_action(
         self, action_id: UUID, operation: ActionName, items: Sequence[Mapping[str, Json]], **described: Json

@@ -84,3 +84,10 @@ class ReplayResults(Row):
 
     ended: int
     succeeded: int
+
+
+class MatchCount(Row):
+    """How many jobs match a filter; `more` if there may be more."""
+
+    count: int
+    more: bool

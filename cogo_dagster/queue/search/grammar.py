@@ -122,7 +122,7 @@ class JobSearch:
 
     def and_also(self, **values: str | None) -> Self:
         """Return the search with further qualifiers, such as those of options."""
-        added = (Term(key, value, is_quoted="," in value) for key, value in values.items() if value)
+        added = (Term(key, value, is_quoted="," in value and key != "status") for key, value in values.items() if value)
         return replace(self, terms=(*self.terms, *added))
 
 
