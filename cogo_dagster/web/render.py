@@ -64,7 +64,7 @@ class Pages:
             advice=advice_for,
             age=views.age,
             ago=filters.ago,
-            alert_job=views.alert_job,
+            alert_pages=views.alert_pages,
             alert_state=views.alert_state,
             clock=filters.clock,
             compact=filters.compact,
