@@ -57,6 +57,7 @@ class Pages:
             tabs=views.TABS,
             icon=views.icon,
             job_search=views.job_search,
+            job_search_text=views.job_search_text,
         )
         self._environment.tests.update(stopping=views.is_stopping, without_worker=views.has_no_worker)
         self._environment.filters.update(

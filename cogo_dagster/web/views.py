@@ -19,11 +19,11 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.workers import WorkerRow
+from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
 from cogo_dagster.web.filters import ago, counted, in_seconds, number
-from cogo_dagster.web.search import STATUSES
 
 UNKNOWN: Final = "\u2013"
 
@@ -122,6 +122,11 @@ def job_search(**qualifiers: str | None) -> str:
     """Return the address of a job search, with quoted values."""
     search = " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
     return f"/dashboard/jobs?q={quote(search)}"
+
+
+def job_search_text(typed: str) -> str:
+    """Return the address of a job search, as it was typed."""
+    return f"/dashboard/jobs?q={quote(typed)}"
 
 
 def tiles(numbers: Numbers) -> list[Tile]:

@@ -14,7 +14,7 @@ declare
 begin
     for cause in
         with uncounted as materialized (
-            select d.job_id, d.type, d.error, d.failed_at from public.jobs_dlq d
+            select d.job_id, d.type, d.error, d.failed_at, d.fingerprint from public.jobs_dlq d
             where not d.superseded and d.alerted_failed_at is distinct from d.failed_at
             order by d.failed_at
             limit raise_dead_letter_alerts.batch_size
@@ -23,7 +23,7 @@ begin
             update public.jobs_dlq d set alerted_failed_at = uncounted.failed_at
             from uncounted where d.job_id = uncounted.job_id and not d.superseded
         )
-        select public.error_fingerprint(l.type, l.error) as fingerprint, count(*) as jobs,
+        select l.fingerprint, count(*) as jobs,
             min(l.failed_at) as first_failed_at, max(l.failed_at) as last_failed_at,
             (array_agg(l.type order by l.failed_at desc))[1] as type,
             (array_agg(l.error order by l.failed_at desc))[1] as error,
