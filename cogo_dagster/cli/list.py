@@ -226,6 +226,9 @@ _INCIDENTS: Final = (
     column("type"),
     column("first", "first_failed_at", distance, whole=True),
     column("last", "last_failed_at", distance, whole=True),
+    Column(
+        "replays", lambda row: f"{row.replays_succeeded}/{row.replays_finished}" if row.replays_finished else NOTHING
+    ),
     Column("error", lambda row: f"{row.error_class}: {row.message}"),
 )
 

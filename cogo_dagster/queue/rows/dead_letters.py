@@ -44,3 +44,13 @@ class Incident(Row):
     last_failed_at: Time
     code_versions: list[str]
     job_ids: list[UUID]
+    replays_finished: int = Field(description="How many of the newest 100 replays of this cause have finished.")
+    replays_succeeded: int
+
+    @property
+    def odds(self) -> str | None:
+        """How many replays of this cause succeeded: `0 of 6 replays of this cause succeeded`; None without replays."""
+        if not self.replays_finished:
+            return None
+        replays = "replay" if self.replays_finished == 1 else "replays"
+        return f"{self.replays_succeeded} of {self.replays_finished} {replays} of this cause succeeded"
