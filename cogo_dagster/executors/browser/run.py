@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from playwright.async_api import BrowserContext, Error, ProxySettings
@@ -18,12 +18,15 @@ from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line
 from cogo_dagster.executors.browser.events import Events, PageEvents
+from cogo_dagster.executors.browser.evidence import save_evidence
 from cogo_dagster.executors.browser.failures import (
+    blocked_reasons,
     check_document,
     failed,
     find_failed_hop,
     hop_failed,
     latest_failed_hop,
+    unreachable_hosts,
 )
 from cogo_dagster.executors.browser.fonts import boxed_scripts, boxes_note
 from cogo_dagster.executors.browser.navigation import diagnose
@@ -36,7 +39,7 @@ from cogo_dagster.executors.browser.tasks import (
     unless_broken,
     with_timeout,
 )
-from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, FailedRequest, TimedStep
+from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, TimedStep
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
@@ -45,7 +48,6 @@ from cogo_dagster.text import storable
 
 CLOSE_TIMEOUT_SECONDS = 5
 EVIDENCE_TIMEOUT_SECONDS = 5
-EVIDENCE_TIMEOUT_MS = EVIDENCE_TIMEOUT_SECONDS * 1000
 REPLY_TIMEOUT_SECONDS = 1
 MAX_RESULT_CHARS = 16_000
 
@@ -147,36 +149,12 @@ class BrowserAttempt:
         self._evidence = True  # a failed step and the time limit can both call this
         if self._running.ended() is None:
             await self._save_trace()
-        # Concurrently: if the page hangs, each of them takes its whole timeout.
-        evidence = [asyncio.ensure_future(self._save_evidence(*step)) for step in self._evidence_steps(page_session)]
-        await asyncio.wait(evidence)
-        missing = {name: reason for task in evidence for name, reason in task.result()}
+        missing = await save_evidence(self._running, page_session, self._collector)
         record = await self._record(page_session, missing)
         with contextlib.suppress(ExecutionFailed):
             self._collector.add_json(FILE_NAME, record.model_dump(mode="json", exclude_none=True))
         absent = (f"{name} is missing: {reason}" for name, reason in missing.items())
         error.detail = "\n".join(filter(None, (error.detail, *record.notes, *absent)))
-
-    def _evidence_steps(self, page_session: PageSession) -> Iterator[tuple[str, Work]]:
-        yield "extracted.json", lambda: self._save_extracted(page_session)
-        yield (
-            "screenshot.png",
-            lambda: page_session.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_TIMEOUT_MS),
-        )
-        yield "page.html", lambda: page_session.html(EVIDENCE_TIMEOUT_MS)
-
-    async def _save_evidence(self, name: str, save: Work) -> list[tuple[str, str]]:
-        """Save one file of the evidence; if that is impossible, return its name and the reason."""
-        if name in self._collector:
-            return []
-        dead = self._running.ended()
-        if dead is not None:
-            return [(name, f"{dead.message}.")]
-        try:
-            await save()
-        except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
-            return [(name, f"{first_line(str(reason))}.")]
-        return []
 
     async def _record(self, page_session: PageSession, missing: Mapping[str, str] | None = None) -> BrowserEvidence:
         """Return the steps, notes and errors of the attempt."""
@@ -245,7 +223,7 @@ class BrowserAttempt:
         """Return the steps that save artifacts at the end; all of them run even if one fails."""
         request, timeout_ms = self._request, self._timeout_ms
         steps: list[tuple[bool | None, str, Work]] = [
-            (True, "extract", lambda: self._save_extracted(page_session)),
+            (True, "extract", page_session.save_extracted),
             (
                 request.screenshot,
                 "screenshot",
@@ -255,10 +233,6 @@ class BrowserAttempt:
             (request.pdf, "pdf", lambda: page_session.pdf("page", timeout_ms=timeout_ms)),
         ]
         return [(operation, work) for wanted, operation, work in steps if wanted]
-
-    async def _save_extracted(self, page_session: PageSession) -> None:
-        if page_session.extracted:
-            self._collector.add_json("extracted.json", page_session.extracted)
 
     async def _step(self, operation: str, work: Coroutine[Any, Any, T]) -> T:
         """Run and time one step, and classify its error."""
@@ -360,15 +334,3 @@ def context_options(request: payload.BrowserPayload) -> dict[str, Any]:
 def truncated(extracted: dict[str, Json]) -> Json:
     """Return the extracted values if they fit in a row; extracted.json always has all of them."""
     return extracted if len(json.dumps(extracted)) <= MAX_RESULT_CHARS else {"truncated": sorted(extracted)}
-
-
-def unreachable_hosts(session: ProxySession) -> list[FailedRequest]:
-    """Return the latest ten hosts that the page requested and that could not be reached."""
-    hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
-    return [FailedRequest(url=hop.authority, reason=hop.message) for hop in hops[-10:]]
-
-
-def blocked_reasons(session: ProxySession) -> list[str]:
-    """Return why hosts that the page requested were blocked, without duplicates, at most ten."""
-    reasons = [hop.message for hop in session.failures if hop.kind == "blocked_address"]
-    return list(dict.fromkeys(reasons))[:10]

@@ -70,7 +70,9 @@ async def capture_page(
         StepTimeout: The browser did not respond within *timeout_ms*.
     """
     if state.settled and len(page.frames) == 1:
-        return await with_timeout(_capture_with_retry(lambda: devtools.capture(clip)), timeout_ms / 1000), False
+        png = await with_timeout(_captured(devtools, clip), timeout_ms / 1000)
+        if png is not None:
+            return png, False
     ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
     try:
         return await _capture_with_retry(
@@ -93,8 +95,18 @@ async def capture_element(locator: Locator, devtools: DevTools, timeout_ms: int)
         return await with_timeout(devtools.capture(clip), left_seconds), True
 
 
+async def _captured(devtools: DevTools, clip: FloatRect | None) -> bytes | None:
+    """Return a PNG, or None if Chromium had no frame yet, which happens on a busy machine."""
+    try:
+        return await devtools.capture(clip)
+    except Error as error:
+        if _NOT_CAPTURED not in error.message:
+            raise
+    return None
+
+
 async def _capture_with_retry(take: Callable[[], Awaitable[bytes]]) -> bytes:
-    """Take a screenshot; retry once if Chromium had no frame yet, which happens on a busy machine."""
+    """Take a screenshot; retry once if Chromium had no frame yet."""
     try:
         return await take()
     except Error as error:

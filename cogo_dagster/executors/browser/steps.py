@@ -1,7 +1,7 @@
 """Performs the actions of a payload on a page."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
 from playwright.async_api import Error, FloatRect, Page
@@ -125,6 +125,9 @@ class PageSession:
 
         png, early = await take()
         if clip is not None and len(png) > MAX_FILE_BYTES:
+            state = replace(state, settled=False)  # Playwright's screenshot, which is compressed more
+            png, early = await take()
+        if clip is not None and len(png) > MAX_FILE_BYTES:
             shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / len(png))
             png, early = await take()
         if shown < state.height:
@@ -139,6 +142,11 @@ class PageSession:
         if early:
             self.note(f"{name}.png was taken before the page was ready, for example because a font did not load.")
         self.collector.add(f"{name}.png", png)
+
+    async def save_extracted(self) -> None:
+        """Save extracted.json if there is anything in it."""
+        if self.extracted:
+            self.collector.add_json("extracted.json", self.extracted)
 
     async def html(self, timeout_ms: int) -> None:
         """Save the current document, in UTF-8 with a byte order mark."""
