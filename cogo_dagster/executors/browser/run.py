@@ -28,7 +28,7 @@ from cogo_dagster.executors.browser.failures import (
     latest_failed_hop,
     unreachable_hosts,
 )
-from cogo_dagster.executors.browser.fonts import boxed_scripts, boxes_note
+from cogo_dagster.executors.browser.fonts import boxes_note
 from cogo_dagster.executors.browser.navigation import diagnose
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession, describe, perform
@@ -37,7 +37,6 @@ from cogo_dagster.executors.browser.tasks import (
     ends_within,
     retrieve_exception,
     unless_broken,
-    with_timeout,
 )
 from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, TimedStep
 from cogo_dagster.net.dial import HopFailed
@@ -150,17 +149,17 @@ class BrowserAttempt:
         if self._running.ended() is None:
             await self._save_trace()
         missing = await save_evidence(self._running, page_session, self._collector)
-        record = await self._record(page_session, missing)
+        seen = PageEvents() if self._running.ended() else await page_session.events.record()
+        record = self._record(page_session, seen, missing)
         with contextlib.suppress(ExecutionFailed):
             self._collector.add_json(FILE_NAME, record.model_dump(mode="json", exclude_none=True))
         absent = (f"{name} is missing: {reason}" for name, reason in missing.items())
         error.detail = "\n".join(filter(None, (error.detail, *record.notes, *absent)))
 
-    async def _record(self, page_session: PageSession, missing: Mapping[str, str] | None = None) -> BrowserEvidence:
+    def _record(
+        self, page_session: PageSession, seen: PageEvents, missing: Mapping[str, str] | None = None
+    ) -> BrowserEvidence:
         """Return the steps, notes and errors of the attempt."""
-        seen = PageEvents()
-        if self._running.ended() is None:
-            seen = await page_session.events.record()
         return BrowserEvidence(
             steps=tuple(self._steps),
             notes=(*page_session.notes, *seen.notes),
@@ -201,6 +200,7 @@ class BrowserAttempt:
             page, devtools, self._session, self._collector, self._timeout_ms, request.wait_until, events
         )
         self._page_session.scrolls = request.scroll
+        self._page_session.without_glyphs = self._without_glyphs
         return self._page_session
 
     async def _run_steps(self, page_session: PageSession) -> None:
@@ -210,6 +210,7 @@ class BrowserAttempt:
             await self._step(describe(step), perform(page_session, step))
         if request.scroll and any(isinstance(step, CHANGING_ACTIONS) for step in request.actions):
             await self._step("scroll", page_session.scroll(self._timeout_ms))
+        page_session.finishing = True
         failures: list[ExecutionFailed] = []
         for operation, work in self._final_steps(page_session):
             try:
@@ -284,32 +285,27 @@ class BrowserAttempt:
         )
 
     async def _result(self, page_session: PageSession) -> Json:
-        title, status = await self._step("title", page_session.document())
+        seen = await page_session.events.record()
+        document = await self._step("title", page_session.last_document())
         url = page_session.page.url
-        status = (status or page_session.status) if url.startswith("http") else None
+        status = (document.status or page_session.status) if url.startswith("http") else None
         if page_session.events.broken.done():
             raise failed(f"the last document, {url[:300]}", classify(page_session.events.broken.result()))
         check_document(url, status, self._session)
-        await self._note_boxes(page_session)
+        if document.boxed:
+            page_session.note(boxes_note(document.boxed))
         found: Json = {
             "mode": "browser",
             "url": page_session.storable("url", url[:2_000]),
             "status": status,
-            "title": page_session.storable("title", title[:500]),
+            "title": page_session.storable("title", document.title[:500]),
             "browser": self._running.browser.version,
             "extracted": truncated(page_session.extracted),
         }
-        found |= (await self._record(page_session)).model_dump(mode="json", exclude_none=True)
+        found |= self._record(page_session, seen).model_dump(mode="json", exclude_none=True)
         if self._request.trace:
             await self._save_trace()
         return found
-
-    async def _note_boxes(self, page_session: PageSession) -> None:
-        """Note the scripts that are rendered as boxes, unless the page does not respond."""
-        with contextlib.suppress(Error, StepTimeout):
-            boxes = await with_timeout(boxed_scripts(page_session.page, self._without_glyphs), EVIDENCE_TIMEOUT_SECONDS)
-            if boxes:
-                page_session.note(boxes_note(boxes))
 
 
 def context_options(request: payload.BrowserPayload) -> dict[str, Any]:
