@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from playwright.async_api import Error, Locator, Page
 
+from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.failures import check_document, find_failed_hop
 from cogo_dagster.executors.browser.steps import PageSession
 from cogo_dagster.net.dial import HopFailed
@@ -46,18 +47,23 @@ def test_the_status_of_the_last_document_counts(shared: Bench, navigation: str) 
 def test_a_screenshot_that_could_not_be_captured_is_retried(
     shared: Bench, selector: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A screenshot that Chromium could not capture is retried once."""
+    """A screenshot that Chromium could not capture is retried: by Playwright, and then once more."""
     shared.site.pages["/drawn"] = "<p>x</p>"
     of: type = Page if selector is None else Locator
+    busy = Error("Page.screenshot: Protocol error (Page.captureScreenshot): Unable to capture screenshot")
     taken, real = [], of.screenshot  # type: ignore[attr-defined]
 
-    async def busy(self: Page | Locator, **options: Any) -> bytes:
+    async def screenshot(self: Page | Locator, **options: Any) -> bytes:
         taken.append(options)
         if len(taken) == 1:
-            raise Error("Page.screenshot: Protocol error (Page.captureScreenshot): Unable to capture screenshot")
+            raise busy
         return cast("bytes", await real(self, **options))
 
-    monkeypatch.setattr(of, "screenshot", busy)
+    async def capture(self: DevTools, clip: object) -> bytes:
+        raise busy
+
+    monkeypatch.setattr(of, "screenshot", screenshot)
+    monkeypatch.setattr(DevTools, "capture", capture)
     actions = [] if selector is None else [{"do": "screenshot", "name": "part", "selector": selector}]
     found = shared.run({"url": shared.site.url("/drawn"), "actions": actions, "screenshot": selector is None})
     assert len(taken) == 2

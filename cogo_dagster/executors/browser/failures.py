@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from cogo_dagster.executors.browser.errors import BrowserFailure, classify_status
+from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.net.addresses import DEFAULT_PORTS, InvalidAddress, split_host_port
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import MARK_HEADER, ProxySession
@@ -80,6 +81,18 @@ def find_failed_hop(
 def latest_failed_hop(session: ProxySession) -> HopFailed | None:
     """Return the latest failed hop so far."""
     return session.failures[-1] if session.failures else None
+
+
+def unreachable_hosts(session: ProxySession) -> list[FailedRequest]:
+    """Return the latest ten hosts that the page requested and that could not be reached."""
+    hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
+    return [FailedRequest(url=hop.authority, reason=hop.message) for hop in hops[-10:]]
+
+
+def blocked_reasons(session: ProxySession) -> list[str]:
+    """Return why hosts that the page requested were blocked, without duplicates, at most ten."""
+    reasons = [hop.message for hop in session.failures if hop.kind == "blocked_address"]
+    return list(dict.fromkeys(reasons))[:10]
 
 
 def check_document(url: str, status: int | None, session: ProxySession, failed_url: str | None) -> None:
