@@ -202,6 +202,7 @@ begin
             'health_facts',
             'held_snapshot',
             'invalid_argument',
+            'is_known_name',
             'is_small_json',
             'job_history',
             'job_numbers',
