@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from typing import TYPE_CHECKING
 
 from cogo_dagster.bootstrap.application import Application
-from cogo_dagster.bootstrap.database import open_database, supabase_project
+from cogo_dagster.bootstrap.database import embedded_server, open_database, own_dsn, supabase_project
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import require_release
-from cogo_dagster.queue.transports.base import NoDatabase
+from cogo_dagster.queue.transports.base import NoDatabase, Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.settings import Settings, load_settings
 
@@ -56,6 +57,31 @@ def open_queue(settings: Settings | None = None) -> Iterator[Queue]:
     """
     with open_application(settings or load_settings()) as application:
         yield application.queue
+
+
+def read_first_day(settings: Settings) -> date | None:
+    """Return the first day of the numbers of days and weeks; None if the embedded server does not run.
+
+    The server is not started, and a schema of another release is not migrated.
+
+    Raises:
+        SettingsError: The settings are inconsistent.
+        QueueError: The database is unreachable, or its schema is older than this function.
+    """
+    if settings.uses_rest:
+        from cogo_dagster.queue.transports.supabase import SupabaseTransport  # noqa: PLC0415 - takes two seconds
+
+        transport: Transport = SupabaseTransport(supabase_project(settings))
+    elif settings.uses_embedded_database and not embedded_server(settings).status().running:
+        return None
+    else:
+        dsn = embedded_server(settings).dsn() if settings.uses_embedded_database else own_dsn(settings)
+        transport = PostgresTransport(dsn, max_connections=1, prepare=False)
+    try:
+        found: str = transport.call("first_day", {})["first_day"]
+    finally:
+        transport.close()
+    return date.fromisoformat(found)
 
 
 def _over_rest(settings: Settings, stack: ExitStack) -> Application:

@@ -18,7 +18,7 @@
  *
  * One call reads at most 20,000 jobs: those that an index finds, else the newest.
  *
- * Returns {"jobs" with `subject`, the payload's url, file_key or command, "before_id" or null after the last page,
+ * Returns {"jobs" with `subject`: see payload_subject, "before_id" or null after the last page,
  * "looked_until": how far back an incomplete page has read}.
  * Errors: CQ005.
  */
@@ -74,8 +74,8 @@ begin
         else 'true' end;
     source := format('from public.jobs j where %s and ($1 is null or j.id < $1) order by j.id desc limit $2', source);
 
-    execute 'select jsonb_agg(cogo_internal.job_row(f.job) || jsonb_build_object(''subject'', left(coalesce(
-                (f.job).payload ->> ''url'', (f.job).payload ->> ''file_key'', (f.job).payload ->> ''command''), 300)) order by (f.job).id desc), count(*), (array_agg((f.job).id order by (f.job).id))[1]
+    execute 'select jsonb_agg(cogo_internal.job_row(f.job) || jsonb_build_object(''subject'',
+                cogo_internal.payload_subject((f.job).payload)) order by (f.job).id desc), count(*), (array_agg((f.job).id order by (f.job).id))[1]
         from (select w.job from (select j as job, j.* ' || source || ') w
               where (cardinality($4) = 0 or w.status = any ($4))
                 and ($3 is null or w.error ->> ''class'' = $3)
