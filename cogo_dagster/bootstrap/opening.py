@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_application(settings: Settings, *, keep_database: bool = False) -> Iterator[Application]:
+def open_application(
+    settings: Settings, *, keep_database: bool = False, idle_seconds: float = 0
+) -> Iterator[Application]:
     """Open the database that the settings select, and the services on it; close them at the end.
 
     Args:
         settings: From `load_settings`.
         keep_database: Keep the embedded server running after its last user.
+        idle_seconds: Keep the embedded server running for this long after its last user.
 
     Raises:
         SettingsError: The settings are inconsistent.
@@ -35,7 +38,7 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
         if settings.uses_rest:
             yield _over_rest(settings, stack)
             return
-        dsn = stack.enter_context(open_database(settings, keep=keep_database))
+        dsn = stack.enter_context(open_database(settings, keep=keep_database, idle_seconds=idle_seconds))
         pooled = not settings.uses_embedded_database and is_transaction_pooled(dsn)
         transport = PostgresTransport(dsn, max_connections=settings.pool_size, prepare=not pooled)
         stack.callback(transport.close)

@@ -10,9 +10,10 @@ import typer
 from cogo_dagster.alerts.outage import is_unreachable
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt
 from cogo_dagster.alerts.service import delivered
-from cogo_dagster.bootstrap import Application, alerts_without_database, open_application
+from cogo_dagster.bootstrap import Application, alerts_without_database
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import ExitCode, Report, command, group
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
 from cogo_dagster.formatting.values import NOTHING, counted, distance
@@ -158,7 +159,7 @@ def deliver(
     """Raise alerts for new failures and deliver due messages once; exit with 1 if a delivery failed."""
     settings = read_settings()
     try:
-        with open_application(settings) as application:
+        with opened(settings) as application:
             report = application.alerts.deliver(max_seconds)
     except QueueError as error:
         if is_unreachable(error):

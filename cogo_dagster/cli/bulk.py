@@ -14,8 +14,9 @@ from typing import Annotated, Final
 
 import typer
 
-from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import BadInput, print_json, registered
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, print_table
 from cogo_dagster.formatting.values import counted
@@ -158,7 +159,7 @@ def bulk(
         ) -> None:
             operation = function(**options, **({"as_json": as_json} if takes_flag else {}))
             mode = Mode.of(context, dry_run, plan_file, apply_file, limit, dry_run_by_default=dry_run_by_default)
-            with open_application(read_settings()) as application:
+            with opened(read_settings()) as application:
                 totals = run(application, operation, mode, labels, as_json=as_json)
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)

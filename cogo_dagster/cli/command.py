@@ -112,10 +112,10 @@ def command(
         def run(**options: Any) -> None:
             as_json = options["as_json"] if "as_json" in parameters else options.pop("as_json")
             if "application" in parameters:
-                from cogo_dagster.bootstrap import open_application  # noqa: PLC0415 - not every command needs it
+                from cogo_dagster.cli.opened import opened  # noqa: PLC0415 - not every command needs it
                 from cogo_dagster.settings import load_settings  # noqa: PLC0415
 
-                with open_application(load_settings()) as application:
+                with opened(load_settings()) as application:
                     report = function(application, **options)
             else:
                 report = function(**options)

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.bulk import Labels, bulk
 from cogo_dagster.cli.command import BadInput, Report, group
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, read_settings
 from cogo_dagster.cli.tables import Column, column
 from cogo_dagster.formatting.values import distance, error_line, size
@@ -235,7 +235,7 @@ def artifacts(
 
 
 def _adopt_store(*, as_json: bool) -> None:
-    with open_application(read_settings()) as application:
+    with opened(read_settings()) as application:
         application.store.adopt()
         where = application.store.where
     Report({"adopted": where}, f"{where} belongs to this database now.").show(as_json=as_json)
