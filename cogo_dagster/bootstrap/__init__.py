@@ -14,6 +14,7 @@ from cogo_dagster.bootstrap.opening import (
     open_application,
     open_queue,
     read_first_day,
+    running_queue,
 )
 from cogo_dagster.bootstrap.workers import worker_options
 
@@ -28,6 +29,7 @@ __all__ = [
     "open_queue",
     "own_dsn",
     "read_first_day",
+    "running_queue",
     "without_password",
     "worker_options",
 ]

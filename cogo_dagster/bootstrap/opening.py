@@ -71,20 +71,32 @@ def read_first_day(settings: Settings) -> date | None:
         SettingsError: The settings are inconsistent.
         QueueError: The database is unreachable, or its schema is older than this function.
     """
+    with running_queue(settings) as queue:
+        return queue.first_day() if queue else None
+
+
+@contextmanager
+def running_queue(settings: Settings) -> Iterator[Queue | None]:
+    """Open the queue without starting or migrating a database; yield None if the embedded server does not run.
+
+    Raises:
+        SettingsError: The settings are inconsistent.
+        QueueError: See the methods of `Queue`.
+    """
     if settings.uses_rest:
         from cogo_dagster.queue.transports.supabase import SupabaseTransport  # noqa: PLC0415 - takes two seconds
 
         transport: Transport = SupabaseTransport(supabase_project(settings))
     elif settings.uses_embedded_database and not embedded_server(settings).status().running:
-        return None
+        yield None
+        return
     else:
         dsn = embedded_server(settings).dsn() if settings.uses_embedded_database else own_dsn(settings)
         transport = PostgresTransport(dsn, max_connections=1, prepare=False)
     try:
-        found: str = transport.call("first_day", {})["first_day"]
+        yield Queue(transport)
     finally:
         transport.close()
-    return date.fromisoformat(found)
 
 
 def _over_rest(settings: Settings, stack: ExitStack) -> Application:

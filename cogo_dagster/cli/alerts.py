@@ -80,12 +80,12 @@ def _error(error: Json | Unreadable) -> str:
 
 _ALERTS: Final = (
     column("fingerprint", whole=True),
-    Column("status", _state, whole=True),
+    Column("status", _state, whole=True, is_status=True),
     column("count", whole=True),
-    column("first", "first_seen_at", distance, whole=True),
+    column("first", "first_seen_at", distance, whole=True, min_width=120),
     column("last", "last_seen_at", distance, whole=True),
     column("title"),
-    Column("deliveries", _deliveries),
+    Column("deliveries", _deliveries, min_width=110),
     column("error", "error_message"),
 )
 
@@ -109,11 +109,11 @@ def list_(
 _DELIVERIES: Final = (
     column("alert", "alert_id", whole=True),
     column("target", whole=True),
-    column("status", whole=True),
+    column("status", whole=True, is_status=True),
     column("event", whole=True),
-    column("attempts", whole=True),
+    column("attempts", whole=True, min_width=110),
     column("sent", "announced_at", distance, whole=True),
-    column("next attempt", "next_attempt_at", distance, whole=True),
+    column("next attempt", "next_attempt_at", distance, whole=True, min_width=110),
     column("title"),
     column("error", show=_error),
 )

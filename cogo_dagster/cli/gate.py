@@ -60,8 +60,8 @@ ReportFiles = list[Path] | None
 
 _RUNS = (
     column("at", "created_at", distance, whole=True),
-    column("type", whole=True),
-    column("status", whole=True),
+    column("type"),
+    column("status", whole=True, is_status=True),
     column("branch"),
     column("commit", "commit_sha", lambda sha: str(sha)[:12], whole=True),
     column("pull request", "pull_request"),

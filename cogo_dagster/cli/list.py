@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.cli import completion
 from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, part_of_id
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_facts
@@ -15,6 +16,7 @@ from cogo_dagster.formatting.explanation import why as explanation_of
 from cogo_dagster.formatting.values import NOTHING, counted, distance, error_line, size, span, until
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
+from cogo_dagster.queue.rows.jobs import JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
 from cogo_dagster.queue.stats import Numbers, QueueReasons
@@ -31,20 +33,32 @@ class ArtifactStatus(StrEnum):
     EXPIRED = "expired"
 
 
-_ATTEMPTS: Final = Column("attempts", lambda row: f"{row.attempts}/{row.max_attempts}", whole=True)
+_ATTEMPTS: Final = Column("attempts", lambda row: f"{row.attempts}/{row.max_attempts}", whole=True, min_width=90)
+_ABOUT: Final = column("about", "subject")
+_JOB_ID: Final = column("job", "job_id", whole=True, is_id=True)
 _ERROR: Final = column("error", "error", error_line)
 _REASON: Final = column("reason")
 
+
+def _status(row: JobRow) -> str:
+    return f"{row.status} (forced)" if row.forced else row.status
+
+
+def _next_run(row: JobRow) -> str:
+    return until(row.next_run_at) if row.status == "queued" else NOTHING
+
+
 _JOBS: Final = (
-    column("id", whole=True),
+    column("id", whole=True, is_id=True),
     column("type"),
-    Column("status", lambda row: f"{row.status} (forced)" if row.forced else row.status, whole=True),
+    Column("status", _status, whole=True, is_status=True),
     _ATTEMPTS,
-    Column("next run", lambda row: until(row.next_run_at) if row.status == "queued" else NOTHING, whole=True),
-    column("created", "created_at", distance, whole=True),
+    _ABOUT,
+    Column("next run", _next_run, whole=True, min_width=120),
+    column("created", "created_at", distance, whole=True, min_width=100),
     _ERROR,
 )
-_WHY: Final = (*_JOBS[:4], column("why"))
+_WHY: Final = (*_JOBS[:5], column("why"))
 
 
 @command(app)
@@ -55,6 +69,7 @@ def jobs(
         list[str] | None,
         typer.Option(
             metavar="[queued|running|succeeded|failed|cancelled]",
+            autocompletion=completion.statuses,
             help="Only these statuses; repeatable or comma-separated.",
         ),
     ] = None,
@@ -83,11 +98,11 @@ def jobs(
 
 
 _ARTIFACTS: Final = (
-    column("job", "job_id", whole=True),
+    _JOB_ID,
     column("name"),
-    column("status"),
+    column("status", whole=True, is_status=True),
     column("size", "size_bytes", size, whole=True),
-    column("created", "created_at", distance),
+    column("created", "created_at", distance, min_width=90),
     column("address"),
 )
 
@@ -96,7 +111,14 @@ _ARTIFACTS: Final = (
 def artifacts(
     application: Application,
     job_id: Annotated[
-        str | None, typer.Option("--job", parser=part_of_id, metavar="JOB_ID", help="Only artifacts of this job.")
+        str | None,
+        typer.Option(
+            "--job",
+            parser=part_of_id,
+            metavar="JOB_ID",
+            autocompletion=completion.job_ids,
+            help="Only artifacts of this job.",
+        ),
     ] = None,
     status: Annotated[ArtifactStatus | None, typer.Option(help="Only this status.")] = None,
     *,
@@ -126,13 +148,13 @@ def _state(row: WorkerRow) -> str:
 
 _WORKERS: Final = (
     column("worker", "worker_id"),
-    Column("state", _state, whole=True),
+    Column("state", _state, whole=True, is_status=True),
     Column("running", lambda row: f"{row.running}/{row.concurrency}", whole=True),
     Column("families", lambda row: ", ".join(str(family) for family in row.families)),
-    column("executor", "executor_id"),
-    column("started", "started_at", distance),
+    column("executor", "executor_id", min_width=90),
+    column("started", "started_at", distance, min_width=90),
     column("heartbeat", "last_heartbeat_at", distance),
-    column("instance", "instance_id", whole=True),
+    column("instance", "instance_id", whole=True, is_id=True, min_width=100),
 )
 
 
@@ -157,7 +179,7 @@ def _counted(counters: object) -> str:
 
 _HEARTBEATS: Final = (
     column("worker", "worker_id"),
-    column("instance", "instance_id", whole=True),
+    column("instance", "instance_id", whole=True, is_id=True),
     column("at", "created_at", distance, whole=True),
     column("running"),
     column("counters", show=_counted),
@@ -175,13 +197,14 @@ def heartbeats(
 
 
 _DLQ: Final = (
-    column("job", "job_id", whole=True),
+    _JOB_ID,
     column("type"),
     _ATTEMPTS,
-    _REASON,
-    column("replays", whole=True),
+    column("reason", min_width=110),
+    column("replays", whole=True, min_width=130),
     column("failed", "failed_at", distance, whole=True),
-    Column("replayed", lambda row: distance(row.replayed_at or row.closed_at)),
+    Column("replayed", lambda row: distance(row.replayed_at or row.closed_at), min_width=130),
+    _ABOUT,
     _ERROR,
 )
 _EMPTY_DLQ: Final = "The dead-letter queue is empty."
@@ -213,7 +236,7 @@ _INCIDENTS: Final = (
     column("fingerprint", whole=True),
     column("count", whole=True),
     column("type"),
-    column("first", "first_failed_at", distance, whole=True),
+    column("first", "first_failed_at", distance, whole=True, min_width=100),
     column("last", "last_failed_at", distance, whole=True),
     Column("error", lambda row: f"{row.error_class}: {row.message}"),
 )
@@ -257,6 +280,7 @@ def limits(application: Application) -> list[Row]:
 
 _OPERATIONS: Final = (
     column("at", "created_at", distance, whole=True),
+    column("id", "id", whole=True, min_width=120),
     column("operation", whole=True),
     column("by", "actor"),
     column("changed", whole=True),
