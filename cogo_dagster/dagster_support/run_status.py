@@ -4,31 +4,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, SCHEDULE_NAME_TAG, SENSOR_NAME_TAG
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 
 ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-
-
-_BY_HAND: Final = frozenset(
-    {
-        "inspect_job",
-        "retry_failed",
-        "replay_dlq",
-        "discard_dlq",
-        "recover_leases",
-        "cleanup_artifacts",
-        "purge_jobs",
-        "deliver_alerts",
-    }
-)
-"""Dagster jobs of operators, who see the failure of a run that they launched."""
-
-_AUTOMATIC: Final = (SENSOR_NAME_TAG, SCHEDULE_NAME_TAG)
-
-
-def is_alerted(run: dg.DagsterRun) -> bool:
-    """Whether the failure of a run raises an alert: not if an operator launched an operators' job by hand."""
-    return run.job_name not in _BY_HAND or any(tag in run.tags for tag in _AUTOMATIC)
 
 
 def was_terminated(instance: dg.DagsterInstance, run_id: str) -> bool:

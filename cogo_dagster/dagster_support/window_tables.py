@@ -13,7 +13,9 @@ from cogo_dagster.links import artifact_content, day_partition, job_page
 from cogo_dagster.quality.records import GateRun, Stored
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import WholeJob
+from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.redaction import redact
+from cogo_dagster.release import code_version
 from cogo_dagster.settings import Settings
 
 LISTED_DAYS: Final = 14
@@ -54,11 +56,9 @@ def runs_table(settings: Settings, runs: Sequence[GateRun]) -> dict[str, dg.Meta
 
 def pages_table(application: Application, start: datetime) -> dict[str, dg.MetadataValue[Any]]:
     """Return a table of the last pages that a day counts, with links to their jobs and screenshots."""
-    since = (datetime.now(UTC) - start).total_seconds()
-    found = application.queue.search_jobs(
-        family="browser", statuses=["succeeded", "failed"], finished_seconds=max(since, 1), max_jobs=1_000
-    )
-    ids = [job.id for job in found.jobs if _is_within(job.finished_at, start)][:_MAX_PAGES]
+    search = JobSearch.parse(f"family:browser status:succeeded,failed finished:{start:%Y-%m-%d}")
+    found = application.queue.query_jobs(search.filter(code_version()), max_jobs=_MAX_PAGES)
+    ids = [job.id for job in found.jobs]
     rows = [_page_row(application.settings, job) for job in application.queue.get_jobs(ids)] if ids else []
     return {"pages": markdown_table(["page", "status", "job", "screenshot"], rows)} if rows else {}
 

@@ -1,14 +1,12 @@
-"""Runs that a user terminates or launches, which raise no alert."""
+"""Runs that a user terminates, which raise no alert."""
 
 import dagster as dg
-import pytest
 from dagster._core.launcher import LaunchRunContext, RunLauncher
 from dagster._serdes import ConfigurableClassData
 
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_launcher import CancelingRunLauncher
-from cogo_dagster.dagster_support.run_status import is_alerted
 from cogo_dagster.defs.alerts.sensors import run_failure, undelivered_alerts
 from cogo_dagster.settings import load_settings
 
@@ -27,23 +25,6 @@ class SilentLauncher(RunLauncher[dg.DagsterInstance]):
         """Record the request."""
         self.terminated.append(run_id)
         return True
-
-
-@pytest.mark.parametrize(
-    ("job_name", "tags", "expected"),
-    [
-        ("process_jobs", {}, True),
-        ("snapshot_gate", {"dagster/schedule_name": "nightly_gate_snapshot"}, True),
-        ("inspect_job", {}, False),
-        ("retry_failed", {}, False),
-        ("replay_dlq", {"dagster/sensor_name": "dlq_replay"}, True),
-    ],
-)
-def test_operators_jobs_that_a_user_launches_raise_no_alert(
-    job_name: str, tags: dict[str, str], *, expected: bool
-) -> None:
-    """The user sees the failure; launches by sensors and schedules raise alerts."""
-    assert is_alerted(dg.DagsterRun(job_name=job_name, tags=tags)) is expected
 
 
 def test_a_termination_is_reported_before_it_is_requested(instance: dg.DagsterInstance) -> None:
