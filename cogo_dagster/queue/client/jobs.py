@@ -14,7 +14,7 @@ from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, JsonValue, NewJob, uuid_of
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
-from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, TruncatedJob, WholeJob
+from cogo_dagster.queue.rows.jobs import Cancelled, FoundJob, FoundJobs, JobReason, TruncatedJob, WholeJob
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
@@ -58,7 +58,7 @@ class JobCalls:
         since_seconds: float | None = None,
         before_id: UUID | None = None,
         max_jobs: int = 50,
-    ) -> list[JobRow]:
+    ) -> list[FoundJob]:
         """Return at most 1,000 jobs, newest first; one call of the database scans at most 20,000 jobs.
 
         Args:
@@ -81,11 +81,11 @@ class JobCalls:
                     max_jobs=wanted - len(rows),
                 ),
             )
-            rows += [{key: value for key, value in row.items() if key != "subject"} for row in page["jobs"]]
+            rows += page["jobs"]
             cursor = page["before_id"]
             if cursor is None:
                 break
-        return read_list(JobRow, rows)
+        return read_list(FoundJob, rows)
 
     def query_jobs(
         self, filters: Mapping[str, Json], *, before_id: UUID | None = None, max_jobs: int = 50
