@@ -16,6 +16,8 @@ from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import StaticFiles
 
 _FLASH_MESSAGES: Final = {
+    "enqueued": "Job enqueued.",
+    "existing": "No new job: this job has the same idempotency key.",
     "cancelled": "Job cancelled.",
     "cancel_requested": "Cancellation requested. If the job succeeds first, it stays succeeded.",
     "retried": "Jobs requeued: {n}.",
@@ -69,6 +71,7 @@ class Pages:
             compact=filters.compact,
             counted=filters.counted,
             cut=filters.cut,
+            default_text=views.default_text,
             error_line=error_line,
             gate_reports=views.gate_reports,
             gate_tests=views.gate_tests,
@@ -120,7 +123,7 @@ class Pages:
             dagster_run=lambda run_id: dagster_run(web.settings, run_id),
             dagster_asset=lambda *key: dagster_asset(web.settings, *key),
             flash=flash_message(request),
-            **_FRAME | _frame(request, status) | context,
+            **_FRAME | ({} if template == "problem.html" else _frame(request, status)) | context,
         )
         return HTMLResponse(text, status, headers=dict(headers or {}))
 
@@ -147,7 +150,7 @@ def _address(request: Request) -> str:
 
 def _frame(request: Request, status: int) -> dict[str, Any]:
     """Return the variables of the layout; on an error page, none that need the database."""
-    if status >= 400:
+    if status >= 400 and status != 422:  # 422: a form with its errors
         return {}
     session = session_of(request)
     return {

@@ -19,7 +19,8 @@ from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.supervision.replays import is_after
-from cogo_dagster.web.filters import ago, counted, in_seconds, number
+from cogo_dagster.web.filters import ago, counted, in_json, in_seconds, number
+from cogo_dagster.web.payload_form import FormField
 from cogo_dagster.web.search import STATUSES
 
 UNKNOWN: Final = "\u2013"
@@ -258,6 +259,13 @@ def verdict_state(verdict: str) -> Label:
 def percent(value: float | None, digits: int = 1) -> str:
     """Format a percentage; a dash if it is unknown."""
     return UNKNOWN if value is None else f"{value:.{digits}f} %"
+
+
+def default_text(field: FormField) -> str:
+    """Return the default of a field as it would be entered; empty if there is none."""
+    if field.default in (None, "", [], {}, ()):
+        return ""
+    return field.default if isinstance(field.default, str) else in_json(field.default)
 
 
 def known(value: object) -> object:

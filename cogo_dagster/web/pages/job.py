@@ -68,12 +68,10 @@ class JobActions:
     Attributes:
         cancel: Label of the cancel button; None if the job cannot be cancelled.
         retry: Whether the job can be retried or replayed.
-        after_login: Whether an operator has actions, so that the page links to the login.
     """
 
     cancel: str | None
     retry: bool
-    after_login: bool
 
     @classmethod
     def of(cls, job: TruncatedJob) -> Self:
@@ -82,7 +80,6 @@ class JobActions:
         return cls(
             cancel=None if job.cancel_requested else names.get(job.status),
             retry=job.status == "failed" and not job.replayed_job_id,
-            after_login=job.status in ("queued", "running", "failed"),
         )
 
 
