@@ -23,6 +23,18 @@ def ago(time: str | datetime | None) -> Markup | str:
     )
 
 
+def moment(time: datetime | Unreadable | None) -> Markup | str:
+    """Return a time with its date in UTC; a script adds the local time."""
+    if time is None:
+        return "-"
+    if isinstance(time, Unreadable):
+        return unreadable(time)
+    at = time.astimezone(UTC)
+    return Markup('<time datetime="{}" data-local>{} UTC</time>').format(
+        at.isoformat(timespec="seconds"), at.strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
 def clock(time: datetime | Unreadable) -> Markup:
     """Return a time of day, with the date as a tooltip."""
     if isinstance(time, Unreadable):
@@ -72,6 +84,11 @@ def compact(value: int) -> str:
 def in_json(document: Json) -> str:
     """Return a document as one line of JSON, truncated."""
     return cut(_json(document), 1_000)
+
+
+def plain_json(document: Json) -> str:
+    """Return a whole document as one line of JSON."""
+    return _json(document)
 
 
 def pretty(document: Json) -> str:

@@ -154,7 +154,7 @@ const help = $("#help");
 $("#keys").hidden = false;
 $("#keys").addEventListener("click", () => help.showModal());
 
-const PAGES = { o: "local", j: "jobs", d: "dlq", w: "workers", a: "alerts", l: "log" };
+const PAGES = { o: "local", j: "jobs", d: "dlq", w: "workers", g: "gate", h: "history", k: "weeks", a: "alerts", l: "log", n: "jobs/new" };
 let going = 0;
 
 function step(by) {
