@@ -1,7 +1,7 @@
 """A week beside another one, as rows of texts, and its days. Pure functions."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cogo_dagster.quality.records import Day, GateSummary, Verdict
 from cogo_dagster.quality.summary import ROWS, change, measures, number_text, signed_text
@@ -25,7 +25,7 @@ class WeekDay:
     Attributes:
         verdict: Q1 of the day.
         pass_rate: None if Q1 is not computed.
-        has_begun: Whether a part of the day is in the window.
+        has_begun: Whether the day has begun.
     """
 
     day: str
@@ -52,12 +52,12 @@ def compared(this: GateSummary, last: GateSummary) -> list[ComparedNumber]:
     ]
 
 
-def week_days(week: GateSummary, threshold: Threshold) -> list[WeekDay]:
+def week_days(week: GateSummary, threshold: Threshold, now: datetime) -> list[WeekDay]:
     """Return all days of a week, also those without rows."""
     known = {day.day: day for day in week.days}
     starts = [week.window.start + timedelta(days=n) for n in range(7)]
     return [
-        week_day(known.get(f"{start:%Y-%m-%d}"), f"{start:%Y-%m-%d}", threshold, has_begun=start < week.window.end)
+        week_day(known.get(f"{start:%Y-%m-%d}"), f"{start:%Y-%m-%d}", threshold, has_begun=start < now)
         for start in starts
     ]
 

@@ -40,9 +40,14 @@ def clock(time: datetime | Unreadable) -> Markup:
     if isinstance(time, Unreadable):
         return unreadable(time)
     moment = time.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+    return Markup('<time datetime="{}" title="{}" data-local>{}</time>').format(
         moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M:%S UTC"), moment.strftime("%H:%M:%S")
     )
+
+
+def day(time: datetime | Unreadable) -> str:
+    """Return the date of a time in UTC; empty if it is unreadable."""
+    return "" if isinstance(time, Unreadable) else f"{time.astimezone(UTC):%Y-%m-%d}"
 
 
 def unreadable(reason: str) -> Markup:

@@ -108,6 +108,7 @@ def jobs_chart(buckets: Sequence[Bucket]) -> dict[str, Json]:
         series.append({"name": "cancelled", "colour": "muted", "values": [bucket.cancelled or 0 for bucket in buckets]})
     return {
         "kind": "bars",
+        "seconds": buckets[0].seconds if buckets else 3_600,
         "x": [int(bucket.start.timestamp()) + bucket.seconds // 2 for bucket in buckets],
         "labels": [bucket.label for bucket in buckets],
         "links": [bucket.search for bucket in buckets],
@@ -119,6 +120,7 @@ def rate_chart(points: Sequence[RatePoint], minimum: float) -> dict[str, Json]:
     """Return the data of the chart of the pass rate; a day that is not computed is a gap."""
     return {
         "kind": "line",
+        "seconds": 86_400,
         "x": [int(datetime.fromisoformat(point.day).replace(tzinfo=UTC).timestamp()) + 43_200 for point in points],
         "labels": [point.day for point in points],
         "links": [f"/dashboard/weeks?week={datetime.fromisoformat(point.day):%G-W%V}" for point in points],

@@ -12,6 +12,7 @@ from cogo_dagster.formatting.explanation import advice_for
 from cogo_dagster.formatting.values import error_line, one_line, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
 from cogo_dagster.web import filters, views
+from cogo_dagster.web.attempt_views import waterfall
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import StaticFiles
 
@@ -72,6 +73,7 @@ class Pages:
             counted=filters.counted,
             counter=views.counter,
             cut=filters.cut,
+            day=filters.day,
             default_text=views.default_text,
             error_line=error_line,
             gate_reports=views.gate_reports,
@@ -98,6 +100,7 @@ class Pages:
             spaced=views.spaced,
             span=span,
             status_icon=views.status_icon,
+            steps=waterfall,
             target_state=views.target_state,
             text_or_error=views.text_or_error,
             tiles=views.tiles,

@@ -1,5 +1,6 @@
 """Page of an ISO week beside the week before: numbers, days, failures, and the pages whose jobs counted in it."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -25,7 +26,7 @@ def weeks(
     before: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Response:
     """A week (default: the current one) beside the one before; a running week beside the same part of it, too."""
-    gates = application.gates
+    gates, now = application.gates, datetime.now(UTC)
     try:
         shown = gates.weekly(week or gates.current_week())
     except InvalidArgument as error:
@@ -42,8 +43,8 @@ def weeks(
         same_part=same_part,
         rows=compared(shown.this_week, same_part or shown.last_week),
         whole=compared(shown.this_week, shown.last_week),
-        days=week_days(shown.this_week, gates.threshold),
-        last_days=week_days(shown.last_week, gates.threshold),
+        days=week_days(shown.this_week, gates.threshold, now),
+        last_days=week_days(shown.last_week, gates.threshold, now),
         earlier=shifted(shown.week, -1),
         later=None if shown.week == gates.current_week() else shifted(shown.week, 1),
         pages=pages.pages,

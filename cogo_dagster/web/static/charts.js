@@ -39,11 +39,22 @@ function options(chart, host) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     legend: { show: false },
     cursor: { points: { show: false }, y: false, drag: { x: true, y: false } },
-    scales: { x: { time: true }, y: { range: (_, low, high) => [0, chart.maximum || Math.max(high * 1.05, 1)] } },
-    axes: [axis, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en") + (chart.unit || "")) }],
+    scales: { x: { time: true, range: (_, low, high) => [low - chart.seconds / 2, high + chart.seconds / 2] }, y: { range: (_, low, high) => [0, chart.maximum || Math.max(high * 1.05, 1)] } },
+    axes: [{ ...axis, values: marks, size: 44 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en") + (chart.unit || "")) }],
     series: [{}, ...series],
     hooks: { draw: chart.minimum === undefined ? [] : [(plot) => threshold(plot, chart.minimum)] },
   };
+}
+
+function marks(_, ticks, __, ___, seconds) {
+  let day = "";
+  return ticks.map((tick) => {
+    const at = new Date(tick * 1000).toISOString(), date = at.slice(5, 10), time = at.slice(11, 16);
+    if (seconds >= 86_400) return date;
+    const first = date !== day;
+    day = date;
+    return first ? `${time}\n${date}` : time;
+  });
 }
 
 function threshold(plot, value) {
