@@ -1,6 +1,7 @@
 """Each row type has exactly the keys that its SQL function returns."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from types import UnionType
@@ -86,6 +87,7 @@ class Seeded:
     def __init__(self, transport: Transport, age: Age) -> None:
         queue, worker = Queue(transport), a_worker()
         register(queue, worker)
+        register(queue, replace(a_worker("launched"), dagster_run_id="a run"))
         queue.heartbeat(worker, 1, {"counters": {"claimed": 3}, "latency": LATENCY})
         settle(queue, running_job(queue, payload={"url": "https://example.com"}))
         self.dead, *_ = [failed_job(queue, payload={"url": "https://example.com"}) for _ in range(3)]
@@ -162,6 +164,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (workers.LeaseLosses, calls("list_lease_losses")),
     (jobs.JobContext, lambda transport, seeded: transport.call("job_context", {"job_id": str(seeded.dead)})),
     (jobs.FoundPages, calls("list_pages", window_start=MONDAY, window_end="2100-01-01T00:00:00Z")),
+    (workers.RegisteredFamily, calls("registered_families")),
     (operations.OperationRow, calls("list_operations")),
     (operations.PausedRow, calls("list_paused")),
     (operations.PausedChange, calls("pause", kind="type", name="figma")),
@@ -179,6 +182,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.DeliveryRow, calls("list_alert_deliveries")),
     (alerts.SilenceRow, calls("list_alert_silences")),
     (alerts.NewSilence, calls("silence_alerts", **SILENCE)),
+    (alerts.ForgottenTarget, calls("forget_alert_target", target="http", actor="me")),
     (alerts.EndedSilence, calls("end_alert_silence", silence_id=SILENCE["silence_id"], actor="me")),
     (alerts.AlertTargets, calls("alert_target_health")),
     (alerts.Announced, calls("announce", **ANNOUNCEMENT)),

@@ -20,6 +20,7 @@ MAX_NOTES_PER_KIND: Final = 3
 MAX_ERRORS_PER_KIND: Final = 20
 LIST_TIMEOUT_SECONDS: Final = 2
 BROKEN_BODIES: Final = ("ERR_CONTENT_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
+PAGE_CRASHED: Final = "Page crashed"
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
 
 T = TypeVar("T")
@@ -45,7 +46,8 @@ class Events:
     Attributes:
         navigations: The number of documents that the page has shown.
         failed: The latest document request of the page that failed or was incomplete.
-        broken: Resolves with the reason when a document is cut off while it loads: no `load` event follows.
+        broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
+            follows.
     """
 
     def __init__(self, context: BrowserContext, page: Page, *, accept_dialogs: bool) -> None:
@@ -63,6 +65,7 @@ class Events:
         context.on("requestfailed", self._request_failed)
         page.on("download", self._download)
         page.on("framenavigated", self._navigated)
+        page.on("crash", self._crashed)
 
     def expect(self) -> None:
         """Reset the state before a navigation."""
@@ -116,6 +119,11 @@ class Events:
     def _download(self, download: Download) -> None:
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
+
+    def _crashed(self, _: Page) -> None:
+        if self.broken.done():
+            self.broken = asyncio.get_running_loop().create_future()
+        self.broken.set_result(PAGE_CRASHED)
 
     def _navigated(self, frame: Frame) -> None:
         if frame is self._page.main_frame:

@@ -15,6 +15,7 @@ from playwright.async_api import BrowserContext, Error, ProxySettings
 
 from cogo_dagster.executors.browser import payload
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
+from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line
 from cogo_dagster.executors.browser.events import Events, PageEvents
 from cogo_dagster.executors.browser.failures import (
@@ -201,12 +202,7 @@ class BrowserAttempt:
             self._collector.take("trace.zip")
 
     async def _open_context(self) -> PageSession:
-        proxy: ProxySettings = {
-            "server": self._proxy.url,
-            "bypass": "<-loopback>",
-            "username": self._session.username,
-            "password": self._session.password,
-        }
+        proxy: ProxySettings = {"server": self._proxy.url, "bypass": "<-loopback>"}
         request = self._request
         options = context_options(request)
         context = self._context = await self._running.browser.new_context(proxy=proxy, **options)
@@ -220,9 +216,11 @@ class BrowserAttempt:
                 [{"name": name, "value": value, "url": request.url} for name, value in request.cookies.items()]
             )
         page = await context.new_page()
+        devtools = await DevTools.attach(page)
+        await devtools.authenticate(self._session.username, self._session.password)
         events = Events(context, page, accept_dialogs=request.dialogs == "accept")
         self._page_session = PageSession(
-            page, self._session, self._collector, self._timeout_ms, request.wait_until, events
+            page, devtools, self._session, self._collector, self._timeout_ms, request.wait_until, events
         )
         self._page_session.scrolls = request.scroll
         return self._page_session
@@ -295,6 +293,8 @@ class BrowserAttempt:
             failure = classify(broken.result())
         elif operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
             failure = await self._diagnose(message) or failure
+        if failure.error_class == "page_crash":
+            failure = self._running.cause_of_crash() or failure
         return failed(operation, failure, detail=message)
 
     async def _diagnose(self, message: str) -> BrowserFailure | None:

@@ -58,6 +58,14 @@ class LeaseLosses(Row):
     workers: list[WorkerLosses]
 
 
+class RegisteredFamily(Row):
+    """A family that workers of Dagster runs registered: when last, and how many such workers have registered since."""
+
+    family: str
+    seconds: float
+    newer: int
+
+
 class Heartbeat(Row):
     """A heartbeat of a worker, with its counters at that time."""
 

@@ -1,6 +1,7 @@
 """`/dashboard/local`: the overview."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -13,6 +14,8 @@ from cogo_dagster.web.dependencies import ApplicationDep, WebDep, allow_anonymou
 from cogo_dagster.web.history import hour_buckets
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.pictures import bars, gate_latency, gate_trend
+
+_SHOWN_ALERTS: Final = 5
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(allow_anonymous)])
 
@@ -53,6 +56,7 @@ def local(request: Request, web: WebDep, application: ApplicationDep) -> Respons
         providers=rows.providers,
         incidents=rows.incidents,
         reasons=web.backend.reasons() if reader else None,
+        firing=application.alerts.list_alerts(status="firing", max_alerts=_SHOWN_ALERTS) if reader else [],
     )
 
 
