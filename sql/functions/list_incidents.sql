@@ -3,7 +3,7 @@
  *
  * Returns [{"fingerprint", "type", "class", "message" of the newest, "count", "first_failed_at" (including failures
  * that were retried since, while the alert of the cause fires), "last_failed_at", "code_versions" and "job_ids" of the
- * newest ten, "replays_finished" of the newest 100 replays of the cause, "replays_succeeded" of them}]. The count reads only the index jobs_dlq_cause (by default the planner read every row), the details ten
+ * newest ten}]. The count reads only the index jobs_dlq_cause (by default the planner read every row), the details ten
  * rows per cause.
  */
 create or replace function public.list_incidents(
@@ -15,7 +15,7 @@ declare
     at timestamptz := clock_timestamp();
     result jsonb;
 begin
-    select jsonb_agg(to_jsonb(incident) || newest.facts || replayed.facts order by incident.count desc, incident.last_failed_at desc) into result
+    select jsonb_agg(to_jsonb(incident) || newest.facts order by incident.count desc, incident.last_failed_at desc) into result
     from (
         select d.fingerprint, count(*) as count, min(d.failed_at) as first_failed_at, max(d.failed_at) as last_failed_at
         from public.jobs_dlq d
@@ -43,17 +43,7 @@ begin
               and (list_incidents.type_prefix is null or starts_with(d.type, list_incidents.type_prefix))
             order by d.failed_at desc limit 10
         ) l
-    ) newest
-    cross join lateral (
-        select jsonb_build_object('replays_finished', count(j.id), 'replays_succeeded', count(j.id) filter (where j.status = 'succeeded')) as facts
-        from (
-            select d.replayed_job_id from public.jobs_dlq d
-            where d.fingerprint = incident.fingerprint and not d.superseded and d.discarded_at is null
-              and (d.closed_at is not null or d.replayed_at is not null) and d.replayed_job_id is not null
-            order by d.failed_at desc limit 100
-        ) newest_replays
-        join public.jobs j on j.id = newest_replays.replayed_job_id and j.status in ('succeeded', 'failed', 'cancelled')
-    ) replayed;
+    ) newest;
     return coalesce(result, '[]');
 end $$;
 

@@ -14,6 +14,7 @@ class DeadLetter(Row):
 
     job_id: UUID
     type: str | None
+    subject: str | None = Field(None, description="What the job is about: see `FoundJob`.")
     executor_id: str | None
     attempts: int | None
     max_attempts: int | None
@@ -44,13 +45,3 @@ class Incident(Row):
     last_failed_at: Time
     code_versions: list[str]
     job_ids: list[UUID]
-    replays_finished: int = Field(description="How many of the newest 100 replays of this cause have finished.")
-    replays_succeeded: int
-
-    @property
-    def odds(self) -> str | None:
-        """How many replays of this cause succeeded: `0 of 6 replays of this cause succeeded`; None without replays."""
-        if not self.replays_finished:
-            return None
-        replays = "replay" if self.replays_finished == 1 else "replays"
-        return f"{self.replays_succeeded} of {self.replays_finished} {replays} of this cause succeeded"
