@@ -204,7 +204,7 @@ def test_an_operator_finds_why_a_job_waits(page: Page, site: Site, populated: Po
     page.locator(".row.job").click()
     expect(page.locator(".why")).to_contain_text("No live worker runs gate jobs: start one with")
     page.goto("/dashboard/jobs")
-    page.get_by_role("searchbox").fill(shown)
+    page.locator("#q").fill(shown)
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(f"/dashboard/jobs/{job_id}$"))
 
