@@ -12,9 +12,8 @@ from cogo_dagster_tests.queue.steps import add, running_job
 
 def depth(owner: Owner, families: object = None, max_jobs: int = 1_000) -> int:
     """Call the function."""
-    row = owner.execute(
-        "select public.queue_depth(%s, %s)", (None if families is None else json.dumps(families), max_jobs)
-    ).fetchone()
+    wanted = None if families is None else json.dumps(families)
+    row = owner.execute("select public.queue_depth(%s, %s)", (wanted, max_jobs)).fetchone()
     assert row
     return int(row[0])
 
