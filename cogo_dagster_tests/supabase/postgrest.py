@@ -105,6 +105,11 @@ class Postgrest:
         self._listener.execute("listen pgrst")
         self._functions = self._read()
 
+    @property
+    def listener_pid(self) -> int:
+        """The process on the server that sends notifications to this one."""
+        return self._listener.info.backend_pid
+
     def close(self) -> None:
         """Close all connections."""
         self._pool.close(timeout=5)
@@ -133,7 +138,10 @@ class Postgrest:
     def _find(self, name: str, given: frozenset[str]) -> Function:
         with self._lock:
             self._refresh()
-            matching = [function for function in self._functions.get(name, ()) if function.takes(given)]
+            matching = self._matching(name, given)
+            if not matching:
+                self._refresh(after_a_query=True)
+                matching = self._matching(name, given)
         if len(matching) > 1:
             raise ErrorResponse(300, "PGRST203", f"Could not choose the best candidate function between: {name}")
         if not matching:
@@ -146,9 +154,18 @@ class Postgrest:
             )
         return matching[0]
 
-    def _refresh(self) -> None:
-        """Read the schema again after a notification, or after the listening connection was lost."""
+    def _matching(self, name: str, given: frozenset[str]) -> list[Function]:
+        return [function for function in self._functions.get(name, ()) if function.takes(given)]
+
+    def _refresh(self, *, after_a_query: bool = False) -> None:
+        """Read the schema again after a notification, or after the listening connection was lost.
+
+        A busy server delivers a notification some time after NOTIFY has returned, but at the latest with the result of
+        the next query of the listening connection.
+        """
         try:
+            if after_a_query:
+                self._listener.execute("select")
             if any(note.payload == "reload schema" for note in list(self._listener.notifies(timeout=0))):
                 self._functions = self._read()
         except psycopg.OperationalError:
