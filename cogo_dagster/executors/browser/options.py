@@ -23,8 +23,9 @@ class BrowserOptions:
         allowed_hosts: Hosts, or host:port, for which private addresses are allowed.
         concurrency: Number of concurrent jobs.
         jobs_per_browser: The browser is replaced after this many jobs, since contexts leak memory
-            (playwright#6319, #15400); crawlee uses 100 too.
+            (playwright#6319, #15400).
         memory_mb_per_browser: A browser whose processes use more memory than this, in megabytes, is replaced.
+        memory_mb_per_page: A page whose process uses more memory than this, in megabytes, is ended.
         attempt_seconds: Time limit of an attempt of a job without its own limit.
         install: Whether a missing browser is installed at start.
         home: The folder for the lock and log of an installation, and for a browser that cannot be installed elsewhere.
@@ -40,8 +41,9 @@ class BrowserOptions:
     trace: Literal["retries", "always", "never"] = "retries"
     allowed_hosts: tuple[str, ...] = ()
     concurrency: int = 4
-    jobs_per_browser: int = 100
+    jobs_per_browser: int = 200
     memory_mb_per_browser: int = 2_000
+    memory_mb_per_page: int = 1_500
     attempt_seconds: float = 300
     install: bool = True
     home: Path = field(default_factory=default_home)

@@ -8,15 +8,16 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
 from playwright.async_api import BrowserContext, Error, ProxySettings
 
 from cogo_dagster.executors.browser import payload
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
+from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line
-from cogo_dagster.executors.browser.events import Events
+from cogo_dagster.executors.browser.events import Events, PageEvents
 from cogo_dagster.executors.browser.failures import (
     check_document,
     failed,
@@ -35,10 +36,12 @@ from cogo_dagster.executors.browser.tasks import (
     unless_broken,
     with_timeout,
 )
+from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, FailedRequest, TimedStep
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
+from cogo_dagster.text import storable
 
 CLOSE_TIMEOUT_SECONDS = 5
 EVIDENCE_TIMEOUT_SECONDS = 5
@@ -88,7 +91,7 @@ class BrowserAttempt:
         self._timeout_ms = request.timeout_ms or nav_timeout_ms
         self._context: BrowserContext | None = None
         self._page_session: PageSession | None = None
-        self._steps: list[Json] = []
+        self._steps: list[TimedStep] = []
         self._operation = "start"
         self._abandoned = False
         self._evidence = False
@@ -147,11 +150,12 @@ class BrowserAttempt:
         # Concurrently: if the page hangs, each of them takes its whole timeout.
         evidence = [asyncio.ensure_future(self._save_evidence(*step)) for step in self._evidence_steps(page_session)]
         await asyncio.wait(evidence)
-        record = await self._record(page_session)
-        record["notes"] += filter(None, (task.result() for task in evidence))
+        missing = {name: reason for task in evidence for name, reason in task.result()}
+        record = await self._record(page_session, missing)
         with contextlib.suppress(ExecutionFailed):
-            self._collector.add_json("evidence.json", record)
-        error.detail = "\n".join(filter(None, (error.detail, *record["notes"])))
+            self._collector.add_json(FILE_NAME, record.model_dump(mode="json", exclude_none=True))
+        absent = (f"{name} is missing: {reason}" for name, reason in missing.items())
+        error.detail = "\n".join(filter(None, (error.detail, *record.notes, *absent)))
 
     def _evidence_steps(self, page_session: PageSession) -> Iterator[tuple[str, Work]]:
         yield "extracted.json", lambda: self._save_extracted(page_session)
@@ -161,28 +165,33 @@ class BrowserAttempt:
         )
         yield "page.html", lambda: page_session.html(EVIDENCE_TIMEOUT_MS)
 
-    async def _save_evidence(self, name: str, save: Work) -> str | None:
-        """Save one file of the evidence, or return a note on why it is missing."""
+    async def _save_evidence(self, name: str, save: Work) -> list[tuple[str, str]]:
+        """Save one file of the evidence; if that is impossible, return its name and the reason."""
         if name in self._collector:
-            return None
+            return []
         dead = self._running.ended()
         if dead is not None:
-            return f"{name} is missing: {dead.message}."
+            return [(name, f"{dead.message}.")]
         try:
             await save()
         except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
-            return f"{name} is missing: {first_line(str(reason))}."
-        return None
+            return [(name, f"{first_line(str(reason))}.")]
+        return []
 
-    async def _record(self, page_session: PageSession) -> dict[str, Any]:
+    async def _record(self, page_session: PageSession, missing: Mapping[str, str] | None = None) -> BrowserEvidence:
         """Return the steps, notes and errors of the attempt."""
-        notes = list(page_session.notes)
-        errors: dict[str, Json] = {}
+        seen = PageEvents()
         if self._running.ended() is None:
-            seen, errors = await page_session.events.record()
-            notes += seen
-            errors["failed_requests"] += unreachable_hosts(self._session)
-        return {"steps": self._steps, "refused": blocked_reasons(self._session), "notes": notes, **errors}
+            seen = await page_session.events.record()
+        return BrowserEvidence(
+            steps=tuple(self._steps),
+            notes=(*page_session.notes, *seen.notes),
+            refused=tuple(blocked_reasons(self._session)),
+            console_errors=seen.console_errors,
+            page_errors=seen.page_errors,
+            failed_requests=(*seen.failed_requests, *unreachable_hosts(self._session)),
+            missing=missing or {},
+        )
 
     async def _save_trace(self) -> None:
         """Save trace.zip, if the browser responds."""
@@ -193,12 +202,7 @@ class BrowserAttempt:
             self._collector.take("trace.zip")
 
     async def _open_context(self) -> PageSession:
-        proxy: ProxySettings = {
-            "server": self._proxy.url,
-            "bypass": "<-loopback>",
-            "username": self._session.username,
-            "password": self._session.password,
-        }
+        proxy: ProxySettings = {"server": self._proxy.url, "bypass": "<-loopback>"}
         request = self._request
         options = context_options(request)
         context = self._context = await self._running.browser.new_context(proxy=proxy, **options)
@@ -212,9 +216,11 @@ class BrowserAttempt:
                 [{"name": name, "value": value, "url": request.url} for name, value in request.cookies.items()]
             )
         page = await context.new_page()
+        devtools = await DevTools.attach(page)
+        await devtools.authenticate(self._session.username, self._session.password)
         events = Events(context, page, accept_dialogs=request.dialogs == "accept")
         self._page_session = PageSession(
-            page, self._session, self._collector, self._timeout_ms, request.wait_until, events
+            page, devtools, self._session, self._collector, self._timeout_ms, request.wait_until, events
         )
         self._page_session.scrolls = request.scroll
         return self._page_session
@@ -258,17 +264,23 @@ class BrowserAttempt:
         """Run and time one step, and classify its error."""
         self._operation = operation
         before, started = latest_failed_hop(self._session), time.monotonic()
+        reason: str | None = None
         try:
             return await (work if self._page_session is None else unless_broken(work, self._page_session.events.broken))
-        except ExecutionFailed:
+        except ExecutionFailed as error:
+            reason = error.message
             raise
         except Exception as error:
+            reason = first_line(str(error))
             # Playwright raises a plain Exception if its driver ends, sometimes before the process is gone.
             if not (isinstance(error, Error | StepTimeout) or DRIVER_GONE.search(str(error))):
                 raise
-            raise await self._classify(operation, str(error), before) from error
+            failure = await self._classify(operation, str(error), before)
+            reason = failure.message
+            raise failure from error
         finally:
-            self._steps.append({"step": operation, "duration_ms": round((time.monotonic() - started) * 1000)})
+            duration_ms = round((time.monotonic() - started) * 1000)
+            self._steps.append(TimedStep(step=operation, duration_ms=duration_ms, error=reason and storable(reason)))
 
     async def _classify(self, operation: str, message: str, before: HopFailed | None) -> ExecutionFailed:
         failure = self._running.ended() or classify(message)
@@ -281,6 +293,8 @@ class BrowserAttempt:
             failure = classify(broken.result())
         elif operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
             failure = await self._diagnose(message) or failure
+        if failure.error_class == "page_crash":
+            failure = self._running.cause_of_crash() or failure
         return failed(operation, failure, detail=message)
 
     async def _diagnose(self, message: str) -> BrowserFailure | None:
@@ -311,7 +325,7 @@ class BrowserAttempt:
             "browser": self._running.browser.version,
             "extracted": truncated(page_session.extracted),
         }
-        found |= await self._record(page_session)
+        found |= (await self._record(page_session)).model_dump(mode="json", exclude_none=True)
         if self._request.trace:
             await self._save_trace()
         return found
@@ -348,10 +362,10 @@ def truncated(extracted: dict[str, Json]) -> Json:
     return extracted if len(json.dumps(extracted)) <= MAX_RESULT_CHARS else {"truncated": sorted(extracted)}
 
 
-def unreachable_hosts(session: ProxySession) -> list[Json]:
+def unreachable_hosts(session: ProxySession) -> list[FailedRequest]:
     """Return the latest ten hosts that the page requested and that could not be reached."""
     hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
-    return [{"url": hop.authority, "reason": hop.message} for hop in hops[-10:]]
+    return [FailedRequest(url=hop.authority, reason=hop.message) for hop in hops[-10:]]
 
 
 def blocked_reasons(session: ProxySession) -> list[str]:

@@ -8,10 +8,11 @@ from playwright.async_api import Error, FloatRect, Page
 
 from cogo_dagster.executors.browser import payload
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, ArtifactCollector
+from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import response_error, response_failure
-from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height, page_size
+from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height, page_state
 from cogo_dagster.executors.browser.tasks import unless_broken, with_timeout
 from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.model import Json
@@ -62,6 +63,7 @@ class PageSession:
     """
 
     page: Page
+    devtools: DevTools
     session: ProxySession
     collector: ArtifactCollector
     timeout_ms: int
@@ -111,25 +113,27 @@ class PageSession:
 
     async def screenshot(self, name: str, *, full_page: bool, timeout_ms: int) -> None:
         """Save a screenshot of the window or the whole page, up to the limits of the browser and of an artifact."""
+        state = await page_state(self.page, timeout_ms)
         clip: FloatRect | None = None
-        width, height, shown = 0, 0, 0
-        if full_page:
-            width, height = await page_size(self.page, timeout_ms)
-            shown = min(height, max_height(width))
-            if shown < height:
-                clip = {"x": 0, "y": 0, "width": width, "height": shown}
-        png, early = await capture_page(self.page, clip, full_page, timeout_ms)
-        if full_page and len(png) > MAX_FILE_BYTES:
-            shown = int(shown * 0.8 * MAX_FILE_BYTES / len(png))
-            clip = {"x": 0, "y": 0, "width": width, "height": shown}
-            png, early = await capture_page(self.page, clip, full_page, timeout_ms)
-        if shown < height:
-            self.note(f"{name}.png shows the upper {shown} of {height} pixels.")
+        shown = state.height
+        if full_page and state.height:
+            shown = min(state.height, max_height(state.width))
+            clip = {"x": 0, "y": 0, "width": state.width, "height": shown}
+
+        async def take() -> tuple[bytes, bool]:
+            return await capture_page(self.page, self.devtools, state, clip, full_page=full_page, timeout_ms=timeout_ms)
+
+        png, early = await take()
+        if clip is not None and len(png) > MAX_FILE_BYTES:
+            shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / len(png))
+            png, early = await take()
+        if shown < state.height:
+            self.note(f"{name}.png shows the upper {shown} of {state.height} pixels.")
         self._add_screenshot(name, png, early)
 
     async def screenshot_of(self, name: str, selector: str, *, timeout_ms: int) -> None:
         """Save a screenshot of the first matching element."""
-        self._add_screenshot(name, *await capture_element(self.page.locator(selector).first, timeout_ms))
+        self._add_screenshot(name, *await capture_element(self.page.locator(selector).first, self.devtools, timeout_ms))
 
     def _add_screenshot(self, name: str, png: bytes, early: bool) -> None:
         if early:
