@@ -87,7 +87,6 @@ class Postgrest:
         self._max_rows = max_rows
         self._lock = threading.Lock()
         self.endless: list[str] = []
-        _make_authenticator(dsn)
         self._pool = ConnectionPool(
             dsn,
             min_size=0,
@@ -102,6 +101,7 @@ class Postgrest:
 
     def _listen(self) -> None:
         self._listener = psycopg.connect(self._dsn, autocommit=True, application_name="postgrest stand-in")
+        _make_authenticator(self._listener)
         self._listener.execute("listen pgrst")
         self._functions = self._read()
 
@@ -218,14 +218,13 @@ class Postgrest:
         )
 
 
-def _make_authenticator(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as owner:
-        for _ in range(20):
-            # Roles are global to the server: another test may create the same one.
-            with suppress(psycopg.Error):
-                owner.execute(AUTHENTICATOR)
-                return
-        owner.execute(AUTHENTICATOR)
+def _make_authenticator(owner: Connection) -> None:
+    for _ in range(20):
+        # Roles are global to the server: another test may create the same one.
+        with suppress(psycopg.Error):
+            owner.execute(AUTHENTICATOR)
+            return
+    owner.execute(AUTHENTICATOR)
 
 
 def _as_authenticator(connection: Connection) -> None:
