@@ -369,7 +369,7 @@ def test_a_paused_page_does_not_change(page: Page, site: Site) -> None:
 
 def test_updates_can_be_paused_before_the_event_stream_is_open(page: Page, site: Site) -> None:
     """The page is not live until the server has responded, and p works before that."""
-    page.route("**/dashboard/live*", lambda route: None)
+    page.route("**/dashboard/live*", lambda _: None)
     page.goto("/dashboard/jobs")
     expect(page.locator("#live")).to_have_text("connecting")
     page.keyboard.press("p")
