@@ -58,7 +58,7 @@ def test_short_jobs_take_fewer_calls_and_no_more_slots(bench: Bench, queue: Queu
     """With two slots, 600 jobs take far fewer than 300 claims, and two run at once."""
     claims = 0
 
-    def count(function: str, arguments: object) -> None:  # noqa: ARG001 - the signature
+    def count(function: str, arguments: object) -> None:
         nonlocal claims
         claims += function == "claim_jobs"
 
