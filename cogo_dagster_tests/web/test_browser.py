@@ -1,7 +1,7 @@
 """The dashboard in a real browser: pages, keyboard shortcuts, actions, live updates, and untrusted content."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -365,6 +365,36 @@ def test_a_paused_page_does_not_change(page: Page, site: Site) -> None:
     add(site.queue)
     page.keyboard.press("p")
     expect(page.locator(".rows > li")).to_have_count(1)
+
+
+def test_updates_can_be_paused_before_the_event_stream_is_open(page: Page, site: Site) -> None:
+    """The page is not live until the server has responded, and p works before that."""
+    page.route("**/dashboard/live*", lambda _: None)
+    page.goto("/dashboard/jobs")
+    expect(page.locator("#live")).to_have_text("connecting")
+    page.keyboard.press("p")
+    expect(page.locator("#live")).to_have_text("paused")
+
+
+@pytest.mark.parametrize("end", [Route.continue_, Route.abort], ids=["response", "failure"])
+def test_an_update_that_ends_after_the_pause_is_dropped(
+    page: Page, site: Site, errors: list[str], end: Callable[[Route], None]
+) -> None:
+    """The response to a request that was sent before the pause changes neither the rows nor the label."""
+    updates: list[Route] = []
+    page.route(
+        "**/dashboard/jobs",
+        lambda route: route.continue_() if route.request.is_navigation_request() else updates.append(route),
+    )
+    with page.expect_request(lambda request: request.resource_type == "fetch"):
+        page.goto("/dashboard/jobs")
+    page.keyboard.press("p")
+    add(site.queue)
+    end(updates[0])
+    page.evaluate("async () => { while (live.busy) await new Promise((done) => setTimeout(done, 10)); }")
+    expect(page.locator("#live")).to_have_text("paused")
+    expect(page.locator(".rows > li")).to_have_count(0)
+    errors.clear()  # the browser reports the failed request
 
 
 def test_a_page_polls_without_an_event_stream(page: Page, site: Site) -> None:
