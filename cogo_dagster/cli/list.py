@@ -1,4 +1,4 @@
-"""`cogo list`: list rows of the queue, newest first. `cogo stats`: counts of the queue."""
+"""`cogo list`: list rows of the queue, newest first."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -7,17 +7,19 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.cli.command import Report, command, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, part_of_id
-from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_facts
-from cogo_dagster.formatting.explanation import queue_line
+from cogo_dagster.cli import completion
+from cogo_dagster.cli.command import BadInput, Report, command, group
+from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, Where, part_of_id
+from cogo_dagster.cli.tables import Column, Row, column, listed, lists
 from cogo_dagster.formatting.explanation import why as explanation_of
-from cogo_dagster.formatting.values import NOTHING, counted, distance, error_line, size, span, until
-from cogo_dagster.queue.model import Json
+from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, until
+from cogo_dagster.queue.rows.bulk_actions import BulkAction
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
+from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
-from cogo_dagster.queue.stats import Numbers, QueueReasons
+from cogo_dagster.queue.search.grammar import JobSearch
+from cogo_dagster.release import code_version
 
 app = group("Show jobs, artifacts, workers, dead-lettered jobs and operations.")
 
@@ -31,20 +33,32 @@ class ArtifactStatus(StrEnum):
     EXPIRED = "expired"
 
 
-_ATTEMPTS: Final = Column("attempts", lambda row: f"{row.attempts}/{row.max_attempts}", whole=True)
+_ATTEMPTS: Final = Column("attempts", lambda row: f"{row.attempts}/{row.max_attempts}", whole=True, min_width=90)
+_ABOUT: Final = column("about", "subject")
+_JOB_ID: Final = column("job", "job_id", whole=True, is_id=True)
 _ERROR: Final = column("error", "error", error_line)
 _REASON: Final = column("reason")
 
+
+def _status(row: JobRow) -> str:
+    return f"{row.status} (forced)" if row.forced else row.status
+
+
+def _next_run(row: JobRow) -> str:
+    return until(row.next_run_at) if row.status == "queued" else NOTHING
+
+
 _JOBS: Final = (
-    column("id", whole=True),
+    column("id", whole=True, is_id=True),
     column("type"),
-    Column("status", lambda row: f"{row.status} (forced)" if row.forced else row.status, whole=True),
+    Column("status", _status, whole=True, is_status=True),
     _ATTEMPTS,
-    Column("next run", lambda row: until(row.next_run_at) if row.status == "queued" else NOTHING, whole=True),
-    column("created", "created_at", distance, whole=True),
+    _ABOUT,
+    Column("next run", _next_run, whole=True, min_width=120),
+    column("created", "created_at", distance, whole=True, min_width=100),
     _ERROR,
 )
-_WHY: Final = (*_JOBS[:4], column("why"))
+_WHY: Final = (*_JOBS[:5], column("why"))
 
 
 @command(app)
@@ -55,23 +69,34 @@ def jobs(
         list[str] | None,
         typer.Option(
             metavar="[queued|running|succeeded|failed|cancelled]",
+            autocompletion=completion.statuses,
             help="Only these statuses; repeatable or comma-separated.",
         ),
     ] = None,
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
+    where: Where = None,
     why: Annotated[bool, typer.Option("--why", help="Explain the status of each job.")] = False,
     limit: Limit = 50,
 ) -> Report:
     """Show jobs with their attempts and the time of the next attempt."""
-    rows = application.queue.list_jobs(
-        statuses=_split(status),
-        type_prefix=type_prefix,
-        executor_id=executor_id,
-        since_seconds=since_seconds,
-        max_jobs=limit,
-    )
+    if where is None:
+        rows = application.queue.list_jobs(
+            statuses=_split(status),
+            type_prefix=type_prefix,
+            executor_id=executor_id,
+            since_seconds=since_seconds,
+            max_jobs=limit,
+        )
+    else:
+        narrowed = where.and_also(
+            status=",".join(_split(status) or ()) or None,
+            type=type_prefix,
+            executor=executor_id,
+            since=None if since_seconds is None else f"{since_seconds:g}s",
+        )
+        rows = found_jobs(application, narrowed, limit)
     if not why:
         return listed(rows, _JOBS, "No matching jobs.")
     facts = {fact.job_id: fact for fact in application.queue.explain([row.id for row in rows])}
@@ -83,11 +108,11 @@ def jobs(
 
 
 _ARTIFACTS: Final = (
-    column("job", "job_id", whole=True),
+    _JOB_ID,
     column("name"),
-    column("status"),
+    column("status", whole=True, is_status=True),
     column("size", "size_bytes", size, whole=True),
-    column("created", "created_at", distance),
+    column("created", "created_at", distance, min_width=90),
     column("address"),
 )
 
@@ -96,7 +121,14 @@ _ARTIFACTS: Final = (
 def artifacts(
     application: Application,
     job_id: Annotated[
-        str | None, typer.Option("--job", parser=part_of_id, metavar="JOB_ID", help="Only artifacts of this job.")
+        str | None,
+        typer.Option(
+            "--job",
+            parser=part_of_id,
+            metavar="JOB_ID",
+            autocompletion=completion.job_ids,
+            help="Only artifacts of this job.",
+        ),
     ] = None,
     status: Annotated[ArtifactStatus | None, typer.Option(help="Only this status.")] = None,
     *,
@@ -126,13 +158,13 @@ def _state(row: WorkerRow) -> str:
 
 _WORKERS: Final = (
     column("worker", "worker_id"),
-    Column("state", _state, whole=True),
+    Column("state", _state, whole=True, is_status=True),
     Column("running", lambda row: f"{row.running}/{row.concurrency}", whole=True),
     Column("families", lambda row: ", ".join(str(family) for family in row.families)),
-    column("executor", "executor_id"),
-    column("started", "started_at", distance),
+    column("executor", "executor_id", min_width=90),
+    column("started", "started_at", distance, min_width=90),
     column("heartbeat", "last_heartbeat_at", distance),
-    column("instance", "instance_id", whole=True),
+    column("instance", "instance_id", whole=True, is_id=True, min_width=100),
 )
 
 
@@ -157,7 +189,7 @@ def _counted(counters: object) -> str:
 
 _HEARTBEATS: Final = (
     column("worker", "worker_id"),
-    column("instance", "instance_id", whole=True),
+    column("instance", "instance_id", whole=True, is_id=True),
     column("at", "created_at", distance, whole=True),
     column("running"),
     column("counters", show=_counted),
@@ -175,13 +207,14 @@ def heartbeats(
 
 
 _DLQ: Final = (
-    column("job", "job_id", whole=True),
+    _JOB_ID,
     column("type"),
     _ATTEMPTS,
-    _REASON,
-    column("replays", whole=True),
+    column("reason", min_width=110),
+    column("replays", whole=True, min_width=130),
     column("failed", "failed_at", distance, whole=True),
-    Column("replayed", lambda row: distance(row.replayed_at or row.closed_at)),
+    Column("replayed", lambda row: distance(row.replayed_at or row.closed_at), min_width=130),
+    _ABOUT,
     _ERROR,
 )
 _EMPTY_DLQ: Final = "The dead-letter queue is empty."
@@ -213,7 +246,7 @@ _INCIDENTS: Final = (
     column("fingerprint", whole=True),
     column("count", whole=True),
     column("type"),
-    column("first", "first_failed_at", distance, whole=True),
+    column("first", "first_failed_at", distance, whole=True, min_width=100),
     column("last", "last_failed_at", distance, whole=True),
     Column("error", lambda row: f"{row.error_class}: {row.message}"),
 )
@@ -257,6 +290,7 @@ def limits(application: Application) -> list[Row]:
 
 _OPERATIONS: Final = (
     column("at", "created_at", distance, whole=True),
+    column("id", "id", whole=True, min_width=120),
     column("operation", whole=True),
     column("by", "actor"),
     column("changed", whole=True),
@@ -271,36 +305,41 @@ def operations(application: Application, since_seconds: Since = None, limit: Lim
     return application.queue.list_operations(since_seconds=since_seconds, max_operations=limit)
 
 
-@command()
-def stats(application: Application) -> Report:
-    """Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers, and why jobs wait."""
-    numbers, reasons = application.stats.numbers(), application.stats.reasons()
-    document = numbers.model_dump() | {
-        "reasons": [one.document for one in reasons.reasons],
-        "stranded": reasons.stranded,
-    }
-    return Report(document, lambda: print_facts(_facts(numbers, reasons)))
+_ACTIONS: Final = (
+    column("id", whole=True),
+    column("name"),
+    column("operation", whole=True),
+    column("state", whole=True),
+    Column("done", lambda row: f"{row.changed}/{row.planned}", whole=True),
+    column("by", "actor"),
+    column("at", "created_at", distance, whole=True),
+    column("filter", "query"),
+)
 
 
-def _facts(numbers: Numbers, reasons: QueueReasons) -> dict[str, Json]:
-    waiting = f", the oldest for {span(numbers.oldest_ready_seconds)}" if numbers.ready else ""
-    return {
-        "queued": f"{numbers.queued:,} ({numbers.ready:,} due{waiting})",
-        "running": f"{numbers.running:,} of {counted(numbers.slots_alive, 'slot')}",
-        "succeeded in 24 h": f"{numbers.succeeded_24h:,}",
-        "failed in 24 h, not retried": f"{numbers.failed_24h:,}",
-        "dead-lettered": f"{numbers.dlq_open:,}",
-        "lease losses in 24 h": f"{numbers.lease_losses_24h:,}",
-        "expired leases": f"{numbers.expired_leases:,}",
-        "paused": f"{numbers.paused:,}",
-        "workers alive": f"{numbers.workers_alive:,}",
-        **({"queued jobs": "\n".join(_reason_lines(reasons))} if reasons.reasons else {}),
-    }
+@lists(app, _ACTIONS, "No bulk actions.")
+def actions(application: Application, limit: Limit = 50) -> list[BulkAction]:
+    """Show bulk actions with their progress; `cogo list jobs --where action:ID` shows the jobs of one."""
+    return application.queue.list_actions(max_actions=limit)
 
 
-def _reason_lines(found: QueueReasons) -> list[str]:
-    lines = [queue_line(one, datetime.now(UTC)) for one in found.reasons]
-    return [*lines, f"{found.left_out:,} more reasons"] if found.left_out else lines
+def found_jobs(application: Application, search: JobSearch, limit: int) -> list[FoundJob]:
+    """Return the jobs of a search, over as many pages as it takes.
+
+    Raises:
+        BadInput: The search and the options exclude each other.
+    """
+    if problems := JobSearch.parse(str(search)).problems:
+        raise BadInput(" ".join(problems))
+    rows: list[FoundJob] = []
+    filters, before_id = search.filter(code_version()), None
+    while len(rows) < limit:
+        page = application.queue.query_jobs(filters, before_id=before_id, max_jobs=limit - len(rows))
+        rows += page.jobs
+        before_id = page.before_id
+        if before_id is None:
+            break
+    return rows
 
 
 def _split(values: list[str] | None) -> list[str] | None:

@@ -5,23 +5,28 @@ from uuid import UUID
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
+from cogo_dagster.cli import completion
 from cogo_dagster.cli.bulk import Labels, bulk
+from cogo_dagster.cli.bulk_filter import Name, operation_of
 from cogo_dagster.cli.command import BadInput, Report, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, read_settings
+from cogo_dagster.cli.opened import opened
+from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, Where, read_settings
 from cogo_dagster.cli.tables import Column, column
 from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.release import code_version
 
 _FINISHED_STATUSES: Final = ("succeeded", "cancelled", "failed")
-_JOB: Final = (column("job", "id", whole=True), column("type"))
+_JOB: Final = (column("job", "id", whole=True, is_id=True), column("type"), column("about", "subject"))
 _FAILED: Final = column("failed", "failed_at", distance, whole=True)
 _ERROR: Final = column("error", "error", error_line)
 
 retry = group("Retry failed jobs.")
 replay = group("Replay dead-lettered jobs.")
 discard = group("Discard dead-lettered jobs.")
+cancel = group("Cancel jobs.")
 undo = group("Undo an operation.")
 recover = group("Recover jobs whose lease has expired.")
 cleanup = group("Delete expired artifacts.")
@@ -50,8 +55,16 @@ _RETRIED: Final = Labels(
 def failed(
     job_ids: JobIds = None,
     *,
+    where: Where = None,
+    name: Name = "",
     type_prefix: Annotated[
-        str | None, typer.Option("--type", envvar="TYPE_PREFIX", help="Only types with this prefix.")
+        str | None,
+        typer.Option(
+            "--type",
+            envvar="TYPE_PREFIX",
+            autocompletion=completion.types,
+            help="Only types with this prefix.",
+        ),
     ] = None,
     executor_id: Annotated[
         str | None, typer.Option("--executor", envvar="EXECUTOR_ID", help="Only jobs addressed to this executor ID.")
@@ -67,22 +80,30 @@ def failed(
     ] = False,
 ) -> Operation:
     """Requeue failed jobs under the same IDs. A dry run by default."""
-    return Operation(
-        "retry_failed",
-        {
-            "type_prefix": type_prefix,
-            "executor_id": executor_id,
-            "since_seconds": since_seconds,
-            "job_ids": job_ids or None,
-            "reset_attempts": reset_attempts,
-        },
-    )
+    filters = _filters(job_ids, type_prefix, executor_id, since_seconds)
+    return operation_of("retry_failed", filters, {"reset_attempts": reset_attempts}, where, name)
+
+
+def _filters(
+    job_ids: list[str] | None,
+    type_prefix: str | None,
+    executor_id: str | None,
+    since_seconds: float | None,
+    fingerprint: str | None = None,
+) -> dict[str, Json]:
+    filters = {
+        "type_prefix": type_prefix,
+        "executor_id": executor_id,
+        "since_seconds": since_seconds,
+        "job_ids": job_ids or None,
+    }
+    return filters | ({"fingerprint": fingerprint} if fingerprint else {})
 
 
 _REPLAYED: Final = Labels(
     "dead-lettered job",
     "replayed",
-    (*_JOB, column("replays", whole=True), column("reason"), _FAILED, _ERROR),
+    (*_JOB, column("replays", whole=True, min_width=120), column("reason", min_width=110), _FAILED, _ERROR),
 )
 
 
@@ -99,25 +120,19 @@ def _warn_of_same_release(totals: Totals, dry_run: bool, as_json: bool) -> None:
 def dlq(
     job_ids: JobIds = None,
     *,
+    where: Where = None,
+    name: Name = "",
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
     fingerprint: Fingerprint = None,
 ) -> Operation:
     """Replay dead-lettered jobs, each once, as new jobs with the idempotency key dlq:<job_id>."""
-    return Operation(
-        "replay_dlq",
-        {
-            "type_prefix": type_prefix,
-            "executor_id": executor_id,
-            "since_seconds": since_seconds,
-            "fingerprint": fingerprint,
-            "job_ids": job_ids or None,
-        },
-    )
+    filters = _filters(job_ids, type_prefix, executor_id, since_seconds, fingerprint)
+    return operation_of("replay_dlq", filters, {}, where, name)
 
 
-_DISCARDED: Final = Labels("dead-lettered job", "discarded", (*_JOB, column("reason"), _FAILED, _ERROR))
+_DISCARDED: Final = Labels("dead-lettered job", "discarded", (*_JOB, column("reason", min_width=110), _FAILED, _ERROR))
 
 
 def _name_the_undo(totals: Totals, dry_run: bool, as_json: bool) -> None:  # noqa: ARG001 - to standard error
@@ -129,6 +144,8 @@ def _name_the_undo(totals: Totals, dry_run: bool, as_json: bool) -> None:  # noq
 def discard_dlq(
     job_ids: JobIds = None,
     *,
+    where: Where = None,
+    name: Name = "",
     reason: Annotated[str | None, typer.Option("--reason", help="Why; required unless it is a dry run.")] = None,
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
@@ -136,17 +153,17 @@ def discard_dlq(
     fingerprint: Fingerprint = None,
 ) -> Operation:
     """Close dead-lettered jobs without a replay. A dry run by default."""
-    return Operation(
-        "discard_dlq",
-        {
-            "type_prefix": type_prefix,
-            "executor_id": executor_id,
-            "since_seconds": since_seconds,
-            "fingerprint": fingerprint,
-            "job_ids": job_ids or None,
-            "reason": reason,
-        },
-    )
+    filters = _filters(job_ids, type_prefix, executor_id, since_seconds, fingerprint)
+    return operation_of("discard_dlq", filters, {"reason": reason}, where, name)
+
+
+_CANCELLED: Final = Labels("job", "cancelled", ())
+
+
+@bulk(cancel, _CANCELLED, dry_run_by_default=True, name="jobs")
+def cancel_jobs(*, where: Where = None, name: Name = "") -> Operation:
+    """Cancel the queued jobs of a filter, and request the cancellation of running ones. A dry run by default."""
+    return operation_of("cancel_jobs", {}, {}, where or JobSearch(), name)
 
 
 _OPENED: Final = Labels("dead-lettered job", "opened again", (*_JOB, _FAILED, _ERROR))
@@ -178,7 +195,7 @@ def _print_outcomes(totals: Totals, dry_run: bool, as_json: bool) -> None:  # no
         typer.echo(f"Jobs: {counts}.")
 
 
-@bulk(recover, _RECOVERED, planned=False, afterwards=_print_outcomes)
+@bulk(recover, _RECOVERED, afterwards=_print_outcomes)
 def leases() -> Operation:
     """Requeue jobs whose lease has expired; jobs without attempts left are dead-lettered."""
     return Operation("recover_leases")
@@ -188,11 +205,11 @@ _CLEANED: Final = Labels(
     "artifact",
     "deleted",
     (
-        column("job", "job_id", whole=True),
+        column("job", "job_id", whole=True, is_id=True),
         column("name"),
         column("size", "size_bytes", size, whole=True),
         column("created", "created_at", distance, whole=True),
-        column("storage key", "storage_key"),
+        column("storage key", "storage_key", min_width=110),
     ),
 )
 
@@ -235,7 +252,7 @@ def artifacts(
 
 
 def _adopt_store(*, as_json: bool) -> None:
-    with open_application(read_settings()) as application:
+    with opened(read_settings()) as application:
         application.store.adopt()
         where = application.store.where
     Report({"adopted": where}, f"{where} belongs to this database now.").show(as_json=as_json)
@@ -246,8 +263,8 @@ _PURGED: Final = Labels(
     "purged",
     (
         *_JOB,
-        column("status", whole=True),
-        column("attempts", whole=True),
+        column("status", whole=True, is_status=True),
+        column("attempts", whole=True, min_width=90),
         column("ended", "finished_at", distance, whole=True),
     ),
 )
@@ -262,7 +279,12 @@ def jobs(
     ] = 30,
     statuses: Annotated[
         str,
-        typer.Option("--status", envvar="JOB_PURGE_STATUSES", help="Comma-separated: succeeded, cancelled, failed."),
+        typer.Option(
+            "--status",
+            envvar="JOB_PURGE_STATUSES",
+            autocompletion=completion.finished_statuses,
+            help="Comma-separated: succeeded, cancelled, failed.",
+        ),
     ] = "succeeded,cancelled",
 ) -> Operation:
     """Delete finished jobs and their attempts, but not dead-lettered jobs and artifacts. A dry run by default."""

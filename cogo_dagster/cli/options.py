@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.formatting.values import parse_duration
+from cogo_dagster.cli import completion
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.search.grammar import JobSearch
+from cogo_dagster.queue.search.suggestions import complete
+from cogo_dagster.queue.search.times import parse_duration
 from cogo_dagster.settings import Settings, is_checkout, load_settings
 
 
@@ -38,6 +41,7 @@ JobId = Annotated[
     typer.Argument(
         parser=part_of_id,
         metavar="JOB_ID",
+        autocompletion=completion.job_ids,
         help="ID of the job, from `cogo list jobs`; 8 first or last digits suffice.",
     ),
 ]
@@ -46,12 +50,42 @@ JobIds = Annotated[
     typer.Argument(
         parser=part_of_id,
         metavar="[JOB_IDS]...",
+        autocompletion=completion.job_ids,
         help="Only these jobs; all that match by default. 8 first or last digits of an ID suffice.",
     ),
 ]
 
 MAX_ROWS = 1_000
 """The maximum number of rows that an SQL function returns."""
+
+
+def search_of(text: str) -> JobSearch:
+    """Parse a search in the filter language.
+
+    Raises:
+        BadParameter: A term is invalid.
+    """
+    search = JobSearch.parse(text)
+    if search.problems:
+        raise typer.BadParameter(" ".join(search.problems))
+    return search
+
+
+def completed_search(incomplete: str) -> list[str]:
+    """Return completions of a search, for the shell; without the values of the database."""
+    return [suggestion.text.rstrip() for suggestion in complete(incomplete)]
+
+
+Where = Annotated[
+    JobSearch | None,
+    typer.Option(
+        "--where",
+        parser=search_of,
+        metavar="FILTER",
+        autocompletion=completed_search,
+        help="Only jobs that match this filter, such as 'error:timeout finished:yesterday'.",
+    ),
+]
 
 Limit = Annotated[
     int,
@@ -62,7 +96,12 @@ Since = Annotated[
     typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Maximum age of the rows: 30m, 2h, 1d …"),
 ]
 TypePrefix = Annotated[
-    str | None, typer.Option("--type", help="Only this type and the types below it: browser includes browser.pdf.")
+    str | None,
+    typer.Option(
+        "--type",
+        autocompletion=completion.types,
+        help="Only this type and the types below it: browser includes browser.pdf.",
+    ),
 ]
 Fingerprint = Annotated[str | None, typer.Option(help="Only this fingerprint, from `cogo list incidents`.")]
 ExecutorFilter = Annotated[str | None, typer.Option("--executor", help="Only jobs addressed to this executor ID.")]

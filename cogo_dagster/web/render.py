@@ -25,6 +25,7 @@ _FLASH_MESSAGES: Final = {
     "discarded": "Dead-lettered jobs discarded: {n}. The log can undo it.",
     "undone": "Dead-lettered jobs opened again: {n}.",
     "paused": "Paused. Jobs of this type or executor are not claimed until it is resumed.",
+    "paused_unknown": "Paused, but no worker or job has this name: resume it if it is misspelt.",
     "resumed": "Resumed.",
     "notified": "The weekly summary is being delivered; targets: {n}.",
     "not_notified": "The weekly summary was not delivered: no alert target is configured. Set WEBHOOK_TYPE.",
@@ -56,6 +57,7 @@ class Pages:
             tabs=views.TABS,
             icon=views.icon,
             job_search=views.job_search,
+            job_search_text=views.job_search_text,
         )
         self._environment.tests.update(stopping=views.is_stopping, without_worker=views.has_no_worker)
         self._environment.filters.update(
@@ -63,7 +65,7 @@ class Pages:
             advice=advice_for,
             age=views.age,
             ago=filters.ago,
-            alert_job=views.alert_job,
+            alert_pages=views.alert_pages,
             alert_state=views.alert_state,
             clock=filters.clock,
             compact=filters.compact,

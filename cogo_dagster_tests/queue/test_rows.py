@@ -165,6 +165,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.DeliveryRow, calls("list_alert_deliveries")),
     (alerts.SilenceRow, calls("list_alert_silences")),
     (alerts.NewSilence, calls("silence_alerts", **SILENCE)),
+    (alerts.ForgottenTarget, calls("forget_alert_target", target="http", actor="me")),
     (alerts.EndedSilence, calls("end_alert_silence", silence_id=SILENCE["silence_id"], actor="me")),
     (alerts.AlertTargets, calls("alert_target_health")),
     (alerts.Announced, calls("announce", **ANNOUNCEMENT)),

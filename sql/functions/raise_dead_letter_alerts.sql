@@ -1,7 +1,7 @@
 /*
- * A part of evaluate_alerts: count each new dead-lettered job once towards the alert of its cause. An alert is resolved
- * when all its jobs were retried, replayed or purged, or when no failure was added for a day. Returns how many jobs
- * were counted. Errors: none.
+ * A part of evaluate_alerts: count each new dead-lettered job once towards the alert of its cause. A retry
+ * or replay does not resolve an alert: it is resolved when each of its jobs has ended, as dead_letter_state defines it.
+ * Returns how many jobs were counted. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -38,17 +38,16 @@ begin
         counted := counted + cause.jobs;
     end loop;
 
-    perform cogo_internal.resolve_alerts(
-        array(select a.id from public.alerts a
-              where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 minute'
-                and not exists (select from public.jobs_dlq d
-                                where d.fingerprint = a.fingerprint
-                                  and not d.superseded and d.closed_at is null and d.replayed_at is null)),
-        'All dead-lettered jobs with this cause were retried, replayed or removed.');
-    perform cogo_internal.resolve_alerts(
-        array(select a.id from public.alerts a
-              where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 day'),
-        'There was no new failure for a day; some dead-lettered jobs are still open.');
+    -- It reads the dead-lettered jobs of each firing alert: once a minute.
+    if not exists (select from public.alert_cursors c where c.source = 'open_letters' and c.seen_at > at - interval '1 minute') then
+        insert into public.alert_cursors as c (source, seen_at) values ('open_letters', at)
+        on conflict (source) do update set seen_at = at;
+        perform cogo_internal.resolve_alerts(
+            array(select a.id from public.alerts a
+                  where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 minute'
+                    and cogo_internal.dead_letter_cause_state(a.fingerprint, a.first_seen_at) = 'ended'),
+            'Each of its jobs succeeded after a retry or replay, failed with another cause, or was cancelled, discarded or purged.');
+    end if;
     return counted;
 end $$;
 

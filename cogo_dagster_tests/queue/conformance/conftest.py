@@ -33,6 +33,8 @@ TABLES = (
     "alerts",
     "artifact_stores",
     "artifacts",
+    "bulk_action_jobs",
+    "bulk_actions",
     "ended_claims",
     "ended_worker_totals",
     "deadman",
