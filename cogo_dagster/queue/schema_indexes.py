@@ -14,6 +14,8 @@ BUILT_LATER: Final = "select set_config('cogo.indexes_later', 'on', true)"
 INDEXES: Final = {
     "jobs_succeeded": "jobs (finished_at, id) where status = 'succeeded'",
     "jobs_unsuccessful_finished": "jobs (status, finished_at, id) where status in ('failed', 'cancelled')",
+    "jobs_succeeded_url": "jobs (md5(payload ->> 'url'), finished_at) "
+    "where status = 'succeeded' and jsonb_typeof(payload -> 'url') = 'string'",
     "artifacts_expired": "artifacts (created_at) where status = 'expired'",
 }
 """Table, columns and condition of indexes, by name."""

@@ -83,6 +83,13 @@ class JobPage(BaseModel):
     )
 
 
+class EnqueuedJob(BaseModel):
+    """The job of a request to enqueue."""
+
+    job_id: UUID
+    created: bool = Field(description="False if the idempotency key belongs to an earlier job, whose ID this is.")
+
+
 class ArtifactPage(BaseModel):
     """A page of artifacts."""
 
