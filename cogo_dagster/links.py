@@ -15,6 +15,16 @@ def artifact_content(settings: Settings, artifact_id: object) -> str | None:
     return _dashboard_url(settings, f"/api/artifacts/{artifact_id}/content")
 
 
+def dashboard_page(settings: Settings, path: str) -> str | None:
+    """Return the URL of a path of the dashboard; None if METRICS_BASE is not set."""
+    return _dashboard_url(settings, path)
+
+
+def dagster_page(settings: Settings, path: str) -> str:
+    """Return the URL of a path of the Dagster UI."""
+    return f"{settings.dagster_url.rstrip('/')}{path}"
+
+
 def alerts_page(settings: Settings) -> str | None:
     """Return the URL of the alerts in the dashboard; None if METRICS_BASE is not set."""
     return _dashboard_url(settings, "/dashboard/alerts")

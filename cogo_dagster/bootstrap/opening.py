@@ -5,8 +5,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from cogo_dagster.bootstrap.application import Application
+from cogo_dagster.bootstrap.artifacts import artifact_store
 from cogo_dagster.bootstrap.database import open_database, supabase_project
-from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
+from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import require_release
 from cogo_dagster.queue.transports.base import NoDatabase
@@ -78,21 +79,10 @@ def _apply_limits(settings: Settings, queue: Queue) -> None:
 
 
 def _store(settings: Settings, queue: Queue, stack: ExitStack) -> ArtifactStore:
-    """Return the artifact store: Supabase Storage if configured, or else a folder."""
-    store = _store_of(settings)
+    store = artifact_store(settings)
     store.bind(queue.transport)
     stack.callback(store.close)
     return store
-
-
-def _store_of(settings: Settings) -> ArtifactStore:
-    if settings.supabase_url is None:
-        return FolderStore(settings.home / "artifacts")
-    from cogo_dagster.queue.supabase.store import SupabaseStore  # noqa: PLC0415 - imports an HTTP client
-
-    return SupabaseStore(
-        supabase_project(settings), settings.artifact_bucket, create_bucket=settings.artifact_bucket_create
-    )
 
 
 def alert_loop(

@@ -42,6 +42,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "retry": CommandEntry("operations", "retry", "Retry failed jobs."),
     "replay": CommandEntry("operations", "replay", "Replay dead-lettered jobs."),
     "discard": CommandEntry("operations", "discard", "Discard dead-lettered jobs."),
+    "cancel": CommandEntry("operations", "cancel", "Cancel jobs."),
     "undo": CommandEntry("operations", "undo", "Undo an operation."),
     "recover": CommandEntry("operations", "recover", "Recover jobs whose lease has expired."),
     "cleanup": CommandEntry("operations", "cleanup", "Delete expired artifacts."),
@@ -73,7 +74,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "Kill a worker, expire a lease, replay a job twice and lose replies, on a scratch database.",
     ),
     "stats": CommandEntry(
-        "list",
+        "stats",
         "stats",
         "Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers, and why jobs wait.",
     ),

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.cli.bulk_filter import COLUMNS, FilterOperation, performed, previewed, print_preview
 from cogo_dagster.cli.command import BadInput, print_json, registered
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, print_table
@@ -22,6 +23,7 @@ from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, ignore_progress, preview
 from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.text import load_json
 
 _SHOWN = 50
@@ -179,7 +181,14 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
         job_ids = [str(application.queue.find_id(job_id)) for job_id in named]
         operation = replace(operation, arguments={**operation.arguments, "job_ids": job_ids})
     if mode.dry_run:
-        totals = preview(application.queue, operation, mode.limit)
+        found = None
+        if isinstance(operation, FilterOperation):
+            totals, found = previewed(application, operation, mode.limit)
+            labels = replace(labels, columns=COLUMNS)
+        else:
+            totals = preview(application.queue, operation, mode.limit)
+        if found and isinstance(operation, FilterOperation) and not as_json:
+            print_preview(operation, found)
         if mode.plan_file is not None:
             _write(mode.plan_file, _plan(application, operation, totals))
     else:
@@ -211,14 +220,23 @@ def _execute(application: Application, operation: Operation, mode: Mode, labels:
     plan = mode.plan
     if plan is not None:
         plan.require(operation.function, str(application.queue.schema_version().deployment_id), datetime.now(UTC))
+    operation = _planned(plan) if plan else operation
     with _progress(labels, len(plan.items) if plan else mode.limit, quiet) as on_batch:
+        if isinstance(operation, FilterOperation):
+            return performed(application, operation, plan, limit=mode.limit, actor=actor(), on_batch=on_batch)
         return application.perform(
-            plan.operation if plan else operation,
+            operation,
             actor(),
             limit=mode.limit,
             items=plan.items if plan else None,
             on_batch=on_batch,
         )
+
+
+def _planned(plan: BulkPlan) -> Operation:
+    if plan.where is None:
+        return plan.operation
+    return FilterOperation(plan.operation.function, plan.operation.arguments, JobSearch.parse(plan.where), plan.name)
 
 
 @contextmanager
@@ -249,7 +267,9 @@ def _print_totals(totals: Totals, mode: Mode, labels: Labels) -> None:
         )
         return
     skipped = f"; skipped {totals.skipped:,} that changed in the meantime" if totals.skipped else ""
-    typer.echo(f"{labels.count(totals.changed)} {labels.done}{skipped}.")
+    ineligible = totals.counts["ineligible"]
+    left_out = f"; {ineligible:,} could not be {labels.done}" if ineligible else ""
+    typer.echo(f"{labels.count(totals.changed)} {labels.done}{skipped}{left_out}.")
 
 
 def _next_step(totals: Totals, mode: Mode) -> str:
@@ -262,7 +282,15 @@ def _next_step(totals: Totals, mode: Mode) -> str:
 
 def _plan(application: Application, operation: Operation, totals: Totals) -> BulkPlan:
     deployment_id = str(application.queue.schema_version().deployment_id)
-    return BulkPlan(operation, totals.items, deployment_id, datetime.now(UTC), actor())
+    made = BulkPlan(operation, totals.items, deployment_id, datetime.now(UTC), actor())
+    if isinstance(operation, FilterOperation):
+        return replace(
+            made,
+            operation=Operation(operation.function, operation.arguments),
+            where=str(operation.search),
+            name=operation.name,
+        )
+    return made
 
 
 def _write(file: Path, plan: BulkPlan) -> None:

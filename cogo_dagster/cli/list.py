@@ -1,4 +1,4 @@
-"""`cogo list`: list rows of the queue, newest first. `cogo stats`: counts of the queue."""
+"""`cogo list`: list rows of the queue, newest first."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -7,17 +7,18 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.cli.command import Report, command, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, part_of_id
-from cogo_dagster.cli.tables import Column, Row, column, listed, lists, print_facts
-from cogo_dagster.formatting.explanation import queue_line
+from cogo_dagster.cli.command import BadInput, Report, command, group
+from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, Where, part_of_id
+from cogo_dagster.cli.tables import Column, Row, column, listed, lists
 from cogo_dagster.formatting.explanation import why as explanation_of
-from cogo_dagster.formatting.values import NOTHING, counted, distance, error_line, size, span, until
-from cogo_dagster.queue.model import Json
+from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, until
+from cogo_dagster.queue.rows.bulk_actions import BulkAction
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
+from cogo_dagster.queue.rows.jobs import JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
-from cogo_dagster.queue.stats import Numbers, QueueReasons
+from cogo_dagster.queue.search.grammar import JobSearch
+from cogo_dagster.release import code_version
 
 app = group("Show jobs, artifacts, workers, dead-lettered jobs and operations.")
 
@@ -61,17 +62,27 @@ def jobs(
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
+    where: Where = None,
     why: Annotated[bool, typer.Option("--why", help="Explain the status of each job.")] = False,
     limit: Limit = 50,
 ) -> Report:
     """Show jobs with their attempts and the time of the next attempt."""
-    rows = application.queue.list_jobs(
-        statuses=_split(status),
-        type_prefix=type_prefix,
-        executor_id=executor_id,
-        since_seconds=since_seconds,
-        max_jobs=limit,
-    )
+    if where is None:
+        rows = application.queue.list_jobs(
+            statuses=_split(status),
+            type_prefix=type_prefix,
+            executor_id=executor_id,
+            since_seconds=since_seconds,
+            max_jobs=limit,
+        )
+    else:
+        narrowed = where.and_also(
+            status=",".join(_split(status) or ()) or None,
+            type=type_prefix,
+            executor=executor_id,
+            since=None if since_seconds is None else f"{since_seconds:g}s",
+        )
+        rows = found_jobs(application, narrowed, limit)
     if not why:
         return listed(rows, _JOBS, "No matching jobs.")
     facts = {fact.job_id: fact for fact in application.queue.explain([row.id for row in rows])}
@@ -271,36 +282,41 @@ def operations(application: Application, since_seconds: Since = None, limit: Lim
     return application.queue.list_operations(since_seconds=since_seconds, max_operations=limit)
 
 
-@command()
-def stats(application: Application) -> Report:
-    """Show counts of queued, running, failed and dead-lettered jobs, lease losses and workers, and why jobs wait."""
-    numbers, reasons = application.stats.numbers(), application.stats.reasons()
-    document = numbers.model_dump() | {
-        "reasons": [one.document for one in reasons.reasons],
-        "stranded": reasons.stranded,
-    }
-    return Report(document, lambda: print_facts(_facts(numbers, reasons)))
+_ACTIONS: Final = (
+    column("id", whole=True),
+    column("name"),
+    column("operation", whole=True),
+    column("state", whole=True),
+    Column("done", lambda row: f"{row.changed}/{row.planned}", whole=True),
+    column("by", "actor"),
+    column("at", "created_at", distance, whole=True),
+    column("filter", "query"),
+)
 
 
-def _facts(numbers: Numbers, reasons: QueueReasons) -> dict[str, Json]:
-    waiting = f", the oldest for {span(numbers.oldest_ready_seconds)}" if numbers.ready else ""
-    return {
-        "queued": f"{numbers.queued:,} ({numbers.ready:,} due{waiting})",
-        "running": f"{numbers.running:,} of {counted(numbers.slots_alive, 'slot')}",
-        "succeeded in 24 h": f"{numbers.succeeded_24h:,}",
-        "failed in 24 h, not retried": f"{numbers.failed_24h:,}",
-        "dead-lettered": f"{numbers.dlq_open:,}",
-        "lease losses in 24 h": f"{numbers.lease_losses_24h:,}",
-        "expired leases": f"{numbers.expired_leases:,}",
-        "paused": f"{numbers.paused:,}",
-        "workers alive": f"{numbers.workers_alive:,}",
-        **({"queued jobs": "\n".join(_reason_lines(reasons))} if reasons.reasons else {}),
-    }
+@lists(app, _ACTIONS, "No bulk actions.")
+def actions(application: Application, limit: Limit = 50) -> list[BulkAction]:
+    """Show bulk actions with their progress; `cogo list jobs --where action:ID` shows the jobs of one."""
+    return application.queue.list_actions(max_actions=limit)
 
 
-def _reason_lines(found: QueueReasons) -> list[str]:
-    lines = [queue_line(one, datetime.now(UTC)) for one in found.reasons]
-    return [*lines, f"{found.left_out:,} more reasons"] if found.left_out else lines
+def found_jobs(application: Application, search: JobSearch, limit: int) -> list[JobRow]:
+    """Return the jobs of a search, over as many pages as it takes.
+
+    Raises:
+        BadInput: The search and the options exclude each other.
+    """
+    if problems := JobSearch.parse(str(search)).problems:
+        raise BadInput(" ".join(problems))
+    rows: list[JobRow] = []
+    filters, before_id = search.filter(code_version()), None
+    while len(rows) < limit:
+        page = application.queue.query_jobs(filters, before_id=before_id, max_jobs=limit - len(rows))
+        rows += page.jobs
+        before_id = page.before_id
+        if before_id is None:
+            break
+    return rows
 
 
 def _split(values: list[str] | None) -> list[str] | None:

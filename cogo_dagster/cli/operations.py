@@ -7,11 +7,14 @@ import typer
 
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.bulk import Labels, bulk
+from cogo_dagster.cli.bulk_filter import Name, operation_of
 from cogo_dagster.cli.command import BadInput, Report, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, read_settings
+from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, Where, read_settings
 from cogo_dagster.cli.tables import Column, column
 from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.release import code_version
 
 _FINISHED_STATUSES: Final = ("succeeded", "cancelled", "failed")
@@ -22,6 +25,7 @@ _ERROR: Final = column("error", "error", error_line)
 retry = group("Retry failed jobs.")
 replay = group("Replay dead-lettered jobs.")
 discard = group("Discard dead-lettered jobs.")
+cancel = group("Cancel jobs.")
 undo = group("Undo an operation.")
 recover = group("Recover jobs whose lease has expired.")
 cleanup = group("Delete expired artifacts.")
@@ -50,6 +54,8 @@ _RETRIED: Final = Labels(
 def failed(
     job_ids: JobIds = None,
     *,
+    where: Where = None,
+    name: Name = "",
     type_prefix: Annotated[
         str | None, typer.Option("--type", envvar="TYPE_PREFIX", help="Only types with this prefix.")
     ] = None,
@@ -67,16 +73,24 @@ def failed(
     ] = False,
 ) -> Operation:
     """Requeue failed jobs under the same IDs. A dry run by default."""
-    return Operation(
-        "retry_failed",
-        {
-            "type_prefix": type_prefix,
-            "executor_id": executor_id,
-            "since_seconds": since_seconds,
-            "job_ids": job_ids or None,
-            "reset_attempts": reset_attempts,
-        },
-    )
+    filters = _filters(job_ids, type_prefix, executor_id, since_seconds)
+    return operation_of("retry_failed", filters, {"reset_attempts": reset_attempts}, where, name)
+
+
+def _filters(
+    job_ids: list[str] | None,
+    type_prefix: str | None,
+    executor_id: str | None,
+    since_seconds: float | None,
+    fingerprint: str | None = None,
+) -> dict[str, Json]:
+    filters = {
+        "type_prefix": type_prefix,
+        "executor_id": executor_id,
+        "since_seconds": since_seconds,
+        "job_ids": job_ids or None,
+    }
+    return filters | ({"fingerprint": fingerprint} if fingerprint else {})
 
 
 _REPLAYED: Final = Labels(
@@ -99,22 +113,16 @@ def _warn_of_same_release(totals: Totals, dry_run: bool, as_json: bool) -> None:
 def dlq(
     job_ids: JobIds = None,
     *,
+    where: Where = None,
+    name: Name = "",
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
     since_seconds: Since = None,
     fingerprint: Fingerprint = None,
 ) -> Operation:
     """Replay dead-lettered jobs, each once, as new jobs with the idempotency key dlq:<job_id>."""
-    return Operation(
-        "replay_dlq",
-        {
-            "type_prefix": type_prefix,
-            "executor_id": executor_id,
-            "since_seconds": since_seconds,
-            "fingerprint": fingerprint,
-            "job_ids": job_ids or None,
-        },
-    )
+    filters = _filters(job_ids, type_prefix, executor_id, since_seconds, fingerprint)
+    return operation_of("replay_dlq", filters, {}, where, name)
 
 
 _DISCARDED: Final = Labels("dead-lettered job", "discarded", (*_JOB, column("reason"), _FAILED, _ERROR))
@@ -129,6 +137,8 @@ def _name_the_undo(totals: Totals, dry_run: bool, as_json: bool) -> None:  # noq
 def discard_dlq(
     job_ids: JobIds = None,
     *,
+    where: Where = None,
+    name: Name = "",
     reason: Annotated[str | None, typer.Option("--reason", help="Why; required unless it is a dry run.")] = None,
     type_prefix: TypePrefix = None,
     executor_id: ExecutorFilter = None,
@@ -136,17 +146,17 @@ def discard_dlq(
     fingerprint: Fingerprint = None,
 ) -> Operation:
     """Close dead-lettered jobs without a replay. A dry run by default."""
-    return Operation(
-        "discard_dlq",
-        {
-            "type_prefix": type_prefix,
-            "executor_id": executor_id,
-            "since_seconds": since_seconds,
-            "fingerprint": fingerprint,
-            "job_ids": job_ids or None,
-            "reason": reason,
-        },
-    )
+    filters = _filters(job_ids, type_prefix, executor_id, since_seconds, fingerprint)
+    return operation_of("discard_dlq", filters, {"reason": reason}, where, name)
+
+
+_CANCELLED: Final = Labels("job", "cancelled", ())
+
+
+@bulk(cancel, _CANCELLED, dry_run_by_default=True, name="jobs")
+def cancel_jobs(*, where: Where = None, name: Name = "") -> Operation:
+    """Cancel the queued jobs of a filter, and request the cancellation of running ones. A dry run by default."""
+    return operation_of("cancel_jobs", {}, {}, where or JobSearch(), name)
 
 
 _OPENED: Final = Labels("dead-lettered job", "opened again", (*_JOB, _FAILED, _ERROR))
@@ -178,7 +188,7 @@ def _print_outcomes(totals: Totals, dry_run: bool, as_json: bool) -> None:  # no
         typer.echo(f"Jobs: {counts}.")
 
 
-@bulk(recover, _RECOVERED, planned=False, afterwards=_print_outcomes)
+@bulk(recover, _RECOVERED, afterwards=_print_outcomes)
 def leases() -> Operation:
     """Requeue jobs whose lease has expired; jobs without attempts left are dead-lettered."""
     return Operation("recover_leases")

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.formatting.values import parse_duration
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.search.grammar import JobSearch
+from cogo_dagster.queue.search.suggestions import complete
+from cogo_dagster.queue.search.times import parse_duration
 from cogo_dagster.settings import Settings, is_checkout, load_settings
 
 
@@ -52,6 +54,35 @@ JobIds = Annotated[
 
 MAX_ROWS = 1_000
 """The maximum number of rows that an SQL function returns."""
+
+
+def search_of(text: str) -> JobSearch:
+    """Parse a search in the filter language.
+
+    Raises:
+        BadParameter: A term is invalid.
+    """
+    search = JobSearch.parse(text)
+    if search.problems:
+        raise typer.BadParameter(" ".join(search.problems))
+    return search
+
+
+def completed_search(incomplete: str) -> list[str]:
+    """Return completions of a search, for the shell; without the values of the database."""
+    return [suggestion.text.rstrip() for suggestion in complete(incomplete)]
+
+
+Where = Annotated[
+    JobSearch | None,
+    typer.Option(
+        "--where",
+        parser=search_of,
+        metavar="FILTER",
+        autocompletion=completed_search,
+        help="Only jobs that match this filter, such as 'error:timeout finished:yesterday'.",
+    ),
+]
 
 Limit = Annotated[
     int,

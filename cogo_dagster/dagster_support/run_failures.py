@@ -8,6 +8,7 @@ import dagster as dg
 
 from cogo_dagster.dagster_support.backlog import unserved
 from cogo_dagster.dagster_support.hooks import error_class
+from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_status import seconds_since
 from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
@@ -98,7 +99,8 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         steps = [entry.event_log_entry.dagster_event for entry in events.records]
         failure = failure_of(record.dagster_run, [step for step in steps if step], None)
-        failures.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
+        if not is_mistaken_launch(record.dagster_run.tags, str(failure["error_class"])):
+            failures.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
     return failures
 
 

@@ -1,6 +1,5 @@
 """Formatting and parsing of numbers and times, shared by the command line and the dashboard."""
 
-import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,16 +11,7 @@ from cogo_dagster.text import printable
 NOTHING: Final = "-"
 """Text of a cell without a value."""
 
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_MAX_SECONDS: Final = 315_360_000
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-
-
-def parse_duration(text: str) -> float | None:
-    """Return the seconds of `90`, `90s`, `30m`, `2h`, `1d` or `1w`; None if invalid or longer than ten years."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw]?)", text.strip())
-    seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else None
-    return None if seconds is None or seconds > _MAX_SECONDS else seconds
 
 
 def span(seconds: object) -> str:

@@ -23,6 +23,8 @@ class BulkPlan:
     Attributes:
         items: With `id`, `version` and the planned change of each row.
         deployment_id: The database in which the plan was made.
+        where: The search that found the rows; None for a plan of other filters.
+        name: Name of the action, for the log.
     """
 
     operation: Operation
@@ -30,6 +32,8 @@ class BulkPlan:
     deployment_id: str
     made_at: datetime
     made_by: str
+    where: str | None = None
+    name: str = ""
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the content of a plan file."""
@@ -40,6 +44,7 @@ class BulkPlan:
             "deployment_id": self.deployment_id,
             "made_at": self.made_at.isoformat(),
             "made_by": self.made_by,
+            **({} if self.where is None else {"where": self.where, "name": self.name}),
             "items": list(self.items),
         }
 
@@ -59,6 +64,8 @@ class BulkPlan:
                 deployment_id=str(UUID(document["deployment_id"])),
                 made_at=_moment(document["made_at"]),
                 made_by=_text(document["made_by"]),
+                where=_text(document["where"]) if "where" in document else None,
+                name=_text(document.get("name", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidArgument(
@@ -86,7 +93,11 @@ class BulkPlan:
 
 
 def _item(item: Any) -> dict[str, Json]:
-    return dict(item) | {"id": str(UUID(item["id"])), "version": _text(item["version"])}
+    return dict(item) | {"id": str(UUID(item["id"])), "version": _version(item["version"])}
+
+
+def _version(value: Any) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _text(value: Any) -> str:

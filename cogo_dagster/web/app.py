@@ -15,6 +15,7 @@ from cogo_dagster.release import code_version
 from cogo_dagster.settings import Settings
 from cogo_dagster.vault.access_tokens import AccessTokens
 from cogo_dagster.web.access import Access, new_own_token
+from cogo_dagster.web.api import actions as actions_api
 from cogo_dagster.web.api import alerts as alerts_api
 from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, tokens, workers
 from cogo_dagster.web.backend import Backend, ReadTimeout
@@ -23,7 +24,7 @@ from cogo_dagster.web.dependencies import AccessRule, Web, allow_anonymous, rule
 from cogo_dagster.web.error_handlers import install_error_handlers
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.headers import RequestGuard, known_hosts, page_policy
-from cogo_dagster.web.pages import act, alerts, job, lists, live, login, overview
+from cogo_dagster.web.pages import act, alerts, bulk, job, lists, live, login, overview
 from cogo_dagster.web.render import Pages
 from cogo_dagster.web.token import AdminToken
 from cogo_dagster.web.traces import viewer_mount
@@ -82,12 +83,14 @@ def create_app(
         metrics,
         health,
         alerts_api,
+        actions_api,
         jobs,
         dlq,
         artifacts,
         workers,
         tokens,
         overview,
+        bulk,
         lists,
         job,
         alerts,

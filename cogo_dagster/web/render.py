@@ -56,6 +56,7 @@ class Pages:
             tabs=views.TABS,
             icon=views.icon,
             job_search=views.job_search,
+            job_search_text=views.job_search_text,
         )
         self._environment.tests.update(stopping=views.is_stopping, without_worker=views.has_no_worker)
         self._environment.filters.update(
@@ -63,7 +64,7 @@ class Pages:
             advice=advice_for,
             age=views.age,
             ago=filters.ago,
-            alert_job=views.alert_job,
+            alert_pages=views.alert_pages,
             alert_state=views.alert_state,
             clock=filters.clock,
             compact=filters.compact,

@@ -9,18 +9,21 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from cogo_dagster.alerts.references import Facts, references
 from cogo_dagster.formatting.explanation import short_reason
 from cogo_dagster.formatting.timeline import Moment
 from cogo_dagster.formatting.values import error_line, one_line, span
+from cogo_dagster.links import dagster_page
 from cogo_dagster.quality.records import GateRun
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.workers import WorkerRow
+from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.queue.stats import Numbers, WaitReason
+from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
 from cogo_dagster.web.filters import ago, counted, in_seconds, number
-from cogo_dagster.web.search import STATUSES
 
 UNKNOWN: Final = "\u2013"
 
@@ -83,6 +86,14 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class PageLink:
+    """A link to a page of the dashboard or of the Dagster UI."""
+
+    title: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportLink:
     """A report of a gate run: label and URL."""
 
@@ -109,6 +120,11 @@ def job_search(**qualifiers: str | None) -> str:
     """Return the address of a job search, with quoted values."""
     search = " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
     return f"/dashboard/jobs?q={quote(search)}"
+
+
+def job_search_text(typed: str) -> str:
+    """Return the address of a job search, as it was typed."""
+    return f"/dashboard/jobs?q={quote(typed)}"
 
 
 def tiles(numbers: Numbers) -> list[Tile]:
@@ -221,19 +237,24 @@ def with_gaps(moments: Sequence[Moment]) -> list[tuple[Moment, float | None]]:
 
 def alert_state(alert: AlertRow) -> Label:
     """Return the label of an alert."""
-    state = "silenced" if alert.silenced else alert.status
+    state = "silenced" if alert.silenced else "retrying" if alert.retrying else alert.status
     tone = {"firing": "failed", "resolved": "succeeded"}.get(alert.status)
     return Label(state, tone or "queued", tone or "alerts")
 
 
-def alert_job(alert: AlertRow) -> str | None:
-    """Return the ID of the job that an alert is about."""
-    job_id = alert.refs.get("job_id") if isinstance(alert.refs, dict) else None
-    return str(job_id) if job_id else None
+def alert_pages(alert: AlertRow, settings: Settings) -> list[PageLink]:
+    """Return the pages on which an alert's cause can be inspected, the most specific first."""
+    facts = Facts(alert.kind, alert.subject, alert.fingerprint, alert.refs if isinstance(alert.refs, dict) else {})
+    return [
+        PageLink(page.title, dagster_page(settings, page.path) if page.in_dagster else page.path)
+        for page in references(facts)
+    ]
 
 
 def target_state(target: AlertTarget) -> Label:
     """Return the label of an alert target."""
+    if target.removed:
+        return Label("not configured", "cancelled", "cancelled")
     if target.healthy:
         return Label("healthy", "succeeded", "succeeded")
     return Label("disabled" if target.disabled else "failing", "failed", "failed")

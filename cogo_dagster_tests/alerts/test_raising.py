@@ -59,36 +59,6 @@ def test_rows_that_commit_late_are_not_missed(transport: Transport, queue: Queue
     assert raised(transport)["dead_letters"] == 1
 
 
-def test_an_alert_resolves_when_its_jobs_are_handled(transport: Transport, queue: Queue, owner: Owner) -> None:
-    """The alert fires while a job is open, and resolves with a reason when all were retried."""
-    jobs = [fail_job(queue), fail_job(queue)]
-    evaluate(transport)
-    transport.call("retry_failed", {"job_ids": [str(jobs[0].id)], "dry_run": False})
-    let_pass(owner, 120)
-    evaluate(transport)
-    assert [row["status"] for row in alerts(transport)] == ["firing"]
-    transport.call("retry_failed", {"job_ids": [str(jobs[1].id)], "dry_run": False})
-    let_pass(owner, 120)
-    evaluate(transport)
-    [row] = alerts(transport)
-    assert (row["status"], row["resolution"]) == (
-        "resolved",
-        "All dead-lettered jobs with this cause were retried, replayed or removed.",
-    )
-
-
-def test_an_alert_resolves_after_a_day_without_failures(transport: Transport, queue: Queue, owner: Owner) -> None:
-    """The resolution says that dead-lettered jobs are still open."""
-    fail_job(queue)
-    evaluate(transport)
-    let_pass(owner, 86_500)
-    evaluate(transport)
-    assert (
-        alerts(transport)[0]["resolution"]
-        == "There was no new failure for a day; some dead-lettered jobs are still open."
-    )
-
-
 def test_an_alert_that_fires_again_within_ten_minutes_is_the_same(
     transport: Transport, queue: Queue, owner: Owner
 ) -> None:

@@ -15,6 +15,9 @@ from docs.generate import commands
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "retry failed": (),
     "replay dlq": (),
+    "discard dlq": ("--reason", "fixed elsewhere"),
+    "undo discard": (),
+    "cancel jobs": ("--where", "status:running"),
     "recover leases": (),
     "cleanup artifacts": ("--ttl-days", "0"),
     "purge jobs": ("--ttl-days", "0"),
@@ -35,6 +38,9 @@ def test_a_dry_run_changes_no_table(cogo: Terminal, queue: Queue, dsn: str, tmp_
     command, options = name.split(), OPTIONS[name]
     with psycopg.connect(dsn, autocommit=True) as owner:
         one_of_each(queue, owner)
+        if name == "undo discard":
+            discard = cogo.ok("discard", "dlq", *OPTIONS["discard dlq"], DRY_RUN="false")
+            options = (discard["operation_id"],)
         cogo.run(*command, *options, "--dry-run")  # creates the folders of COGO_HOME
         before, files = every_row(owner), sorted(tmp_path.rglob("*"))
         found = cogo.ok(*command, *options, "--dry-run")

@@ -1,6 +1,7 @@
 """Each row type has exactly the keys that its SQL function returns."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from types import UnionType
@@ -86,6 +87,7 @@ class Seeded:
     def __init__(self, transport: Transport, age: Age) -> None:
         queue, worker = Queue(transport), a_worker()
         register(queue, worker)
+        register(queue, replace(a_worker("launched"), dagster_run_id="a run"))
         queue.heartbeat(worker, 1, {"counters": {"claimed": 3}, "latency": LATENCY})
         self.dead = failed_job(queue)
         first = running_job(queue)
@@ -145,6 +147,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (dead_letters.Incident, calls("list_incidents")),
     (workers.WorkerRow, calls("list_workers")),
     (workers.Heartbeat, calls("list_heartbeats")),
+    (workers.RegisteredFamily, calls("registered_families")),
     (operations.OperationRow, calls("list_operations")),
     (operations.PausedRow, calls("list_paused")),
     (operations.PausedChange, calls("pause", kind="type", name="figma")),
@@ -162,6 +165,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.DeliveryRow, calls("list_alert_deliveries")),
     (alerts.SilenceRow, calls("list_alert_silences")),
     (alerts.NewSilence, calls("silence_alerts", **SILENCE)),
+    (alerts.ForgottenTarget, calls("forget_alert_target", target="http", actor="me")),
     (alerts.EndedSilence, calls("end_alert_silence", silence_id=SILENCE["silence_id"], actor="me")),
     (alerts.AlertTargets, calls("alert_target_health")),
     (alerts.Announced, calls("announce", **ANNOUNCEMENT)),

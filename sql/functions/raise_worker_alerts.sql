@@ -34,6 +34,7 @@ begin
     for silent in
         select w.worker_id, max(w.last_heartbeat_at) as last_heartbeat_at,
             (array_agg(w.dagster_run_id order by w.last_heartbeat_at desc))[1] as run_id,
+            (array_agg(w.instance_id order by w.last_heartbeat_at desc))[1] as instance_id,
             (array_agg(w.stuck_reason order by w.last_heartbeat_at desc))[1] as stuck_reason,
             exists (select from public.workers twin where twin.worker_id = w.worker_id and cogo_internal.worker_is_alive(twin)) as has_twin
         from public.workers w
@@ -52,7 +53,7 @@ begin
                    silent.worker_id), 'worker_dead',
             coalesce(silent.stuck_reason || ' Its jobs are recovered when their leases expire.', 'The worker stopped sending heartbeats without a shutdown: it crashed, was killed or lost its connection. Its jobs are recovered when their leases expire.')
                 || case when silent.has_twin then ' Another worker with this name is alive; set WORKER_ID to distinguish them.' else '' end,
-            1, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id)));
+            1, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id, 'instance_id', silent.instance_id)));
         raised := raised + 1;
     end loop;
     return raised;

@@ -7,15 +7,18 @@
  * A job with a cancel request is cancelled. Files of a lost attempt become `orphaned`, and its claim returns no more jobs:
  * see claim_jobs. `lost_attempts` counts the consecutive lost attempts of a job.
  *
- * dry_run   write nothing: return {"items": [{"id", "type", "worker_id", "attempts", "max_attempts",
- *           "lease_expires_at"}] of the first batch, "matched" in all, "more": false}
+ * dry_run   write nothing: return {"items": [{"id", "version", "type", "worker_id", "attempts", "max_attempts",
+ *           "lease_expires_at"}] of one page, "matched": their number, "more", "after"}. The version is that of the lease.
+ * after     {"at", "id"} of the last item of the previous page, for the next page of a dry run
+ * items     [{"id", "version"}, …]: only these leases
  * action    an operator's action, which is recorded: see repeated_batch. Workers pass null.
  *
  * Any process may call it at any time, also concurrently. Returns {"changed", "requeued", "failed", "cancelled", "more"};
  * call again while `more`. Errors: CQ005.
  */
 create or replace function public.recover_leases(
-    batch_size integer default 500, dry_run boolean default false, action jsonb default null
+    batch_size integer default 500, dry_run boolean default false, action jsonb default null,
+    after jsonb default null, items jsonb default null
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -30,6 +33,7 @@ declare
     requeued integer;
     failed integer;
     cancelled integer;
+    matched integer;
     result jsonb;
 begin
     if recover_leases.batch_size is null or recover_leases.batch_size not between 1 and 10000 then
@@ -38,11 +42,16 @@ begin
     if recover_leases.dry_run then
         return (
             select jsonb_build_object(
-                'items', coalesce(jsonb_agg(to_jsonb(expired) order by expired.lease_expires_at), '[]'), 'more', false,
-                'matched', (select count(*) from public.jobs j where j.status = 'running' and j.lease_expires_at < at))
-            from (select j.id, j.type, j.worker_id, j.attempts, j.max_attempts, j.lease_expires_at from public.jobs j
+                'items', coalesce(jsonb_agg(to_jsonb(expired) order by expired.lease_expires_at, expired.id), '[]'),
+                'matched', count(*), 'changed', 0, 'skipped', 0, 'more', count(*) >= recover_leases.batch_size,
+                'after', (array_agg(jsonb_build_object('at', expired.lease_expires_at, 'id', expired.id)
+                                    order by expired.lease_expires_at desc, expired.id desc))[1])
+            from (select j.id, md5(j.lease_token::text) as version, j.type, j.worker_id, j.attempts, j.max_attempts, j.lease_expires_at
+                  from public.jobs j
                   where j.status = 'running' and j.lease_expires_at < at
-                  order by j.lease_expires_at limit recover_leases.batch_size) expired);
+                    and (recover_leases.after is null or (j.lease_expires_at, j.id)
+                         > ((recover_leases.after ->> 'at')::timestamptz, (recover_leases.after ->> 'id')::uuid))
+                  order by j.lease_expires_at, j.id limit recover_leases.batch_size) expired);
     end if;
     result := cogo_internal.repeated_batch(recover_leases.action);
     if result is not null then
@@ -57,6 +66,9 @@ begin
     from (
         select j.id, j.lease_token, j.instance_id, j.started_at from public.jobs j
         where j.status = 'running' and j.lease_expires_at < at
+          and (recover_leases.items is null or exists (
+              select from jsonb_to_recordset(recover_leases.items) as i (id uuid, version text)
+              where i.id = j.id and (i.version is null or i.version = md5(j.lease_token::text))))
         limit recover_leases.batch_size
         for update skip locked
     ) e;
@@ -118,13 +130,17 @@ begin
     if requeued > 0 then
         perform cogo_internal.wake_workers();
     end if;
+    matched := coalesce(jsonb_array_length(recover_leases.items), requeued + failed + cancelled);
     result := jsonb_build_object(
-        'matched', requeued + failed + cancelled, 'changed', requeued + failed + cancelled, 'skipped', 0, 'requeued', requeued,
-        'failed', failed, 'cancelled', cancelled, 'more', requeued + failed + cancelled >= recover_leases.batch_size);
+        'matched', matched, 'changed', requeued + failed + cancelled, 'skipped', matched - (requeued + failed + cancelled),
+        'requeued', requeued, 'failed', failed, 'cancelled', cancelled,
+        'more', recover_leases.items is null and requeued + failed + cancelled >= recover_leases.batch_size);
     if recover_leases.action is null then
         return result;
     end if;
-    return cogo_internal.log_operation(recover_leases.action, 'recover_leases', '{}', result);
+    return cogo_internal.log_operation(
+        recover_leases.action, 'recover_leases',
+        jsonb_build_object('planned', case when recover_leases.items is not null then true end), result);
 end $$;
 
 comment on function public.recover_leases is 'Recover jobs whose lease expired.';

@@ -9,13 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import dagster as dg
 from pydantic import Field
 
+from cogo_dagster.dagster_support.launches import RejectedLaunch
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.artifacts import upload_artifacts
+from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.model import Job, Outcome, Settlement
 from cogo_dagster.queue.worker.attempt import run_attempt
@@ -36,13 +38,16 @@ def claim_chosen(
     context: dg.OpExecutionContext, config: InspectConfig, cogo: CogoResource
 ) -> Iterator[dg.DynamicOutput[Job]]:
     """Yield one output per claimed job; fail if no job is claimed."""
-    wanted = [UUID(job_id) for job_id in config.job_ids]
+    try:
+        wanted = [cogo.queue.find_id(job_id) for job_id in config.job_ids]
+    except (InvalidArgument, JobNotFound) as error:
+        raise RejectedLaunch(str(error)) from None
     worker_id = f"inspect {context.run_id}"
     jobs = cogo.queue.claim_chosen(uuid4(), wanted, worker_id, config.lease_seconds)
     for missing in set(wanted) - {job.id for job in jobs}:
         context.log.warning("Job %s is not queued; it is skipped.", missing)
     if not jobs:
-        raise dg.Failure("None of these jobs is queued: choose queued jobs from `cogo list jobs --status queued`.")
+        raise RejectedLaunch("None of these jobs is queued: choose queued jobs from `cogo list jobs --status queued`.")
     for job in jobs:
         yield dg.DynamicOutput(job, mapping_key=job.id.hex, metadata=_facts(job))
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
+from cogo_dagster.dagster_support.launches import RejectedLaunch
 from cogo_dagster.dagster_support.reporting import RunReport
 from cogo_dagster.dagster_support.resources import WorkerResource
 from cogo_dagster.dagster_support.run_status import max_runtime
@@ -99,12 +100,12 @@ def _require_all_stages(context: dg.OpExecutionContext) -> None:
     """Check that all ops of the job run: a single op would claim jobs and not finish them."""
     chosen = set(context.run.step_keys_to_execute or (node.name for node in context.job_def.nodes))
     if not {claim_jobs.name, execute_jobs.name, upload_artifacts.name} <= chosen:
-        raise dg.Failure(_WHOLE_ONLY)
+        raise RejectedLaunch(_WHOLE_ONLY)
 
 
 def _follow(context: dg.OpExecutionContext, worker: WorkerResource, stage: Stage) -> dg.Output[None]:
     if not worker.thread.started:
-        raise dg.Failure(_WHOLE_ONLY)
+        raise RejectedLaunch(_WHOLE_ONLY)
     report: RunReport = worker.run_report
     counts: Counter[str] = Counter()
     for event in worker.thread.follow(stage):

@@ -1,6 +1,7 @@
 """The Python client of the queue: one method per operation, each one call of an SQL function."""
 
 from cogo_dagster.queue.client.artifacts import ArtifactCalls
+from cogo_dagster.queue.client.bulk_actions import BulkActionCalls
 from cogo_dagster.queue.client.jobs import JobCalls, content_key
 from cogo_dagster.queue.client.leases import (
     ClaimCursor,
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-class Queue(JobCalls, LeaseCalls, ArtifactCalls, WorkerCalls, OperatorCalls):
+class Queue(JobCalls, LeaseCalls, ArtifactCalls, WorkerCalls, OperatorCalls, BulkActionCalls):
     """The queue's client. Thread-safe. The transport has the connections.
 
     Every method raises `QueueError` (see `queue.errors`).

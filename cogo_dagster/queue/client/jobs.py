@@ -87,53 +87,19 @@ class JobCalls:
                 break
         return read_list(JobRow, rows)
 
-    def search_jobs(
-        self,
-        *,
-        statuses: Sequence[str] | None = None,
-        type_prefix: str | None = None,
-        executor_id: str | None = None,
-        worker_id: str | None = None,
-        device: str | None = None,
-        error_class: str | None = None,
-        since_seconds: float | None = None,
-        words: str | None = None,
-        family: str | None = None,
-        finished_seconds: float | None = None,
-        lost_seconds: float | None = None,
-        conditions: Sequence[str] | None = None,
-        before_id: UUID | None = None,
-        max_jobs: int = 50,
+    def query_jobs(
+        self, filters: Mapping[str, Json], *, before_id: UUID | None = None, max_jobs: int = 50
     ) -> FoundJobs:
-        """Return a page of jobs, newest first; one call scans at most 20,000 jobs.
+        """Return a page of the jobs that match filters; one call scans at most 20,000 jobs.
 
         Args:
-            worker_id: The worker that claimed the job last.
-            device: Host name of the worker that claimed the job last.
-            error_class: The class of the last error.
-            words: Text to find in the ID, the idempotency key, the error's message or the payload.
-            finished_seconds: Maximum time since the job finished.
-            lost_seconds: Maximum time since an attempt of the job lost its lease.
-            conditions: `due`, `scheduled`, `paused` or `unaddressed`; all must hold.
+            filters: As the SQL function `query_jobs` takes it; see `queue.search`.
             before_id: `before_id` of the previous page.
         """
         page = self._transport.call(
-            "search_jobs",
+            "query_jobs",
             without_none(
-                statuses=statuses and list(statuses),
-                type_prefix=type_prefix,
-                executor_id=executor_id,
-                worker_id=worker_id,
-                device=device,
-                error_class=error_class,
-                since_seconds=since_seconds,
-                words=words,
-                family=family,
-                finished_seconds=finished_seconds,
-                lost_seconds=lost_seconds,
-                conditions=conditions and list(conditions),
-                before_id=None if before_id is None else str(before_id),
-                max_jobs=max_jobs,
+                filter=dict(filters), before_id=None if before_id is None else str(before_id), max_jobs=max_jobs
             ),
         )
         return FoundJobs.model_validate(page)

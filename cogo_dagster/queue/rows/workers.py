@@ -32,6 +32,14 @@ class WorkerRow(Row):
     stuck_reason: str | None = Field(exclude=True, description="Why it was stuck and ended.")
 
 
+class RegisteredFamily(Row):
+    """A family that workers of Dagster runs registered: when last, and how many such workers have registered since."""
+
+    family: str
+    seconds: float
+    newer: int
+
+
 class Heartbeat(Row):
     """A heartbeat of a worker, with its counters at that time."""
 

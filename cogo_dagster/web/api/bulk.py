@@ -15,7 +15,7 @@ from cogo_dagster.web.api.schemas import NO_NULL, Done
 _SHOWN: Final = 100
 
 
-def _checked_number(value: object) -> object:
+def checked_number(value: object) -> object:
     """Accept 5.0, which is an integer in JSON and which `strict` would reject; reject true and "5"."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError("int_type", "Input should be a valid integer")
@@ -35,7 +35,7 @@ class Filters(BaseModel):
         None, strict=True, ge=0, le=315_360_000, description="Failed within the last N seconds."
     )
     job_ids: list[UUID] | None = Field(None, min_length=1, max_length=1000, description="Only these jobs.")
-    limit: Annotated[int, BeforeValidator(_checked_number)] = Field(
+    limit: Annotated[int, BeforeValidator(checked_number)] = Field(
         MAX_ROWS, ge=1, le=MAX_ROWS, description="Maximum number of rows."
     )
     dry_run: StrictBool = Field(True, description="Report what would change, without changing it.")

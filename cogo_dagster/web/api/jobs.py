@@ -12,6 +12,8 @@ from cogo_dagster.formatting.timeline import attempts_of
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.jobs import WholeJob
+from cogo_dagster.queue.search.grammar import MAX_CHARS, JobSearch
+from cogo_dagster.release import code_version
 from cogo_dagster.text import storable_json
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
@@ -25,7 +27,7 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 40
 
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 Seconds = Annotated[float | None, Query(ge=0, le=315_360_000)]
-Condition = Literal["due", "scheduled", "paused", "unaddressed"]
+Condition = Literal["due", "scheduled", "paused", "unaddressed", "dead-lettered"]
 JobId = Annotated[UUID, Path(description="Job ID.")]
 
 
@@ -66,26 +68,29 @@ def list_jobs(
     finished_seconds: Annotated[Seconds, Query(description="Finished within the last N seconds.")] = None,
     lost_seconds: Annotated[Seconds, Query(description="An attempt lost its lease within the last N seconds.")] = None,
     condition: Annotated[list[Condition] | None, Query(max_length=4, description="All of these must hold.")] = None,
+    where: Annotated[
+        str | None,
+        Query(max_length=MAX_CHARS, pattern=NO_NULL, description="Filter language; see the manual. All must hold."),
+    ] = None,
     before: Annotated[UUID | None, Query(description="`next` of the previous page.")] = None,
     limit: PageSize = 50,
 ) -> JobPage:
     """Jobs, newest first. A search reads at most 20,000 jobs a page; `looked_until` is set if it stopped there."""
-    page = application.queue.search_jobs(
-        statuses=status,
-        type_prefix=type,
-        executor_id=executor,
-        worker_id=worker,
-        device=device,
-        error_class=error,
-        words=q,
-        since_seconds=since_seconds,
-        family=family,
-        finished_seconds=finished_seconds,
-        lost_seconds=lost_seconds,
-        conditions=condition,
-        before_id=before,
-        max_jobs=limit,
+    search = JobSearch.parse_strictly(where or "").and_also(
+        type=type, executor=executor, worker=worker, host=device, error=error, family=family
     )
+    filters = search.filter(code_version())
+    for name, value in (
+        ("statuses", status),
+        ("words", q),
+        ("conditions", condition),
+        ("created", _within(since_seconds)),
+        ("finished", _within(finished_seconds)),
+        ("lost", _within(lost_seconds)),
+    ):
+        if value:
+            filters[name] = value
+    page = application.queue.query_jobs(filters, before_id=before, max_jobs=limit)
     return JobPage(jobs=page.jobs, next=page.before_id, looked_until=page.looked_until)
 
 
@@ -144,6 +149,10 @@ def retry_job(application: ApplicationDep, actor: Actor, job_id: JobId, how: Ret
 def cancel_job(application: ApplicationDep, actor: Actor, job_id: JobId) -> Cancelled:
     """Cancel a queued job, or request cancellation of a running one, which may still succeed."""
     return application.queue.cancel(job_id, actor=actor)
+
+
+def _within(seconds: float | None) -> Json:
+    return None if seconds is None else {"from": seconds}
 
 
 def job_and_reason(application: Application, job_id: UUID) -> tuple[WholeJob, str | None]:

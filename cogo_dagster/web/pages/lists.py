@@ -11,11 +11,15 @@ from starlette.responses import RedirectResponse, Response
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
+from cogo_dagster.queue.rows.bulk_actions import MatchCount
+from cogo_dagster.queue.rows.jobs import FoundJobs
+from cogo_dagster.queue.search.grammar import JobSearch
+from cogo_dagster.queue.search.qualifiers import QUALIFIERS, STATUSES
+from cogo_dagster.release import code_version
 from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.cursors import next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
 from cogo_dagster.web.lookups import wait_reasons
-from cogo_dagster.web.search import QUALIFIERS, STATUSES, JobSearch
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
@@ -38,7 +42,7 @@ def jobs(
     if job_id := _as_id(application, q):
         return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
     search = JobSearch.parse(q)
-    found = application.queue.search_jobs(**search.filters(), before_id=before, max_jobs=PAGE)
+    found = application.queue.query_jobs(search.filter(code_version()), before_id=before, max_jobs=PAGE)
     return web_of(request).pages.page(
         request,
         "jobs.html",
@@ -53,6 +57,7 @@ def jobs(
         reasons=wait_reasons(application, found.jobs),
         looked_until=found.looked_until,
         following=_following(q=str(search), before=str(found.before_id) if found.before_id else None),
+        matches=_matches(application, search, found, is_first=before is None),
         is_first=before is None,
     )
 
@@ -154,6 +159,15 @@ def log(request: Request, application: ApplicationDep, before: Cursor = None) ->
         operations=rows,
         following=_following(before=next_cursor(rows, PAGE, "created_at", "id")),
     )
+
+
+def _matches(application: Application, search: JobSearch, found: FoundJobs, *, is_first: bool) -> MatchCount:
+    """Return the number of jobs that match a search, which a complete page shows already."""
+    if is_first and found.before_id is None:
+        return MatchCount(count=len(found.jobs), more=False)
+    if not search.terms:
+        return MatchCount(count=0, more=True)
+    return application.queue.count_query(search.filter(code_version()))
 
 
 def _following(*, before: str | None, **kept: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """`/dashboard/local`: the overview."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -12,6 +13,8 @@ from cogo_dagster.queue.rows.operations import PausedRow
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, allow_anonymous, may_read
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.pictures import bars, gate_latency, gate_trend
+
+_SHOWN_ALERTS: Final = 5
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(allow_anonymous)])
 
@@ -52,6 +55,7 @@ def local(request: Request, web: WebDep, application: ApplicationDep) -> Respons
         providers=rows.providers,
         incidents=rows.incidents,
         reasons=web.backend.reasons() if reader else None,
+        firing=application.alerts.list_alerts(status="firing", max_alerts=_SHOWN_ALERTS) if reader else [],
     )
 
 

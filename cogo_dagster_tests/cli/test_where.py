@@ -1,0 +1,113 @@
+"""Bulk commands with a filter: preview, plan file, execution and the log."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import JobError, Outcome
+from cogo_dagster_tests.cli.terminal import Terminal
+from cogo_dagster_tests.cli.test_bad_input import assert_rejected
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.conformance.test_retry import failed_job
+from cogo_dagster_tests.queue.steps import add, dead_letters, look, running_job, settle
+
+TIMEOUT = JobError("timeout", "It did not load.", retryable=False)
+
+
+def timed_out(queue: Queue) -> UUID:
+    """Enqueue a job that timed out."""
+    job = running_job(queue)
+    settle(queue, job, Outcome.FAILED, error=TIMEOUT)
+    return job.id
+
+
+def test_all_timeouts_of_yesterday_are_retried(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """Those of today and other errors stay failed; the log has one entry with the name."""
+    old, today, other = timed_out(queue), timed_out(queue), failed_job(queue)
+    owner.execute(
+        "update public.jobs set finished_at = date_trunc('day', now() at time zone 'utc') at time zone 'utc' "
+        "- interval '1 hour' where id = any (%s)",
+        ([old, other],),
+    )
+    where = ("retry", "failed", "--where", "error:timeout finished:yesterday")
+    preview = cogo.run(*where)
+    assert "1 job would be retried" in preview.out
+    assert "By error class: timeout 1" in preview.out
+    assert look(queue, old)["status"] == "failed"
+    done = cogo.ok(*where, "--name", "outage", "--no-dry-run")
+    assert (done["matched"], done["changed"]) == (1, 1)
+    assert [look(queue, job)["status"] for job in (old, today, other)] == ["queued", "failed", "failed"]
+    [entry] = cogo.ok("list", "operations")
+    assert (entry["id"], entry["filter"]["name"]) == (done["operation_id"], "outage")
+    [listed] = cogo.ok("list", "jobs", "--where", f"action:{entry['id'][-8:]}")
+    assert listed["id"] == str(old)
+    [action] = cogo.ok("list", "actions")
+    assert (action["name"], action["state"]) == ("outage", "finished")
+
+
+def test_a_plan_of_a_filter_is_applied_to_its_jobs_only(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
+    """Jobs that came later are not touched; the applied plan has the search in the log."""
+    first = timed_out(queue)
+    file = str(tmp_path / "plan.json")
+    cogo.ok("replay", "dlq", "--where", "error:timeout", "--plan", file)
+    later = timed_out(queue)
+    assert cogo.ok("replay", "dlq", "--apply", file)["changed"] == 1
+    assert [row["job_id"] for row in dead_letters(queue)] == [str(later)]
+    [entry] = cogo.ok("list", "operations")
+    assert entry["filter"]["query"] == "error:timeout"
+    assert look(queue, first)["replayed_job_id"]
+
+
+def test_jobs_of_a_filter_are_discarded_and_cancelled(cogo: Terminal, queue: Queue) -> None:
+    """Those that cannot be changed are counted, and do not stop the others."""
+    timed_out(queue)
+    add(queue)
+    shown = cogo.run("discard", "dlq", "--where", "type:browser", "--reason", "gone", "--no-dry-run")
+    assert "1 dead-lettered job discarded; 1 could not be discarded" in shown.out
+    assert dead_letters(queue) == []
+    shown = cogo.run("cancel", "jobs", "--where", "type:browser", "--no-dry-run")
+    assert "1 job cancelled; 1 could not be cancelled" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("retry", "failed", "--where", "staus:failed"), "status:"),
+        (("retry", "failed", "--where", ""), "write a filter"),
+        (("cancel", "jobs"), "write a filter"),
+        (("retry", "failed", "01a21f54", "--where", "status:failed"), "id:DIGITS"),
+        (("retry", "failed", "--since", "1h", "--where", "finished:1h"), "exclude each other"),
+        (("retry", "failed", "--name", "x"), "--where"),
+        (("list", "jobs", "--where", "finishd:1h"), "finished:"),
+    ],
+)
+def test_a_wrong_filter_is_rejected(cogo: Terminal, queue: Queue, arguments: tuple[str, ...], says: str) -> None:
+    """One message, exit code 2, and nothing is changed."""
+    job = timed_out(queue)
+    assert_rejected(cogo.run(*arguments), 2, says)
+    assert look(queue, job)["status"] == "failed"
+
+
+def test_options_narrow_a_filter(cogo: Terminal, queue: Queue) -> None:
+    """They are terms of the filter, which is printed."""
+    timed_out(queue)
+    failed_job(queue, "gate")
+    shown = cogo.run("retry", "failed", "--where", "status:failed", "--type", "gate", EXECUTOR_ID="mac")
+    assert "Filter: status:failed type:gate executor:mac" in shown.out
+    assert cogo.ok("list", "jobs", "--where", "-type:gate", "--status", "failed,queued")[0]["type"] == "browser"
+
+
+def test_leases_are_recovered_by_a_plan(cogo: Terminal, queue: Queue, owner: Owner, tmp_path: Path) -> None:
+    """A lease that expired after the plan was made stays, and one that was renewed since is skipped."""
+    jobs = [running_job(queue) for _ in range(3)]
+    expire = "update public.jobs set lease_expires_at = now() - interval '1 h' where id = any (%s)"
+    owner.execute(expire, ([jobs[0].id, jobs[1].id],))
+    file = str(tmp_path / "plan.json")
+    assert cogo.ok("recover", "leases", "--plan", file)["matched"] == 2
+    owner.execute(expire, ([jobs[2].id],))
+    owner.execute("update public.jobs set lease_expires_at = now() + interval '1 h' where id = %s", (jobs[1].id,))
+    done = cogo.ok("recover", "leases", "--apply", file)
+    assert (done["changed"], done["skipped"]) == (1, 1)
+    assert [look(queue, job)["status"] for job in jobs] == ["queued", "running", "running"]
