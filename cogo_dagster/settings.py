@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
+from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -109,6 +110,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home, alias="COGO_HOME")
     dagster_postgres_url: SecretStr | None = Field(None, alias="DAGSTER_POSTGRES_URL")
     dagster_home: Path | None = Field(None, alias="DAGSTER_HOME")
+    first_day: date | None = Field(None, alias="COGO_FIRST_DAY", ge=date(2000, 1, 1))
+    database_idle_seconds: float = Field(300, alias="COGO_DATABASE_IDLE_SECONDS", ge=0, le=86_400)
 
     # Worker
     worker_mode: Literal["db"] = Field("db", alias="WORKER_MODE")

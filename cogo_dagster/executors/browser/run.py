@@ -260,7 +260,7 @@ class BrowserAttempt:
     async def _classify(self, operation: str, message: str, before: HopFailed | None) -> ExecutionFailed:
         failure = self._running.ended() or classify(message)
         if failure.error_class in ("connection", "network"):
-            hop = find_failed_hop(self._session, self._request.url, before)
+            hop = find_failed_hop(self._session, self._request.url, before, self._failed_url())
             if hop is not None:
                 return hop_failed(operation, hop)
         broken = self._page_session.events.broken if self._page_session is not None else None
@@ -284,6 +284,10 @@ class BrowserAttempt:
             session=self._session,
         )
 
+    def _failed_url(self) -> str | None:
+        request = self._page_session.events.failed if self._page_session is not None else None
+        return request.url if request is not None else None
+
     async def _result(self, page_session: PageSession) -> Json:
         seen = await page_session.events.record()
         document = await self._step("title", page_session.last_document())
@@ -291,7 +295,7 @@ class BrowserAttempt:
         status = (document.status or page_session.status) if url.startswith("http") else None
         if page_session.events.broken.done():
             raise failed(f"the last document, {url[:300]}", classify(page_session.events.broken.result()))
-        check_document(url, status, self._session)
+        check_document(url, status, self._session, self._failed_url())
         if document.boxed:
             page_session.note(boxes_note(document.boxed))
         found: Json = {
