@@ -160,6 +160,36 @@ def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populat
     expect(rows).to_have_count(count)
 
 
+def test_one_job_of_a_cause_is_tried_before_the_others(page: Page, site: Site, populated: Population) -> None:
+    """The cause then shows how many of its replays succeeded."""
+    page.goto("/dashboard/dlq")
+    cause = page.locator(".cause", has_text="answered 502").locator(".count.big").get_attribute("href") or ""
+    page.goto(cause)
+    page.get_by_role("button", name="Try one first").click()
+    expect(page.locator("#facts")).to_contain_text("Replay of")
+    settle(site.queue, take_one(site.queue))
+    page.goto(cause)
+    expect(page.locator("#dlq")).to_contain_text("1 of 1 replay of this cause succeeded")
+    expect(page.locator(".row.job")).to_have_count(2)
+    page.get_by_role("link", name="Replay all that match").click()
+    expect(page.locator("main")).to_contain_text("1 of 1 replay of this cause succeeded")
+
+
+def test_a_discarded_job_offers_the_undo(page: Page, site: Site, populated: Population) -> None:
+    """Its page says why it was discarded, and by whom it can be acted on again."""
+    page.goto(f"/dashboard/jobs/{populated.dead}")
+    page.get_by_role("link", name="Discard").click()
+    page.get_by_label("Reason").fill("the shop is closed")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.locator(".why")).to_contain_text("was discarded")
+    expect(page.locator(".why")).to_contain_text("the shop is closed")
+    expect(page.get_by_role("link", name="Discard …")).to_have_count(0)
+    page.get_by_role("button", name="Undo the discard").click()
+    expect(page.locator("#flash")).to_contain_text("opened again: 1")
+    page.goto(f"/dashboard/jobs/{populated.dead}")
+    expect(page.get_by_role("link", name="Discard …")).to_be_visible()
+
+
 def test_an_operator_finds_why_a_job_waits(page: Page, site: Site, populated: Population) -> None:
     """From the overview: the reason with its advice, the jobs, the job; and by the digits of its ID that lists show."""
     job_id = add(site.queue, "gate", payload={}, executor_id="mac-9")
