@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "pyproject.toml"
 PINS = re.compile(r"^constraint-dependencies = \[\n.*?^\]\n", re.MULTILINE | re.DOTALL)
 COMPILE = f"uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header --exclude-newer {DAY}"
-EVERYTHING = "pyproject.toml --group dev --group bench .ci/build.in"
+EVERYTHING = "pyproject.toml --all-extras --group dev --group bench .ci/build.in"
 LOCKS = {
     "requirements.lock": "pyproject.toml",
     ".ci/dev.lock": "pyproject.toml --group dev .ci/build.in",

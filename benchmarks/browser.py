@@ -1,238 +1,136 @@
 """Browser jobs compared with a hand-written loop: `uv run --group bench python -m benchmarks.browser`.
 
-First jobs per minute, alternating within each round; then the memory of one worker with its browser over many jobs,
-sampled every second, and the processes that outlive the worker.
+Rates and CPU time per job of the worker, of the loop, and of the loop behind a forward proxy that checks nothing, in
+alternating order, on several kinds of pages. CPU time is that of all processes of a side; the site's is not included.
+`benchmarks.browser_memory` has the memory of one worker over many jobs.
 """
 
 import argparse
-import ctypes
+import json
 import os
 import signal
 import statistics
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.experiments import Numbers, drain, enqueue, template
-from benchmarks.measure import resident_bytes
+from benchmarks.browser_site import site
+from benchmarks.experiments import enqueue, template
 from benchmarks.peers import COGO, Peer
+from benchmarks.processes import adopt_orphans, reap_orphans, tree_cpu_seconds
 from benchmarks.programs import Program
 from benchmarks.server import BenchServer, bench_server
-from cogo_dagster.executors.browser.memory import tree_memory_bytes
 
-MEBI: Final = 1024**2
-SAMPLE_SECONDS: Final = 1.0
-STEPS: Final = 10
-PR_SET_CHILD_SUBREAPER: Final = 36
-END_TIMEOUT_SECONDS: Final = 10.0
-
-STYLE: Final = "body{font:16px sans-serif}section{margin:8px;padding:8px;border:1px solid #999}"
-SCRIPT: Final = (
-    "for (let i = 0; i < 200; i++) { const s = document.createElement('section');"
-    "s.textContent = 'Section ' + i + ' of a page that a script has made.'; document.body.append(s); }"
-)
-PAGE: Final = (
-    "<!doctype html><title>Measured</title><link rel=stylesheet href=/style.css>"
-    "<h1>Measured</h1><img src=/picture.svg><script src=/script.js></script>"
-)
-PAGES: Final = {
-    "/": ("text/html", PAGE),
-    "/style.css": ("text/css", STYLE),
-    "/script.js": ("text/javascript", SCRIPT),
-    "/picture.svg": (
-        "image/svg+xml",
-        "<svg xmlns='http://www.w3.org/2000/svg' width='300' height='200'><circle cx='150' cy='100' r='80'/></svg>",
-    ),
+BARE: Final = "loop behind a bare proxy"
+KINDS: Final = ("small", "docs", "many")
+SIDES: Final = {
+    "worker": {"BENCHMARK_BROWSER": "worker"},
+    "loop": {"BENCHMARK_BROWSER": "loop", "BENCHMARK_BROWSER_PICTURE": "fast"},
+    BARE: {"BENCHMARK_BROWSER": "bare", "BENCHMARK_BROWSER_PICTURE": "fast"},
+    "loop with Playwright's screenshot": {"BENCHMARK_BROWSER": "loop"},
+    "loop with a trace": {"BENCHMARK_BROWSER": "traced"},
 }
+DEFAULT_SIDES: Final = tuple(SIDES)[:4]
+WARM_UP_JOBS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One side in one round."""
+
+    jobs_per_minute: float
+    cpu_ms: float
+
+
+Rounds = dict[str, list[dict[str, Measured]]]
+"""The measurements of each round by side, by kind of page."""
 
 
 def main() -> None:
-    """Run the rounds and the long run; print both tables."""
+    """Run the rounds and print the tables."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
-    # Orphans of the worker's browser become children of this process instead of init, so that they can be counted.
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    with _site() as url, bench_server() as server, TemporaryDirectory(prefix="cogo-benchmark-") as folder:
-        sides = _sides(url, folder)
-        rounds: list[dict[str, Numbers]] = []
+    adopt_orphans()
+    rounds: Rounds = defaultdict(list)
+    with site() as urls, bench_server() as server, TemporaryDirectory(prefix="cogo-benchmark-") as folder:
         for number in range(options.rounds):
-            order = sides if number % 2 == 0 else sides[::-1]
-            print(f"Round {number + 1} of {options.rounds}, load {os.getloadavg()[0]:.1f}", flush=True)
-            rounds.append({side.name: drain(server, side, options.round_jobs) for side in order})
-        if rounds:
-            print(_speed(rounds, [side.name for side in sides]), flush=True)
-        for side in sides[: (3 if options.loops_too else 1) if options.jobs else 0]:
-            print(_long_run(server, side, options.jobs), flush=True)
+            for kind in options.pages:
+                sides = [_side(name, urls[kind], folder) for name in options.sides]
+                order = sides if number % 2 == 0 else sides[::-1]
+                measured = {side.name: _measure(server, side, options.jobs) for side in order}
+                rounds[kind].append(measured)
+                _print_round(number + 1, kind, measured)
+    print(table(rounds, options.sides))
 
 
-def _sides(url: str, folder: str) -> list[Peer]:
-    """Return the programs. They are killed, so their files are written to a folder that is removed afterwards."""
-    worker = replace(COGO, name="worker", program="browser", settings={})
-    kinds = {"worker": "worker", "loop": "loop", "loop with a trace": "traced"}
-    return [
-        replace(
-            worker,
-            name=name,
-            unfinished=COGO.unfinished if kind == "worker" else "select false",
-            environment={"BENCHMARK_BROWSER": kind, "BENCHMARK_BROWSER_URL": url, "TMPDIR": folder},
-        )
-        for name, kind in kinds.items()
-    ]
+def _side(name: str, urls: Sequence[str], folder: str) -> Peer:
+    """Return a program. It is killed, so its files are written to a folder that is removed afterwards."""
+    environment = {**SIDES[name], "BENCHMARK_BROWSER_URLS": json.dumps(urls), "TMPDIR": folder}
+    return replace(COGO, name=name, program="browser", settings={}, environment=environment)
 
 
-def _speed(rounds: list[dict[str, Numbers]], names: list[str]) -> str:
-    lines = ["| jobs/min, median (min-max) | | of the loop, same round |", "| --- | ---: | ---: |"]
-    for name in names:
-        rates = sorted(numbers[name]["jobs_per_second"] * 60 for numbers in rounds)
-        ratios = sorted(numbers[name]["jobs_per_second"] / numbers["loop"]["jobs_per_second"] for numbers in rounds)
-        lines.append(
-            f"| {name} | {statistics.median(rates):,.0f} ({rates[0]:,.0f}-{rates[-1]:,.0f}) "
-            f"| {statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) |"
-        )
+def _measure(server: BenchServer, side: Peer, jobs: int) -> Measured:
+    """Return the rate and the CPU time of a side; the first jobs, in which a browser fills its caches, do not count."""
+    reap_orphans()
+    with server.clone(template(server, side)) as dsn:
+        enqueue(side, dsn, WARM_UP_JOBS + jobs + 4 * WARM_UP_JOBS)
+        with Program(side, "worker", dsn) as program:
+            program.wait_until_ready()
+            program.go()
+            first, began_at, cpu = _wait_for(program, WARM_UP_JOBS)
+            last, ended_at, cpu_then = _wait_for(program, WARM_UP_JOBS + jobs)
+    return Measured((last - first) / (ended_at - began_at) * 60, (cpu_then - cpu) / (last - first) * 1_000)
+
+
+def _wait_for(program: Program, jobs: int) -> tuple[int, float, float]:
+    """Wait for a number of jobs; return the number, the time and the CPU time, all of the same moment."""
+    while program.ran < jobs:
+        program.check_alive()
+        program.wait_for_progress(0.5)
+    return program.ran, time.monotonic(), tree_cpu_seconds(program.pid)
+
+
+def _print_round(number: int, kind: str, measured: dict[str, Measured]) -> None:
+    shown = ", ".join(f"{name} {one.jobs_per_minute:.0f}/min {one.cpu_ms:.0f} ms" for name, one in measured.items())
+    print(f"Round {number}, {kind}, load {os.getloadavg()[0]:.1f}: {shown}", flush=True)
+
+
+def table(rounds: Rounds, sides: Sequence[str]) -> str:
+    """Return the rates, and the ratios to the loop and to the loop behind a bare proxy within the same round."""
+    head = ("page", "side", "jobs/min", "CPU ms per job", "rate, of the loop", "CPU, bare proxy ÷ side")
+    lines = [f"| {' | '.join(head)} |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    for kind, of_kind in rounds.items():
+        for name in sides:
+            rates = [one[name].jobs_per_minute / one["loop"].jobs_per_minute for one in of_kind if "loop" in one]
+            costs = [one[BARE].cpu_ms / one[name].cpu_ms for one in of_kind if BARE in one]
+            cells = (
+                _median([one[name].jobs_per_minute for one in of_kind], "{:,.0f}"),
+                _median([one[name].cpu_ms for one in of_kind], "{:,.0f}"),
+                _median(rates, "{:.2f}"),
+                _median(costs, "{:.2f}"),
+            )
+            lines.append(f"| {kind} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-@dataclass(slots=True)
-class _Step:
-    """The samples of one tenth of the jobs."""
-
-    own: list[float] = field(default_factory=list)
-    tree: list[float] = field(default_factory=list)
-    processes: list[int] = field(default_factory=list)
-    zombies: list[int] = field(default_factory=list)
-    orphans: list[int] = field(default_factory=list)
-
-
-def _long_run(server: BenchServer, side: Peer, jobs: int) -> str:
-    """Run many jobs; return the memory of the process and its descendants by tenths of the jobs."""
-    steps = [_Step() for _ in range(STEPS)]
-    _reap_orphans()
-    with server.clone(template(server, side)) as dsn:
-        enqueue(side, dsn, jobs)
-        with Program(side, "worker", dsn, expected=jobs) as program:
-            program.wait_until_ready()
-            program.go()
-            began_at = time.monotonic()
-            while program.ran < jobs:
-                program.check_alive()
-                _sample(program.pid, steps[min(program.ran * STEPS // jobs, STEPS - 1)])
-                program.wait_for_progress(SAMPLE_SECONDS)
-                time.sleep(SAMPLE_SECONDS / 2)
-            minutes = (time.monotonic() - began_at) / 60
-            tree = _descendants(program.pid)
-    return "\n".join([*_steps_table(side.name, jobs, steps), _ending(tree, jobs, minutes)])
-
-
-def _sample(pid: int, step: _Step) -> None:
-    below = _descendants(pid)
-    step.own.append(resident_bytes(pid) / MEBI)
-    step.tree.append((tree_memory_bytes([pid]) or 0) / MEBI)
-    step.processes.append(len(below))
-    step.zombies.append(sum(map(_is_zombie, below)))
-    step.orphans.append(sum(map(_is_zombie, _children(os.getpid()))))
-
-
-def _steps_table(name: str, jobs: int, steps: list[_Step]) -> list[str]:
-    head = (f"{name}: jobs", "resident MiB", "anonymous MiB of the process tree: median (max)", "processes")
-    lines = [f"| {' | '.join(head)} | zombie descendants | orphans |", f"| --- |{' ---: |' * 5}"]
-    for number, step in enumerate(steps):
-        if step.own:
-            tree = f"{statistics.median(step.tree):.0f} ({max(step.tree):.0f})"
-            lines.append(
-                f"| to {jobs * (number + 1) // STEPS:,} | {statistics.median(step.own):.1f} | {tree} "
-                f"| {statistics.median(step.processes):.0f} ({max(step.processes)}) "
-                f"| {statistics.median(step.zombies):.0f} ({max(step.zombies)}) | {max(step.orphans)} |"
-            )
-    return lines
-
-
-def _ending(tree: set[int], jobs: int, minutes: float) -> str:
-    """Return the rate, and the number of processes left after the program was killed."""
-    deadline = time.monotonic() + END_TIMEOUT_SECONDS
-    while (left := [pid for pid in tree if _exists(pid) and not _is_zombie(pid)]) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return f"{jobs / minutes:,.0f} jobs/min; {len(left)} of its {len(tree)} processes outlived it."
-
-
-def _reap_orphans() -> None:
-    """Reap orphans that have ended, as init does."""
-    for pid in filter(_is_zombie, _children(os.getpid())):
-        os.waitpid(pid, os.WNOHANG)
-
-
-def _descendants(pid: int) -> set[int]:
-    """Return all descendants of a process."""
-    found: set[int] = set()
-    waiting = [pid]
-    while waiting:
-        children = _children(waiting.pop())
-        found.update(children)
-        waiting.extend(children)
-    return found
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    except OSError:  # the process has ended
-        return []
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
-
-
-def _exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
-@contextmanager
-def _site() -> Iterator[str]:
-    """Serve the page and its resources; yield its URL."""
-    site = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    site.daemon_threads = True
-    threading.Thread(target=site.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{site.server_port}/"
-    finally:
-        site.shutdown()
-        site.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        """Respond with a page."""
-        kind, text = PAGES.get(self.path, ("text/plain", ""))
-        body = text.encode()
-        self.send_response(200 if self.path in PAGES else 404)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
+def _median(values: Sequence[float], form: str) -> str:
+    """Return the median with minimum and maximum."""
+    if not values:
+        return "-"
+    shown = [form.format(value) for value in (statistics.median(values), min(values), max(values))]
+    return f"{shown[0]} ({shown[1]}-{shown[2]})"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--round-jobs", type=int, default=150, help="jobs per program and round")
-    parser.add_argument("--jobs", type=int, default=1_000, help="jobs in the long run; 0 skips it")
-    parser.add_argument("--loops-too", action="store_true", help="run the long run for the loops too")
+    parser.add_argument("--jobs", type=int, default=60, help="jobs per program and round")
+    parser.add_argument("--pages", nargs="+", choices=(*KINDS, "noisy"), default=KINDS)
+    parser.add_argument("--sides", nargs="+", choices=tuple(SIDES), default=DEFAULT_SIDES)
     return parser.parse_args()
 
 

@@ -6,6 +6,8 @@ The names are those of the operations runbook; `.env.example` describes each of 
 import os
 import platform
 import re
+from dataclasses import dataclass
+from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -14,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from cogo_dagster.machine import slots_of_this_machine
 from cogo_dagster.text import is_storable, load_json
 from cogo_dagster.validation import Mistake, mistakes
 
@@ -22,6 +25,9 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _PASSWORD: Final = re.compile(r"\bpassword\s*=\s*'?([^'\s&]+)")
 _WEB_URL: Final = re.compile(r"https?://[^\s/]\S*$", re.IGNORECASE)
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
+_STORAGE_URL: Final = re.compile(
+    r"(?P<scheme>s3|gs|az)://(?P<path>[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/[A-Za-z0-9._=-]+)*)/?|file://(?P<folder>/[^?#\0]*)"
+)
 _SECRET_NAME: Final = re.compile(r"(?i)TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL|PWD|DSN|URL")
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z]*|[0-9.:,]*")
 
@@ -46,6 +52,34 @@ def default_home() -> Path:
     return PROJECT_ROOT / ".cogo" if is_checkout() else Path("~/.cogo").expanduser()
 
 
+@dataclass(frozen=True, slots=True)
+class StorageUrl:
+    """The address of a storage of files.
+
+    Attributes:
+        scheme: `file`, `s3`, `gs` or `az`.
+        path: The folder, or the bucket with an optional prefix.
+    """
+
+    scheme: str
+    path: str
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Parse a URL.
+
+        Raises:
+            ValueError: It is not a URL of a storage.
+        """
+        found = _STORAGE_URL.fullmatch(text)
+        if found is None:
+            raise ValueError(
+                "it is not the URL of a storage: use s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or "
+                "file:///folder, without a key, a query or spaces"
+            )
+        return cls(found["scheme"] or "file", found["path"] or found["folder"])
+
+
 class Settings(BaseSettings):
     """The settings, immutable. Durations are in seconds unless the name ends in `_ms` or `_days`."""
 
@@ -63,10 +97,21 @@ class Settings(BaseSettings):
     supabase_service_role_key: SecretStr | None = Field(None, alias="SUPABASE_SERVICE_ROLE_KEY")
     artifact_bucket: str = Field("artifacts", alias="COGO_ARTIFACT_BUCKET", pattern=r"^[A-Za-z0-9._-]{1,100}$")
     artifact_bucket_create: bool = Field(False, alias="COGO_ARTIFACT_BUCKET_CREATE")
+    artifact_url: str | None = Field(None, alias="COGO_ARTIFACT_URL")
+    compute_logs_url: str | None = Field(None, alias="COGO_COMPUTE_LOGS_URL")
+    aws_access_key_id: str | None = Field(None, alias="AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: SecretStr | None = Field(None, alias="AWS_SECRET_ACCESS_KEY")
+    aws_session_token: SecretStr | None = Field(None, alias="AWS_SESSION_TOKEN")
+    aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL", pattern=r"^https?://\S+$")
+    aws_region: str | None = Field(None, alias="AWS_REGION")
+    google_application_credentials: Path | None = Field(None, alias="GOOGLE_APPLICATION_CREDENTIALS")
+    azure_connection_string: SecretStr | None = Field(None, alias="AZURE_STORAGE_CONNECTION_STRING")
     database_url: SecretStr | None = Field(None, alias="COGO_DATABASE_URL")
     home: Path = Field(default_factory=default_home, alias="COGO_HOME")
     dagster_postgres_url: SecretStr | None = Field(None, alias="DAGSTER_POSTGRES_URL")
     dagster_home: Path | None = Field(None, alias="DAGSTER_HOME")
+    first_day: date | None = Field(None, alias="COGO_FIRST_DAY", ge=date(2000, 1, 1))
+    database_idle_seconds: float = Field(300, alias="COGO_DATABASE_IDLE_SECONDS", ge=0, le=86_400)
 
     # Worker
     worker_mode: Literal["db"] = Field("db", alias="WORKER_MODE")
@@ -74,7 +119,7 @@ class Settings(BaseSettings):
     executor_id: str | None = Field(None, alias="EXECUTOR_ID", max_length=200)
     max_jobs: int | None = Field(None, alias="MAX_JOBS", ge=1)
     lease_seconds: int = Field(60, alias="COGO_LEASE_SECONDS", ge=5, le=3600)
-    concurrency: int = Field(4, alias="COGO_CONCURRENCY", ge=1, le=1000)
+    concurrency: int = Field(default_factory=slots_of_this_machine, alias="COGO_CONCURRENCY", ge=1, le=1000)
     max_workers: int = Field(2, alias="COGO_MAX_WORKERS", ge=1, le=100)
     pool_size: int = Field(8, alias="COGO_POOL_SIZE", ge=1, le=1000)
     grace_seconds: float = Field(25, alias="COGO_GRACE_SECONDS", ge=0, le=3600)
@@ -177,6 +222,13 @@ class Settings(BaseSettings):
     def _check_web_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _WEB_URL.match(value.get_secret_value()):
             raise ValueError("it is not a URL: use one with https:// or http:// and without spaces")
+        return value
+
+    @field_validator("artifact_url", "compute_logs_url", mode="after")
+    @classmethod
+    def _check_storage_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            StorageUrl.from_text(value)
         return value
 
     @field_validator("web_trusted_proxies", mode="after")

@@ -137,6 +137,7 @@ class _MemoryObjects:
     """Objects in memory; see `ObjectStore`."""
 
     where = "The in-memory store"
+    redirects_inline = False
 
     def __init__(self) -> None:
         self._objects: dict[str, _StoredBytes] = {}

@@ -1,19 +1,26 @@
 """Browser jobs: the real worker with the browser executor, and a hand-written loop.
 
-`BENCHMARK_BROWSER` is `worker`, `loop` (opens the page and keeps the same files) or `traced` (the loop, also recording
-traces as the executor does). All open `BENCHMARK_BROWSER_URL`, with a concurrency of four.
+`BENCHMARK_BROWSER` is `worker`, `loop` (opens the page and keeps the same files), `bare` (the loop behind a minimal
+forward proxy) or `traced` (the loop, also recording traces as the executor does). All open the URLs in the JSON array
+`BENCHMARK_BROWSER_URLS` in turn, with a concurrency of four. Loops take Playwright's screenshots, or those of the
+executor if `BENCHMARK_BROWSER_PICTURE` is `fast`.
 """
 
 import asyncio
+import base64
+import itertools
+import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Error, Page, async_playwright
 
 from benchmarks.peers import cogo, program
 from cogo_dagster.executors.browser import BrowserOptions
@@ -27,10 +34,12 @@ from cogo_dagster.queue.worker import Worker, WorkerOptions
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
 from cogo_dagster.settings import is_root
 
-URL: Final = os.environ.get("BENCHMARK_BROWSER_URL", "http://127.0.0.1/")
+KIND: Final = os.environ.get("BENCHMARK_BROWSER", "worker")
+URLS: Final[list[str]] = json.loads(os.environ.get("BENCHMARK_BROWSER_URLS", '["http://127.0.0.1/"]'))
+FAST_PICTURE: Final = os.environ.get("BENCHMARK_BROWSER_PICTURE") == "fast"
 CONCURRENCY: Final = 4
 OPTIONS: Final = BrowserOptions(
-    no_sandbox=is_root(), allowed_hosts=(urlsplit(URL).netloc,), concurrency=CONCURRENCY, install=False
+    no_sandbox=is_root(), allowed_hosts=(urlsplit(URLS[0]).netloc,), concurrency=CONCURRENCY, install=False
 )
 
 
@@ -59,7 +68,7 @@ class BrowserWorker(cogo.Cogo):
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
         """Enqueue jobs that open the page."""
-        self._queue.enqueue([NewJob("browser", {"url": URL}) for _ in numbers])
+        self._queue.enqueue([NewJob("browser", {"url": URLS[number % len(URLS)]}) for number in numbers])
 
     async def work(self, handler: program.Handler, go: program.Go) -> None:
         """Run the worker with an artifact store in a folder."""
@@ -75,10 +84,7 @@ class BrowserWorker(cogo.Cogo):
 
 
 class BrowserLoop(cogo.Cogo):
-    """One browser with a context per page; no queue, proxy or replacement of the browser."""
-
-    def __init__(self, *, traced: bool) -> None:
-        self._traced = traced
+    """One browser with a context per page; no queue, no checks of addresses, no replacement of the browser."""
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
         """Do nothing: the loop has no queue."""
@@ -86,34 +92,60 @@ class BrowserLoop(cogo.Cogo):
     async def work(self, handler: program.Handler, go: program.Go) -> None:
         """Open pages until the process is ended."""
         choice = find_browser(OPTIONS, install=False)
+        urls = itertools.cycle(URLS)
         async with async_playwright() as driver:
             browser = await driver.chromium.launch(
-                executable_path=choice.executable_path, chromium_sandbox=not OPTIONS.no_sandbox
+                executable_path=choice.executable_path,
+                chromium_sandbox=not OPTIONS.no_sandbox,
+                proxy={"server": _bare_proxy(), "bypass": "<-loopback>"} if KIND == "bare" else None,
             )
             with tempfile.TemporaryDirectory(prefix="cogo-benchmark-") as folder:
                 await go()
-                await asyncio.gather(*(self._loop(browser, Path(folder), handler) for _ in range(CONCURRENCY)))
+                await asyncio.gather(*(self._loop(browser, urls, Path(folder), handler) for _ in range(CONCURRENCY)))
 
-    async def _loop(self, browser: Browser, folder: Path, handler: program.Handler) -> None:
+    async def _loop(
+        self, browser: Browser, urls: "itertools.cycle[str]", folder: Path, handler: program.Handler
+    ) -> None:
         while True:
-            await self._visit(browser, folder)
+            await self._visit(browser, next(urls), folder)
             await handler(0)
 
-    async def _visit(self, browser: Browser, folder: Path) -> None:
+    async def _visit(self, browser: Browser, url: str, folder: Path) -> None:
         name = uuid4().hex
         context = await browser.new_context(accept_downloads=False, service_workers="block")
         try:
-            if self._traced:
+            if KIND == "traced":
                 await context.tracing.start(screenshots=True, snapshots=True, sources=False)
             page = await context.new_page()
-            await page.goto(URL, wait_until="load")
-            await page.screenshot(path=folder / f"{name}.png")
+            await page.goto(url, wait_until="load")
+            picture = await (_fast_picture(page) if FAST_PICTURE else page.screenshot())
+            await asyncio.to_thread((folder / f"{name}.png").write_bytes, picture)
             await asyncio.to_thread((folder / f"{name}.html").write_text, await page.content())
             await page.title()
         finally:
             await context.close()
 
 
+async def _fast_picture(page: Page) -> bytes:
+    """Return the screenshot that the executor takes."""
+    session = await page.context.new_cdp_session(page)
+    for tries_left in reversed(range(3)):
+        try:
+            answer = await session.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
+            return base64.b64decode(answer["data"])
+        except Error:  # Chromium has no frame yet on a busy machine
+            if not tries_left:
+                raise
+    raise AssertionError
+
+
+def _bare_proxy() -> str:
+    """Start the proxy, whose CPU time counts as that of the loop; return its URL."""
+    process: Any = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.peers.bare_proxy"], stdout=subprocess.PIPE, text=True
+    )
+    return f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
 if __name__ == "__main__":
-    chosen = os.environ.get("BENCHMARK_BROWSER", "worker")
-    program.main(BrowserWorker() if chosen == "worker" else BrowserLoop(traced=chosen == "traced"))
+    program.main(BrowserWorker() if KIND == "worker" else BrowserLoop())

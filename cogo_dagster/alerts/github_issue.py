@@ -72,7 +72,8 @@ def _entry(entry: Entry, share: int) -> str:
     title, summary = _cut(entry.title, share * 3 // 10), _cut(entry.summary, share // 4)
     left = share // 4
     error = f"\n\n```text\n{_cut(entry.error, left, quiet=False).replace('```', QUOTES)}\n```" if entry.error else ""
-    return f"**{title}**\n\n{summary}{error}\n\n{_links(entry.links, left)}".rstrip()
+    hint = f"\n\n{_cut(entry.hint, share // 8)}" if entry.hint else ""
+    return f"**{title}**\n\n{summary}{hint}{error}\n\n{_links(entry.links, left)}".rstrip()
 
 
 def _cut(text: str, limit: int, *, quiet: bool = True) -> str:

@@ -107,7 +107,7 @@ def render(message: Message, content: Notice, thread: str) -> dict[str, Json]:
 
 
 def _widgets(content: Notice) -> list[Json]:
-    buttons = [_button(link) for link in further_links(content, content.markdown)[:6]]
+    buttons = [_button(link) for link in further_links(content, content.markdown)[:8]]
     facts = [
         {"decoratedText": {"topLabel": cut(name, 100), "text": _cut(value, 600)}} for name, value in content.facts[:10]
     ]
@@ -129,8 +129,11 @@ def _paragraph(entry: Entry, share: int, below: tuple[Link, ...]) -> str:
     )
     left = share - _bytes(title) - _bytes(summary) - 40
     error = f"<br><i>{_cut(entry.error, left)}</i>" if entry.error else ""
-    text = f"<b>{title}</b><br>{summary}{error}"
-    return f"{text}<br>{links}" if _bytes(links) <= left - _bytes(error) else text
+    text, left = f"<b>{title}</b><br>{summary}{error}", left - _bytes(error)
+    for line in (_cut(entry.hint or "", share // 4), links):
+        if line and _bytes(line) + 6 <= left:
+            text, left = f"{text}<br>{line}", left - _bytes(line) - 6
+    return text
 
 
 def _cut(text: str, limit: int) -> str:

@@ -121,6 +121,8 @@ def _alert(entry: Entry) -> Json:
         "last_seen_at": _iso(alert.last_seen_at),
         "resolved_at": _iso(alert.resolved_at) if alert.resolved_at else None,
         "resolution": alert.resolution,
+        "job_id": cut(str(alert.refs["job_id"]), 36) if alert.refs.get("job_id") else None,
+        "command": entry.command and cut(entry.command, 100),
         "links": [{"title": link.title, "url": link.url} for link in entry.links],
     }
 

@@ -3,14 +3,18 @@
 All input is redacted before; limits of targets are applied afterwards.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from cogo_dagster.alerts.messages import Alert, Event, Message, Time
-from cogo_dagster.links import alerts_page, artifact_content, dagster_run, job_page
+from cogo_dagster.alerts.references import Facts, Reference, command, references
+from cogo_dagster.links import alerts_page, artifact_content, dagster_page, dashboard_page
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.settings import Settings
+
+_HINT: Final = 200
 
 _STATES: Final[Mapping[Event, str]] = {
     Event.FIRING: "Failing",
@@ -35,12 +39,16 @@ class Entry:
     Attributes:
         summary: How often and when it occurred, and how it was resolved.
         error: Class and first line of the error, if there is one.
+        hint: The job, and without METRICS_BASE the command that shows the details.
+        command: The command that shows the details.
     """
 
     alert: Alert
     title: str
     summary: str
     error: str | None
+    hint: str | None
+    command: str | None
     links: tuple[Link, ...]
 
 
@@ -87,7 +95,31 @@ def _entry(alert: Alert, event: Event, settings: Settings) -> Entry:
     parts = [part for part in (alert.error_class, alert.error_message) if part]
     # An error class that equals the kind adds nothing.
     shown = parts[1:] if parts[:1] == [alert.kind] and len(parts) > 1 else parts
-    return Entry(alert, alert.title, _summary(alert, event), ": ".join(shown) or None, _links(alert, settings))
+    facts = facts_of(alert)
+    return Entry(
+        alert,
+        alert.title,
+        _summary(alert, event),
+        ": ".join(shown) or None,
+        hint=_hint(facts, settings),
+        command=command(facts),
+        links=_links(facts, event, settings),
+    )
+
+
+def facts_of(alert: Alert) -> Facts:
+    """Return what an alert is about."""
+    return Facts(alert.kind, alert.subject, alert.fingerprint, alert.refs)
+
+
+def _hint(facts: Facts, settings: Settings) -> str | None:
+    job_id = facts.ref("job_id")
+    job = f"Job {job_id}" if job_id else ""
+    shown = command(facts)
+    if settings.metrics_base or not shown:
+        return cut(job, _HINT) or None
+    trace = ", which lists its trace" if (facts.ref("evidence") or "").endswith("trace.zip") else ""
+    return cut(f"{job}: `{shown}`{trace}" if job else f"`{shown}`", _HINT)
 
 
 def _summary(alert: Alert, event: Event) -> str:
@@ -110,14 +142,14 @@ def _facts(message: Message) -> tuple[tuple[str, str], ...]:
     return (("Subject", alert.subject), ("Since", when(alert.first_seen_at)), ("Count", f"{alert.count:,}"))
 
 
-def _links(alert: Alert, settings: Settings) -> tuple[Link, ...]:
-    refs = alert.refs
-    candidates = (
-        ("Dagster run", dagster_run(settings, refs["run_id"]) if "run_id" in refs else None),
-        ("Job", job_page(settings, refs["job_id"]) if "job_id" in refs else None),
-        ("Artifact", artifact_content(settings, refs["artifact_id"]) if "artifact_id" in refs else None),
-    )
-    return (*(Link(title, url) for title, url in candidates if url), *_own_links(settings))
+def _links(facts: Facts, event: Event, settings: Settings) -> tuple[Link, ...]:
+    silence = Reference("Silence", f"/dashboard/alerts/silence?fingerprint={facts.fingerprint}")
+    pages = (*references(facts), *(() if event is Event.RESOLVED else (silence,)))
+    addresses = [
+        (page.title, dagster_page(settings, page.path) if page.in_dagster else dashboard_page(settings, page.path))
+        for page in pages
+    ]
+    return (*(Link(title, url) for title, url in addresses if url), *_own_links(settings))
 
 
 def _own_links(settings: Settings) -> tuple[Link, ...]:
@@ -163,7 +195,8 @@ def utf16_units(text: str) -> int:
 
 def further_links(content: Notice, shown: str) -> tuple[Link, ...]:
     """Return the links of a message that its text does not contain."""
-    return tuple(link for link in content.links if link.url not in shown)
+    # The URL of one link may be the beginning of another.
+    return tuple(link for link in content.links if not re.search(re.escape(link.url) + r"(?![\w/?#=&%.-])", shown))
 
 
 def cut_to(text: str, limit: int, measure: Callable[[str], int]) -> str:

@@ -24,6 +24,7 @@ from cogo_dagster.queue.rows.alerts import (
     Announced,
     DeliveryRow,
     EndedSilence,
+    ForgottenTarget,
     NewSilence,
     ReplayedDeliveries,
     SilenceRow,
@@ -262,6 +263,10 @@ class Alerts:
     def target_health(self) -> AlertTargets:
         """Return the health of the targets that were used in the last week."""
         return AlertTargets.model_validate(self._call("alert_target_health"))
+
+    def forget_target(self, target: str, actor: str) -> ForgottenTarget:
+        """Forget a target that is no longer configured, and skip its pending deliveries."""
+        return ForgottenTarget.model_validate(self._call("forget_alert_target", target=target, actor=actor))
 
     def record_run_failures(self, failures: Sequence[Mapping[str, Json]]) -> int:
         """Record failed Dagster runs, each once; return the number of new ones."""

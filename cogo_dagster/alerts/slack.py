@@ -124,7 +124,9 @@ def render(content: Notice) -> dict[str, Json]:
 
 def plain(content: Notice) -> dict[str, Json]:
     """Return the body of the request as plain text, without blocks."""
-    entries = [line for entry in content.entries for line in (entry.title, entry.summary, entry.error or "")]
+    entries = [
+        line for entry in content.entries for line in (entry.title, entry.summary, entry.hint or "", entry.error or "")
+    ]
     facts = [f"{name}: {value}" for name, value in content.facts] if content.event is Event.ANNOUNCEMENT else []
     lines = [*entries, *facts, *content.markdown.split("\n"), *(link.url for link in content.links)]
     text = "\n".join(line for line in lines if line)
@@ -143,9 +145,13 @@ def _entry(entry: Entry, share: int, below: tuple[Link, ...]) -> str:
     links = " · ".join(_link(link) for link in entry.links[:3] if link not in below)
     left = share - utf16_units(title) - utf16_units(summary) - 12
     error = f"```{_cut(entry.error, min(left, 1_000)).replace('```', QUOTES)}```" if entry.error else ""
+    hint = _cut(entry.hint or "", share // 4)
+    left -= utf16_units(error)
     lines = [title, summary, error]
-    if utf16_units(links) <= left - utf16_units(error):
-        lines.append(links)
+    for line in (hint, links):
+        if utf16_units(line) < left:
+            lines.append(line)
+            left -= utf16_units(line) + 1
     return "\n".join(line for line in lines if line)
 
 

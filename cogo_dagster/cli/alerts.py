@@ -10,9 +10,10 @@ import typer
 from cogo_dagster.alerts.outage import is_unreachable
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt
 from cogo_dagster.alerts.service import delivered
-from cogo_dagster.bootstrap import Application, alerts_without_database, open_application
+from cogo_dagster.bootstrap import Application, alerts_without_database
 from cogo_dagster.cli.bulk import actor
-from cogo_dagster.cli.command import ExitCode, Report, command, group
+from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
 from cogo_dagster.formatting.values import NOTHING, counted, distance
@@ -61,8 +62,8 @@ _Kind = Annotated[
 
 
 def _state(alert: AlertRow) -> str:
-    suppressed = "silenced" if alert.silenced else "inhibited" if alert.inhibited else ""
-    return f"{alert.status}, {suppressed}" if suppressed else alert.status
+    marks = {"silenced": alert.silenced, "inhibited": alert.inhibited, "retrying": alert.retrying}
+    return ", ".join([alert.status, *(name for name, holds in marks.items() if holds)])
 
 
 def _deliveries(alert: AlertRow) -> str:
@@ -70,6 +71,8 @@ def _deliveries(alert: AlertRow) -> str:
 
 
 def _target_state(target: AlertTarget) -> str:
+    if target.removed:
+        return "not configured"
     return "disabled" if target.disabled else "healthy" if target.healthy else "failing"
 
 
@@ -79,12 +82,12 @@ def _error(error: Json | Unreadable) -> str:
 
 _ALERTS: Final = (
     column("fingerprint", whole=True),
-    Column("status", _state, whole=True),
+    Column("status", _state, whole=True, is_status=True),
     column("count", whole=True),
-    column("first", "first_seen_at", distance, whole=True),
+    column("first", "first_seen_at", distance, whole=True, min_width=120),
     column("last", "last_seen_at", distance, whole=True),
     column("title"),
-    Column("deliveries", _deliveries),
+    Column("deliveries", _deliveries, min_width=110),
     column("error", "error_message"),
 )
 
@@ -108,11 +111,11 @@ def list_(
 _DELIVERIES: Final = (
     column("alert", "alert_id", whole=True),
     column("target", whole=True),
-    column("status", whole=True),
+    column("status", whole=True, is_status=True),
     column("event", whole=True),
-    column("attempts", whole=True),
+    column("attempts", whole=True, min_width=110),
     column("sent", "announced_at", distance, whole=True),
-    column("next attempt", "next_attempt_at", distance, whole=True),
+    column("next attempt", "next_attempt_at", distance, whole=True, min_width=110),
     column("title"),
     column("error", show=_error),
 )
@@ -158,7 +161,7 @@ def deliver(
     """Raise alerts for new failures and deliver due messages once; exit with 1 if a delivery failed."""
     settings = read_settings()
     try:
-        with open_application(settings) as application:
+        with opened(settings) as application:
             report = application.alerts.deliver(max_seconds)
     except QueueError as error:
         if is_unreachable(error):
@@ -255,6 +258,20 @@ def replay(
     """Schedule dead deliveries again, and enable targets that were disabled."""
     result = application.alerts.replay(actor(), target=target, alert_id=alert_id)
     return Report(result, f"Dead deliveries rescheduled: {result['changed']}. `cogo alerts deliver` sends them now.")
+
+
+@command(app)
+def forget(
+    application: Application,
+    target: Annotated[TargetName, typer.Argument(help="A target that is no longer in WEBHOOK_TYPE.")],
+) -> Report:
+    """Forget a target that is no longer configured; its pending messages are not sent."""
+    if target in application.settings.webhook_types:
+        raise BadInput(f"{target} is in WEBHOOK_TYPE: remove it there first.")
+    result = application.alerts.forget_target(target, actor())
+    if result.changed:
+        return Report(result, f"Forgot {target}; messages that are not sent: {result.skipped}.")
+    return Report(result, f"There is no target {target}: see `cogo alerts health`.")
 
 
 def _receipt_row(name: str, receipt: Receipt) -> dict[str, Any]:

@@ -11,10 +11,7 @@ from cogo_dagster.dagster_support.worker_runs import count_starting, living_work
 from cogo_dagster.executors.registry import families, left_to_others
 from cogo_dagster.queue.rows.dead_letters import DeadLetter
 from cogo_dagster.queue.rows.stats import QueueStats
-from cogo_dagster.queue.rows.workers import WorkerRow
-from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.capacity import Demand, demand, runnable_families
-from cogo_dagster.supervision.replays import is_after
 
 _MAX_DEAD_LETTERED: Final = 10_000
 _PAGE: Final = 1_000
@@ -22,6 +19,7 @@ _KNOWN_FOR: Final = timedelta(days=7)
 """Maximum age of a registration from which the families of new workers are derived; later, a new worker registers."""
 
 _LOADED_AT: Final = datetime.now(UTC)
+"""Earlier registrations do not count, since the code server is restarted after a change of settings."""
 
 
 def read_demand(instance: dg.DagsterInstance, cogo: CogoResource) -> tuple[Demand, int]:
@@ -32,7 +30,7 @@ def read_demand(instance: dg.DagsterInstance, cogo: CogoResource) -> tuple[Deman
     ended = instance.get_runs(dg.RunsFilter(run_ids=runs, statuses=ENDED)) if runs else []
     found = demand(
         stats,
-        _runnable(cogo.application.settings, newest),
+        _runnable(cogo),
         alive,
         {run.run_id for run in ended},
         count_starting(instance, [*alive, *newest]),
@@ -44,8 +42,7 @@ def unserved(cogo: CogoResource) -> dict[str, int]:
     """Return the number of due jobs by family, for families that no worker, present or new, can run."""
     due = _stats(cogo).ready_by_family
     served = {family for worker in living_workers(cogo.queue) for family in worker.families}
-    runnable = _runnable(cogo.application.settings, newest_workers(cogo.queue))
-    return {family: n for family, n in due.items() if n and family not in served | runnable}
+    return {family: n for family, n in due.items() if n and family not in served | _runnable(cogo)}
 
 
 def open_dead_lettered(cogo: CogoResource) -> list[DeadLetter]:
@@ -76,7 +73,7 @@ def _stats(cogo: CogoResource) -> QueueStats:
     return cogo.queue.stats(executor_id=cogo.application.settings.executor_id or "")
 
 
-def _runnable(settings: Settings, newest: list[WorkerRow]) -> set[str]:
-    since = max(datetime.now(UTC) - _KNOWN_FOR, _LOADED_AT)
-    registered = [worker.families for worker in newest if worker.dagster_run_id and is_after(worker.started_at, since)]
-    return runnable_families(families().keys() - left_to_others(settings).keys(), registered)
+def _runnable(cogo: CogoResource) -> set[str]:
+    seconds = min(_KNOWN_FOR, max(datetime.now(UTC) - _LOADED_AT, timedelta())).total_seconds()
+    own = families().keys() - left_to_others(cogo.application.settings).keys()
+    return runnable_families(own, cogo.queue.registered_families(seconds))

@@ -16,8 +16,10 @@ from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, Postgr
 from sqlalchemy.engine import Engine
 
 from cogo_dagster.bootstrap import dagster_storage_url
+from cogo_dagster.bootstrap.artifacts import storage_client
+from cogo_dagster.dagster_support.remote_logs import RemoteComputeLogs
 from cogo_dagster.dagster_support.storage_database import NO_ADDRESS, StorageDatabase, databases
-from cogo_dagster.settings import PROJECT_ROOT, load_settings
+from cogo_dagster.settings import PROJECT_ROOT, StorageUrl, load_settings
 
 
 class _Pooled:
@@ -108,7 +110,7 @@ class CogoArtifactStorage(LocalArtifactStorage):
 
 
 class CogoComputeLogs(LocalComputeLogManager):
-    """The output of runs, below COGO_HOME."""
+    """The output of runs, below COGO_HOME, or where COGO_COMPUTE_LOGS_URL says."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -116,9 +118,24 @@ class CogoComputeLogs(LocalComputeLogManager):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]) -> Self:  # type: ignore[override]  # noqa: ARG003
-        """Build the manager from the settings."""
-        return cls(base_dir=str(_dagster_home() / "logs"), inst_data=inst_data)
+    def from_config_value(  # type: ignore[override]
+        cls,
+        inst_data: ConfigurableClassData | None,
+        config_value: dict[str, Any],  # noqa: ARG003
+    ) -> "CogoComputeLogs | RemoteComputeLogs":
+        """Build the manager from the settings.
+
+        Raises:
+            SettingsError: A package for this kind of storage is not installed.
+        """
+        settings = load_settings(PROJECT_ROOT / ".env")
+        folder = settings.home / "dagster" / "logs"
+        if settings.compute_logs_url is None:
+            return cls(base_dir=str(folder), inst_data=inst_data)
+        url = StorageUrl.from_text(settings.compute_logs_url)
+        if url.scheme == "file":
+            return cls(base_dir=url.path, inst_data=inst_data)
+        return RemoteComputeLogs(storage_client(url.scheme, settings), url.path, folder)
 
 
 def _dagster_home() -> Path:

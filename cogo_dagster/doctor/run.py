@@ -15,7 +15,7 @@ from cogo_dagster.doctor.checks.database import check_database, check_vault, che
 from cogo_dagster.doctor.checks.deliveries import check_deliveries
 from cogo_dagster.doctor.checks.machine import attempt, check_disk, check_fonts
 from cogo_dagster.doctor.checks.services import FindSecret, check_figma, check_webhooks
-from cogo_dagster.doctor.checks.storage import check_storage
+from cogo_dagster.doctor.checks.storage import check_recent_artifact, check_storage
 from cogo_dagster.doctor.checks.supabase import check_keys, check_realtime, check_rest
 from cogo_dagster.doctor.findings import Check, Finding, State, failed, ok, run_checks, unused, warning
 from cogo_dagster.executors.browser.advice import fonts_advice
@@ -65,6 +65,7 @@ def _database_checks(application: Application) -> list[tuple[str, Check]]:
         ("database", lambda: _database(application)),
         ("alerts", lambda: check_deliveries(application.alerts.target_health())),
         ("storage", lambda: check_storage(application.store)),
+        ("recent_artifact", lambda: check_recent_artifact(application.store, application.queue)),
     ]
 
 

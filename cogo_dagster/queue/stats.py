@@ -121,7 +121,10 @@ class History(Row):
     errors: list[ErrorCount]
     run_seconds: Quantiles
     wait_seconds: Quantiles = Field(description="From enqueue to the first claim.")
-    complete: bool = Field(description="False if only the newest 50,000 of a status were read.")
+    complete: bool = Field(
+        description="False if durations are those of the newest 5,000 succeeded jobs, or if only the newest 20,000 "
+        "failed or cancelled jobs were counted."
+    )
 
 
 class Latency(Row):

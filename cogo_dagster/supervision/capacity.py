@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cogo_dagster.queue.rows.stats import QueueStats
-from cogo_dagster.queue.rows.workers import WorkerRow
+from cogo_dagster.queue.rows.workers import RegisteredFamily, WorkerRow
 
 JOBS_PER_WORKER: Final = 200
 """Due jobs per worker: a launch takes 5-8 s, in which a worker runs some hundred light jobs."""
@@ -17,7 +17,10 @@ MAX_UNCLAIMED_SECONDS: Final = 120.0
 """Wait of the oldest due job after which another worker is started even if slots seem to be free."""
 
 MAX_REGISTRATIONS: Final = 5
-"""Number of newest workers whose registered families are considered."""
+"""Number of newest workers whose families a new worker certainly runs."""
+
+RETRY_SECONDS: Final = 600.0
+"""Time between launches for a family that none of the newest workers registered, but an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +120,22 @@ def recovery_needed(demand: Demand, expired_leases: int) -> bool:
     return expired_leases > 0 and not demand.workers_alive and not demand.workers_starting
 
 
-def runnable_families(own: Collection[str], registered: Sequence[Collection[str | None]]) -> set[str]:
+def runnable_families(own: Collection[str], registered: Sequence[RegisteredFamily]) -> set[str]:
     """Return the families that a new worker can run.
 
-    Runs may be launched on machines with other settings than this one, so that the families registered by the newest
-    workers take precedence over those of this process.
+    Runs may be launched on machines with other settings than this one, so that registered families take precedence
+    over those of this process. A family that the newest workers lack may be that of another machine: it is included
+    again when no worker has registered for ten minutes.
 
     Args:
         own: Families that this process can run.
-        registered: Families of recently launched workers, newest first.
+        registered: Families that recently launched workers registered.
     """
-    newest = registered[:MAX_REGISTRATIONS]
-    return {family for families in newest for family in families if family} if newest else set(own)
+    if not registered:
+        return set(own)
+    last_seconds = min(family.seconds for family in registered)
+    retried = last_seconds >= RETRY_SECONDS
+    return {row.family for row in registered if retried or row.newer < MAX_REGISTRATIONS}
 
 
 def is_surplus(run_id: str, under_way: Sequence[str], max_workers: int) -> bool:

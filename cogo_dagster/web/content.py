@@ -42,6 +42,7 @@ def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, redire
         raise ArtifactNotFound(f"The artifact {row.id} has no object in the store.")
     shown = None if download else _SHOWN.get(bare_type(row.content_type))
     name = row.name or str(row.id)
+    redirect = redirect and (store.redirects_inline or not shown)
     signed = store.signed_url(row.storage_key, SIGNED_SECONDS, None if shown else name) if redirect else None
     if signed is not None:
         return RedirectResponse(signed, 303)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cogo_dagster.alerts import github_issue, google_chat, http, slack
 from cogo_dagster.alerts.messages import Event, Message
 from cogo_dagster.alerts.notice import notice
+from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.alerts.messages import NOW, a_message, a_weekly, an_alert, settings, worst
 from cogo_dagster_tests.alerts.receivers import slack_faults
 
@@ -103,6 +104,55 @@ def test_a_message_has_title_count_times_error_and_links(render: Any) -> None:
         "https://ops.example.com/api/artifacts/a-1/content",
     ):
         assert part in text
+
+
+def plain_body(message: Message) -> dict[str, Any]:
+    """Render a message for Slack without blocks."""
+    return slack.plain(notice(message, SETTINGS))
+
+
+def issue_body(message: Message) -> str:
+    """Render a message as an issue."""
+    return github_issue.issue(message, notice(message, SETTINGS)).body
+
+
+def document(message: Message) -> dict[str, Any]:
+    """Render a message for the http target."""
+    return http.render(message, notice(message, SETTINGS), NOW)
+
+
+each_target = pytest.mark.parametrize("render", [slack_body, plain_body, chat_body, issue_body, document])
+
+
+@each_target
+def test_a_message_has_its_job_and_links_to_its_cause_and_trace(render: Any) -> None:
+    """An operator reaches the cause, the trace and the silence from the message."""
+    refs = {"job_id": "j-1", "run_id": "r-1", "evidence_id": "t-1", "evidence": "trace.zip"}
+    text = text_of(render(a_message(an_alert(refs=refs))))
+    base = "https://ops.example.com/dashboard"
+    for part in (
+        '"job_id": "j-1"' if render is document else "Job j-1",
+        f"{base}/dlq?fingerprint={0:016x}",
+        f"{base}/jobs/j-1",
+        f"{base}/jobs/j-1#artifact-t-1",
+        f"{base}/alerts/silence?fingerprint={0:016x}",
+        "https://dagster.example.com/runs/r-1",
+    ):
+        assert part in text
+
+
+@each_target
+def test_without_the_dashboard_a_message_has_the_command_to_type(render: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """METRICS_BASE is not set: the message has the ID of the job, the command for it, and Dagster's address."""
+    without = load_settings(COGO_DAGSTER_URL="https://dagster.example.com")
+    monkeypatch.setattr("cogo_dagster_tests.alerts.test_rendering.SETTINGS", without)
+    alert = an_alert(refs={"job_id": "j-1", "run_id": "r-1", "evidence_id": "t-1", "evidence": "trace.zip"})
+    text = text_of(render(a_message(alert)))
+    assert "cogo job show j-1" in text
+    assert "https://dagster.example.com/runs/r-1" in text
+    both = text_of(render(a_message(alert, an_alert(1, kind="worker_dead", refs={}))))
+    assert "cogo job show j-1" in both
+    assert "cogo list workers" in both
 
 
 def test_a_repeat_has_the_new_and_the_total_count() -> None:

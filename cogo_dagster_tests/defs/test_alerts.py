@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -24,6 +25,8 @@ from cogo_dagster.dagster_support.run_failures import conditions, failure_of
 from cogo_dagster.dagster_support.watched import _watched
 from cogo_dagster.defs.alerts.jobs import deliver_alerts
 from cogo_dagster.defs.alerts.sensors import run_failure, undelivered_alerts
+from cogo_dagster.defs.operators.jobs import retry_failed
+from cogo_dagster.defs.queue.jobs import inspect_job
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import SettingsError, load_settings
@@ -103,7 +106,31 @@ def test_the_hook_and_the_sensor_count_a_run_once(
     instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
 ) -> None:
     """If both report the same run, the alert counts it once."""
-    run_id = run(instance, cogo, fails=True)
+    report(instance, cogo, run(instance, cogo, fails=True))
+    tick(instance, cogo)
+    [row] = alerts.list_alerts()
+    assert row.document["count"] == 1
+
+
+@pytest.mark.parametrize(("tags", "expected"), [({}, 0), ({"dagster/sensor_name": "dlq_replay"}, 1)])
+@pytest.mark.parametrize("name", ["inspect_job", "retry_failed"])
+def test_a_mistake_of_the_person_who_launched_a_run_is_no_alert(
+    instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts, *, name: str, tags: dict[str, str], expected: int
+) -> None:
+    """Neither the hook nor the sensors record jobs that do not qualify, unless the run was launched automatically."""
+    job, op = {"inspect_job": (inspect_job, "claim_chosen"), "retry_failed": (retry_failed, "retry_failed")}[name]
+    config = {"ops": {op: {"config": {"job_ids": [str(uuid4())]}}}}
+    done = job.execute_in_process(
+        run_config=config, instance=instance, resources={"cogo": cogo}, tags=tags, raise_on_error=False
+    )
+    assert not done.success
+    report(instance, cogo, done.run_id)
+    tick(instance, cogo)
+    assert [alert.count for alert in alerts.list_alerts(kind="run_failed")] == [1] * expected
+
+
+def report(instance: dg.DagsterInstance, cogo: CogoResource, run_id: str) -> None:
+    """Evaluate run_failure for a failed run."""
     dagster_run = instance.get_run_by_id(run_id)
     assert dagster_run is not None
     [record] = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
@@ -118,9 +145,6 @@ def test_the_hook_and_the_sensor_count_a_run_once(
     )
     with context.for_run_failure() as failed:
         run_failure(failed)
-    tick(instance, cogo)
-    [row] = alerts.list_alerts()
-    assert row.document["count"] == 1
 
 
 def test_a_crashed_run_is_an_alert(instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts) -> None:

@@ -14,12 +14,13 @@ from cogo_dagster.doctor import run
 from cogo_dagster.doctor.checks.database import check_database, read_facts
 from cogo_dagster.doctor.checks.machine import check_disk
 from cogo_dagster.doctor.checks.services import check_figma, check_webhooks
-from cogo_dagster.doctor.checks.storage import check_storage
+from cogo_dagster.doctor.checks.storage import check_recent_artifact, check_storage
 from cogo_dagster.doctor.findings import Finding, failed, ok, run_checks, unused
 from cogo_dagster.executors.isolation.machine import Isolation
 from cogo_dagster.net.addresses import AllowList
-from cogo_dagster.queue.artifacts import FolderStore
+from cogo_dagster.queue.artifacts import FolderStore, upload_artifacts
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import ArtifactFile
 from cogo_dagster.queue.supabase.store import SupabaseStore
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
@@ -29,7 +30,7 @@ from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.doctor.site import Request, site
 from cogo_dagster_tests.held import held, report_at_once
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
-from cogo_dagster_tests.queue.steps import a_worker, add, dead_letters, register, running_job
+from cogo_dagster_tests.queue.steps import a_worker, add, dead_letters, register, running_job, settle
 from cogo_dagster_tests.supabase.server import StandIn
 
 CANARY = "canary-7f3a91d2"
@@ -207,6 +208,20 @@ def test_a_store_of_another_database_is_reported(queue: Queue, tmp_path: Path) -
     assert [found.state for found in check_storage(store)] == ["ok"] * 3
 
 
+def test_an_artifact_of_another_machine_is_reported(queue: Queue, tmp_path: Path) -> None:
+    """A folder of another machine cannot be read here; the advice names the setting of a shared store."""
+    store = FolderStore(tmp_path / "here")
+    store.bind(queue.transport)
+    assert [found.state for found in check_recent_artifact(store, queue)] == ["unused"]
+    job, page = running_job(queue), tmp_path / "page.txt"
+    page.write_text("hello")
+    upload_artifacts(queue, store, job, [ArtifactFile("page.txt", "text/plain", page)])
+    settle(queue, job)
+    assert [found.state for found in check_recent_artifact(store, queue)] == ["ok"]
+    [found] = check_recent_artifact(FolderStore(tmp_path / "there"), queue)
+    assert (found.state, "COGO_ARTIFACT_URL" in str(found.advice)) == ("failed", True)
+
+
 def test_unowned_objects_of_an_earlier_release_are_reported(queue: Queue, tmp_path: Path) -> None:
     """Objects that may belong to another database are not deleted until an operator decides."""
     stray = tmp_path / "store" / "reports" / f"{'a' * 64}.html"
@@ -340,6 +355,24 @@ def test_the_isolation_of_gate_commands_is_reported(
     given = load_settings(None, COGO_HOME=str(tmp_path), COGO_DATABASE_URL="postgresql://127.0.0.1:9/x", **settings)
     [found] = [found for found in run.checkup(given) if found.check == "gate_isolation"]
     assert (found.state, message in found.sentence) == (state, True)
+
+
+def test_a_silent_worker_is_reported_while_another_of_its_name_is_alive(
+    cogo: Terminal, queue: Queue, owner: Owner
+) -> None:
+    """Two workers with the same default name are two workers."""
+    dead = a_worker("host")
+    for worker in (dead, a_worker("host")):
+        register(queue, worker)
+    owner.execute("update public.workers set started_at = started_at - interval '1 hour'")
+    assert "silent_workers" not in states(cogo.run("doctor", "--json", **NO_BROWSER))
+    owner.execute(
+        "update public.workers set last_heartbeat_at = now() - interval '10 min' where instance_id = %s",
+        [dead.instance_id],
+    )
+    found = finding(cogo.run("doctor", "--json", **NO_BROWSER), "silent_workers")
+    assert found["state"] == "warning"
+    assert "not started again: host." in found["sentence"]
 
 
 def test_stranded_jobs_are_reported_with_what_a_worker_needs(cogo: Terminal, queue: Queue) -> None:

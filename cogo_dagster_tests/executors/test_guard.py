@@ -187,7 +187,9 @@ def test_a_command_has_its_signals_at_their_default(tmp_path: Path) -> None:
         ended = run_step(["grep", "SigIgn", "/proc/self/status"], tmp_path)
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert ended.output.split() == ["SigIgn:", "0" * 16]
+    [_, ignored] = ended.output.split()
+    reserved_by_libc = 1 << 31 | 1 << 32  # signals 32 and 33, which no program can set
+    assert int(ignored, 16) & ~reserved_by_libc == 0
 
 
 def test_a_signal_to_everything_ends_the_command_alone(tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ def _texts(paths: dict[Path, str]) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    except PermissionError:
+        return ""
 
 
 def _named(text: str) -> Iterator[Path]:

@@ -108,6 +108,15 @@ class Explainer:
         """Call a function in each plan cache mode, and roll back."""
         return [self._call(mode, function, arguments) for mode in PLAN_MODES]
 
+    @contextmanager
+    def filled(self, statement: str) -> Iterator[None]:
+        """Execute a statement as the owner of the tables, and roll it back afterwards."""
+        with self._connection.transaction(force_rollback=True):
+            self._connection.execute("reset role")
+            self._connection.execute(statement.encode())
+            self._connection.execute("set role service_role")
+            yield
+
     def _call(self, mode: str, function: str, arguments: dict[str, Json]) -> Explained:
         types = FUNCTIONS[function]
         passed = ", ".join(f"{name} := %({name})s::{types[name]}" for name in arguments)

@@ -41,7 +41,8 @@ _FILL: Final[LiteralString] = """
     select public.roll_up_jobs(0) from generate_series(1, 4);
     vacuum analyze public.jobs;
     vacuum analyze public.worker_metrics;
-    vacuum analyze public.job_periods
+    vacuum analyze public.job_periods;
+    vacuum analyze public.job_period_sums
 """
 
 
@@ -89,10 +90,47 @@ def test_the_count_of_the_last_day_reads_the_last_minutes(explainer: Explainer) 
         assert read(call) <= 2 * RECENT + day * 0.02 + BATCH
 
 
+def test_the_history_of_a_day_reads_a_sample_of_it(explainer: Explainer) -> None:
+    """Succeeded jobs are counted from stored numbers; durations are those of the newest."""
+    for call in explainer.call("job_history"):
+        hours = call.answer["hours"]
+        assert sum(hour["succeeded"] for hour in hours) == pytest.approx(ROWS / DAYS * 0.98, rel=0.05)
+        assert read(call) <= 5_000 + ROWS / DAYS * 0.02 + 2 * RECENT
+        assert call.answer["complete"] is False
+
+
 @pytest.mark.parametrize("status", ["failed", "cancelled", "running"])
 def test_a_list_of_a_status_reads_its_page(explainer: Explainer, status: str) -> None:
     """The jobs before them are not read."""
     for call in explainer.call("list_jobs", statuses=[status], max_jobs=BATCH):
+        assert read(call) <= BATCH
+
+
+def test_a_lane_is_counted_up_to_its_limit(explainer: Explainer) -> None:
+    """Its priorities are counted in turn, and the first job of each is found: the oldest may have any priority."""
+    fill_lane = (
+        "insert into public.jobs (type, priority, next_run_at) "
+        "select 'browser', n % 10, now() - interval '1 hour' * (1 + n % 10) from generate_series(1, 12000) n"
+    )
+    with explainer.filled(fill_lane):
+        for call in explainer.call("queue_stats"):
+            assert call.answer["ready_by_family"] == {"browser": 10_000}
+            assert call.answer["oldest_ready_seconds"] == pytest.approx(36_000, abs=60)
+            assert sum(scan.rows for scan in call.reads("jobs") if scan.index == "jobs_claim_lane") <= 10_000 + BATCH
+        for call in explainer.call("explain_queue"):
+            [reason] = call.answer["reasons"]
+            assert reason["count"] == 10_000
+            assert reason["oldest_seconds"] == pytest.approx(36_000, abs=60)
+            assert read(call) <= 10_000 + BATCH
+
+
+def test_a_list_that_no_job_matches_stops_at_its_limit(explainer: Explainer) -> None:
+    """The newest 200,000 jobs are read, and the keys of as many for the notice that the list is incomplete."""
+    for call in explainer.call("list_jobs", type_prefix="none"):
+        assert call.answer == []
+        assert read(call) <= 2 * 200_000 + BATCH
+    for call in explainer.call("list_jobs", statuses=["queued"], type_prefix="none"):
+        assert call.answer == []
         assert read(call) <= BATCH
 
 

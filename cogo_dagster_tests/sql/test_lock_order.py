@@ -198,6 +198,7 @@ def calls_of_few_rows(rows: Rows, order: int) -> dict[str, Call]:
         "close_circuit": ("close_circuit", {"name": "figma:x"}),
         "create_report": ("create_report", report),
         "delete_secret": ("delete_secret", {"environment": "dev", "reference": "app:s1:key"}),
+        "forget_alert_target": ("forget_alert_target", {"target": f"t{order % 3}", "actor": "me"}),
         "end_alert_silence": ("end_alert_silence", {"silence_id": str(uuid4()), "actor": "me"}),
         "note_operation": ("note_operation", {"note_id": str(rows.files[0]), "operation": "x", "actor": "me"}),
         "record_alert_target": ("record_alert_target", {"target": "t1", "outcome": "retry"}),

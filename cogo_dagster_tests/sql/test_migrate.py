@@ -24,7 +24,8 @@ from cogo_dagster.queue.migrate import (
     status,
 )
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.servers import Major, TestServer, binaries, private_server
+from cogo_dagster_tests.programs import required
+from cogo_dagster_tests.servers import Major, TestServer, private_server
 from cogo_dagster_tests.sql.schema import fingerprint
 from cogo_dagster_tests.sql.sessions import at_once
 
@@ -232,9 +233,7 @@ def _wait_until_blocked_by(blocker: psycopg.Connection, dsn: str, waiting: "Futu
 
 
 def _psql(dsn: str, script: Path) -> None:
-    folder = binaries(15)
-    assert folder is not None
-    command = [str(folder / "psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={script}", dsn]
+    command = [*required("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={script}", dsn]
     subprocess.run(
         command, check=True, capture_output=True, env={"PATH": os.defpath, "PGOPTIONS": "-c client_min_messages=error"}
     )

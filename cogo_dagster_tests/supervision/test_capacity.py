@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogo_dagster.queue.rows.stats import QueueStats
-from cogo_dagster.queue.rows.workers import WorkerRow
+from cogo_dagster.queue.rows.workers import RegisteredFamily, WorkerRow
 from cogo_dagster.supervision.capacity import (
     JOBS_PER_WORKER,
-    MAX_REGISTRATIONS,
     Demand,
     demand,
     is_surplus,
@@ -177,17 +176,28 @@ def test_runs_of_other_families_count_towards_the_maximum() -> None:
     assert workers_to_start(found, 5) == 1
 
 
+def registered(**families: tuple[float, int]) -> list[RegisteredFamily]:
+    """Return registered families with the seconds since the last registration, and the number of newer ones."""
+    return [RegisteredFamily(family=name, seconds=seconds, newer=n) for name, (seconds, n) in families.items()]
+
+
 def test_registered_families_take_precedence() -> None:
     """The families of the settings of this process are used only if no worker has registered."""
-    assert runnable_families({"browser", "figma"}, [["browser"]]) == {"browser"}
-    assert runnable_families({"browser"}, [["browser"], ["browser", "figma"]]) == {"browser", "figma"}
+    assert runnable_families({"browser", "figma"}, registered(browser=(5, 0))) == {"browser"}
+    assert runnable_families({"browser"}, registered(browser=(5, 0), figma=(60, 4))) == {"browser", "figma"}
     assert runnable_families({"browser"}, []) == {"browser"}
 
 
-def test_old_registrations_are_ignored() -> None:
-    """A machine that no longer has a token must not count forever."""
-    registered = [["browser"]] * MAX_REGISTRATIONS + [["figma"]]
-    assert runnable_families({"figma"}, registered) == {"browser"}
+@pytest.mark.parametrize("since_last", [5, 599])
+def test_a_family_that_the_newest_workers_lack_waits(since_last: float) -> None:
+    """Run after run without the family would be launched for one of its jobs, on a machine without a token."""
+    assert runnable_families({"figma"}, registered(browser=(since_last, 0), figma=(86_400, 5))) == {"browser"}
+
+
+def test_a_family_of_another_machine_is_tried_again() -> None:
+    """If one machine of ten has the token, five workers in a row may lack it."""
+    found = registered(browser=(600, 0), figma=(86_400, 40))
+    assert runnable_families(set(), found) == {"browser", "figma"}
 
 
 @given(st.lists(st.uuids().map(str), unique=True, max_size=20), st.integers(min_value=1, max_value=10))

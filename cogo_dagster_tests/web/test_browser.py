@@ -13,7 +13,7 @@ from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.npm import npm_package
-from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take_one
+from cogo_dagster_tests.queue.steps import a_worker, add, look, running_job, settle, take_one
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in
 from cogo_dagster_tests.web.population import GONE, Population, failing, gate_history, with_files
 
@@ -163,11 +163,61 @@ def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populat
     expect(rows).to_have_count(count)
 
 
+def test_an_operator_finds_why_a_job_waits(page: Page, site: Site, populated: Population) -> None:
+    """From the overview: the reason with its advice, the jobs, the job; and by the digits of its ID that lists show."""
+    job_id = add(site.queue, "gate", payload={}, executor_id="mac-9")
+    site.queue.resume("type", "gate", actor="anna")
+    page.goto("/dashboard/local")
+    reason = page.locator("#waiting li", has_text="gate")
+    expect(reason).to_contain_text("no live worker runs gate jobs, which need COGO_GATE_COMMANDS")
+    expect(reason).to_contain_text("EXECUTOR_ID=mac-9")
+    reason.get_by_role("link").click()
+    expect(page.locator(".rows > li")).to_have_count(1)
+    shown = page.locator(".row.job code").inner_text()
+    page.locator(".row.job").click()
+    expect(page.locator(".why")).to_contain_text("No live worker runs gate jobs: start one with")
+    page.goto("/dashboard/jobs")
+    page.get_by_role("searchbox").fill(shown)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/dashboard/jobs/{job_id}$"))
+
+
+def test_an_operator_finds_which_worker_lost_leases(
+    page: Page, site: Site, populated: Population, owner: Owner
+) -> None:
+    """From the number on the overview to the jobs, and to the attempt with the name of the worker."""
+    add(site.queue, priority=0)
+    lost = take_one(site.queue, worker=a_worker("lossy"))
+    owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
+    site.queue.recover()
+    page.goto("/dashboard/local")
+    page.locator(".tile", has_text="Lease losses").click()
+    expect(page.locator(".rows > li")).to_have_count(2)
+    page.locator(".row.job", has_text=str(lost.id)[-8:]).click()
+    expect(page.locator("#timeline")).to_contain_text("lossy")
+
+
+def test_an_alert_links_to_its_cause_and_its_job(page: Page, site: Site, populated: Population) -> None:
+    """On the overview and in its details, which have the whole error and what was delivered."""
+    site.application.alerts.evaluate()
+    page.goto("/dashboard/local")
+    alert = page.locator("#firing li", has_text="fail: timeout")
+    expect(alert.get_by_role("link", name="Job")).to_have_attribute("href", f"/dashboard/jobs/{populated.dead}")
+    alert.get_by_role("link", name="Cause").click()
+    expect(page.locator(".row.job")).to_have_count(1)
+    page.goto("/dashboard/alerts")
+    alert = page.locator(".row.alert", has_text="fail: timeout")
+    alert.get_by_text("Details").click()
+    expect(alert.locator("dl")).to_contain_text("The page did not load within 30 s")
+    alert.get_by_role("link", name="Job", exact=True).click()
+    expect(page.locator(".why")).to_contain_text("Failed (out of attempts)")
+
+
 def test_an_alert_is_silenced_for_two_hours(page: Page, site: Site, populated: Population) -> None:
     """The overview and the navigation count firing alerts; one is silenced with a reason, and the silence ended."""
     site.application.alerts.evaluate()
     page.goto("/dashboard/local")
-    firing = page.locator("#firing a")
+    firing = page.locator("#firing .banner a")
     expect(firing).to_have_text("3 alerts")
     expect(page.locator("nav").get_by_role("link", name="Alerts")).to_contain_text("3")
     firing.click()

@@ -28,7 +28,7 @@ begin
     end if;
     perform cogo_internal.checked_json(announce.body, 'The body');
     perform cogo_internal.register_alert_targets(announce.targets);
-    send := exists (select from public.alert_targets t where t.last_seen_at > at - interval '7 days');
+    send := exists (select from public.alert_targets t where t.last_seen_at > at - interval '7 days' and t.removed_at is null);
     if send then
         insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at, key, body)
         values (announced_id, cogo_internal.alert_fingerprint(announce.kind, announce.key), announce.kind, announce.key, 'announced',
@@ -46,7 +46,7 @@ begin
         insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at, error, created_at, updated_at)
         select announced_id, t.target, case when t.disabled_at is null then 'pending' else 'dead' end, 'announcement', at,
                case when t.disabled_at is not null then t.last_error end, at, at
-        from public.alert_targets t where t.last_seen_at > at - interval '7 days'
+        from public.alert_targets t where t.last_seen_at > at - interval '7 days' and t.removed_at is null
         order by t.target
         on conflict (alert_id, target) do update set
             status = excluded.status, error = excluded.error, attempts = 0, first_attempt_at = null,

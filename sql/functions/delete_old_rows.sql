@@ -2,8 +2,8 @@
  * Delete what has passed its retention period, oldest first, at most batch_size rows of each table.
  *
  * days   {"workers": stopped or silent instances with their metrics, and devices; "heartbeats"; "operations": rows of the
- *        operations log, and bulk actions; "dead_letters": closed, replayed or superseded ones; "alerts": those that do not fire, with
- *        their deliveries, and failures of Dagster runs; "numbers": stored periods;
+ *        operations log, and bulk actions; "dead_letters": closed, replayed or superseded ones; "alerts": those that do
+ *        not fire, with their deliveries, and failures of Dagster runs; "numbers": stored periods and their sums;
  *        "expired_artifacts": their objects and rows are deleted by the sweeper}, each a number of days from 1.
  *        What is missing or null is kept.
  *
@@ -103,8 +103,16 @@ begin
         order by old.recorded_at limit delete_old_rows.batch_size for update skip locked));
     get diagnostics changed = row_count;
     counts := counts || jsonb_build_object('run_failures', changed);
+    -- The sums first, and no period before its sums: gate_summary takes periods without them for uncounted.
+    delete from public.job_period_sums s where (s.hours, s.starts_at) in (
+        select old.hours, old.starts_at from public.job_period_sums old where old.starts_at < (cutoff ->> 'numbers')::timestamptz
+        order by old.starts_at limit delete_old_rows.batch_size);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('job_period_sums', changed);
     delete from public.job_periods p where p.starts_at in (
-        select old.starts_at from public.job_periods old where old.starts_at < (cutoff ->> 'numbers')::timestamptz
+        select old.starts_at from public.job_periods old
+        where old.starts_at < (cutoff ->> 'numbers')::timestamptz
+          and old.starts_at < coalesce((select min(s.starts_at) from public.job_period_sums s), 'infinity')
         order by old.starts_at limit delete_old_rows.batch_size);
     get diagnostics changed = row_count;
     counts := counts || jsonb_build_object('job_periods', changed);

@@ -37,7 +37,7 @@ begin
         'schedules', cogo_internal.raise_schedule_alerts(),
         'conditions', cogo_internal.raise_condition_alerts() + cogo_internal.raise_snapshot_alerts(),
         'stranded', cogo_internal.raise_stranded_alerts(evaluate_alerts.stranded_seconds),
-        'targets', cogo_internal.raise_target_alerts());
+        'targets', cogo_internal.raise_target_alerts() + cogo_internal.close_removed_targets());
     insert into public.alert_cursors as c (source, seen_at) values ('promote_alerts', at)
     on conflict (source) do update set seen_at = at;
     return jsonb_build_object(

@@ -1,7 +1,8 @@
 /*
  * Why the queued jobs wait: what explain_jobs knows of each, grouped by family, executor ID and cause.
  *
- * count_limit   Jobs are counted up to this number for each priority of a lane: those that are due, and the others
+ * count_limit   Jobs are counted up to this number for each priority of a lane, and up to 10,000 (or this number, if it is
+ *               higher) for each lane: those that are due, and the others
  * max_reasons   The maximum number of groups to return
  *
  * Returns {"reasons": […], "queued", "stranded", "left_out": groups that were not returned}, stranded groups first, then
@@ -27,32 +28,41 @@ begin
     if coalesce(explain_queue.count_limit, 0) not between 1 and 1000000 or coalesce(explain_queue.max_reasons, 0) not between 1 and 1000 then
         perform cogo_internal.invalid_argument('count_limit must be 1 to 1000000, and max_reasons 1 to 1000.');
     end if;
-    with level as materialized (
-        select l.family, l.executor_id, p.priority from cogo_internal.queue_lanes() l cross join generate_series(0, 9) as p (priority)
-    ), typed as materialized (
-        select l.family, l.executor_id, j.type, j.next_run_at <= at as due, count(*) as n,
+    with typed as materialized (
+        select l.family, l.executor_id, j.type, d.due, greatest(sum(j.n), 1) as n,
             min(j.next_run_at) filter (where isfinite(j.next_run_at)) as first_run_at
-        from level l
+        from cogo_internal.queue_lanes() l
+        cross join (values (true, timestamptz '-infinity', at), (false, at + interval '1 microsecond', 'infinity')) as d (due, since, until)
         cross join lateral (
-            (select q.type, q.next_run_at from public.jobs q
-             where q.status = 'queued' and q.family = l.family and q.executor_id = l.executor_id
-               and q.priority = l.priority and q.next_run_at <= at
-             order by q.next_run_at limit explain_queue.count_limit)
+            (select k.type, k.next_run_at, 1 as n
+             from generate_series(0, 9) as p (priority)
+             cross join lateral (
+                 (select q.type, q.next_run_at from public.jobs q
+                  where q.status = 'queued' and q.family = l.family and q.executor_id = l.executor_id
+                    and q.priority = p.priority and q.next_run_at >= d.since and q.next_run_at <= d.until
+                  order by q.next_run_at limit explain_queue.count_limit)
+                 union all
+                 (select q.type, q.next_run_at from public.jobs q
+                  where q.status = 'queued' and q.family = l.family and q.executor_id is null and l.executor_id is null
+                    and q.priority = p.priority and q.next_run_at >= d.since and q.next_run_at <= d.until
+                  order by q.executor_id, q.next_run_at limit explain_queue.count_limit)
+             ) k
+             limit greatest(explain_queue.count_limit, 10000))
             union all
-            (select q.type, q.next_run_at from public.jobs q
-             where q.status = 'queued' and q.family = l.family and q.executor_id = l.executor_id
-               and q.priority = l.priority and q.next_run_at > at
-             order by q.next_run_at limit explain_queue.count_limit)
-            union all
-            (select q.type, q.next_run_at from public.jobs q
-             where q.status = 'queued' and q.family = l.family and q.executor_id is null and l.executor_id is null
-               and q.priority = l.priority and q.next_run_at <= at
-             order by q.executor_id, q.next_run_at limit explain_queue.count_limit)
-            union all
-            (select q.type, q.next_run_at from public.jobs q
-             where q.status = 'queued' and q.family = l.family and q.executor_id is null and l.executor_id is null
-               and q.priority = l.priority and q.next_run_at > at
-             order by q.executor_id, q.next_run_at limit explain_queue.count_limit)
+            -- The first of each priority, which the limit may have left out.
+            (select k.type, k.next_run_at, 0
+             from generate_series(0, 9) as p (priority)
+             cross join lateral (
+                 (select q.type, q.next_run_at from public.jobs q
+                  where q.status = 'queued' and q.family = l.family and q.executor_id = l.executor_id
+                    and q.priority = p.priority and q.next_run_at >= d.since and q.next_run_at <= d.until
+                  order by q.next_run_at limit 1)
+                 union all
+                 (select q.type, q.next_run_at from public.jobs q
+                  where q.status = 'queued' and q.family = l.family and q.executor_id is null and l.executor_id is null
+                    and q.priority = p.priority and q.next_run_at >= d.since and q.next_run_at <= d.until
+                  order by q.executor_id, q.next_run_at limit 1)
+             ) k)
         ) j
         group by 1, 2, 3, 4
     ), grouped as materialized (

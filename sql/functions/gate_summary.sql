@@ -80,8 +80,7 @@ begin
 
     -- Stored periods, and the rest counted now, by day.
     select array_agg(part) into parts from (
-        select p as part from public.job_periods p
-        where p.starts_at >= window_start and p.starts_at <= window_end - interval '10 minutes'
+        select p as part from cogo_internal.stored_numbers(window_start, window_end) p
         union all
         select cogo_internal.job_numbers(greatest(r.from_time, d.day), least(r.until_time, d.day + interval '1 day'))
         from cogo_internal.uncounted_ranges(window_start, window_end) r
@@ -126,20 +125,7 @@ begin
 
     waits := cogo_internal.wait_quantiles(parts);
 
-    -- Fingerprints are expensive: messages that differ in digits only share one computation ('0x' begins another
-    -- kind of number).
-    with failed as (
-        select f.type, f.class, f.message, sum(f.n) as n
-        from unnest(parts) as p
-        cross join lateral jsonb_to_recordset(p.failures) as f (type text, class text, message text, n bigint)
-        group by 1, 2, 3
-    ), similar_messages as (
-        select f.type, f.class, (array_agg(f.message order by f.n desc, f.message))[1] as message, max(f.n) as largest, sum(f.n) as n
-        from failed f
-        -- Grouped by host and status too: the fingerprint keeps their digits.
-        group by f.type, f.class, translate(replace(replace(f.message, '0x', '0~'), '0X', '0~'), '123456789', '000000000'),
-                 substring(f.message from '://([^/\s]+)'), substring(f.message from '\m[1-5][0-9][0-9]\M')
-    )
+    -- Fingerprints are expensive: messages that differ in digits only share one computation.
     select jsonb_agg(jsonb_build_object('fingerprint', top.fingerprint, 'family', top.family, 'error_class', top.class,
                                         'message', top.message, 'count', top.n) order by top.n desc, top.fingerprint)
     into failures
@@ -148,7 +134,7 @@ begin
             min(split_part(f.type, '.', 1)) as family, coalesce(min(f.class), 'unknown') as class,
             coalesce((array_agg(f.message order by f.largest desc, f.message))[1], '') as message,
             sum(f.n) as n
-        from similar_messages f group by 1 order by 5 desc, 1 limit 5
+        from cogo_internal.similar_failures(parts) f group by 1 order by 5 desc, 1 limit 5
     ) top;
 
     return gates - array['days', 'runs'] || jsonb_build_object(

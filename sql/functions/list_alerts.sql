@@ -6,7 +6,7 @@
  * before          {"last_seen_at", "id"} of the last alert of the previous page, for the next page
  *
  * Returns [{"id", "fingerprint", "kind", "subject", "status", "title", "error_class", "error_message", "count",
- * "first_seen_at", "last_seen_at", "resolved_at", "resolution", "refs", "key", "body", "silenced", "inhibited",
+ * "first_seen_at", "last_seen_at", "resolved_at", "resolution", "refs", "key", "body", "silenced", "inhibited", "retrying",
  * "deliveries": [{"target", "status", "event", "attempts", "announced_event", "announced_at", "next_attempt_at", "error"}]}].
  */
 create or replace function public.list_alerts(
@@ -21,6 +21,8 @@ begin
         select coalesce(jsonb_agg(cogo_internal.alert_document(page.alert) || jsonb_build_object(
             'silenced', (page.alert).status = 'firing' and cogo_internal.alert_is_silenced(page.alert, at),
             'inhibited', (page.alert).status = 'firing' and cogo_internal.alert_is_inhibited(page.alert, at),
+            'retrying', (page.alert).status = 'firing' and (page.alert).kind = 'job_failed'
+                and cogo_internal.dead_letter_cause_state((page.alert).fingerprint, (page.alert).first_seen_at) = 'retrying',
             'deliveries', (
                 select coalesce(jsonb_agg(jsonb_build_object(
                     'target', d.target, 'status', d.status, 'event', d.event, 'attempts', d.attempts,

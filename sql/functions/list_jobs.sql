@@ -6,21 +6,27 @@
  * since_seconds   created within this many seconds
  * before_id       the last id of the previous page, for the next page
  *
- * Each call is planned for its filters: a generic plan read the whole table even without a filter. With a filter that few
- * jobs match it may read all of them: search_jobs reads at most 20,000 per call.
+ * One call reads at most the newest 200,000 jobs: of each status if the statuses do not include succeeded and few jobs are
+ * queued. If it stops there before its page is full, a notice says so; search_jobs returns where the next call continues.
+ *
+ * Each call is planned for its filters: a generic plan read the whole table even without a filter.
  */
 create or replace function public.list_jobs(
     statuses jsonb default null, type_prefix text default null, executor_id text default null,
     since_seconds double precision default null, before_id uuid default null, max_jobs integer default 50
 ) returns jsonb
-language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan as $$
+language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
+    max_read constant integer := 200000;
+    few constant integer := 10000;
     at timestamptz := clock_timestamp();
-    wanted text[] := array(select jsonb_array_elements_text(list_jobs.statuses));
+    wanted text[] := array(select distinct jsonb_array_elements_text(list_jobs.statuses));
     unknown text;
+    chosen text;
     source text;
-    conditions constant text := '($2 is null or starts_with(j.type, $2)) and ($3 is null or j.executor_id = $3)
-        and ($4 is null or j.created_at >= $4) and ($5 is null or j.id < $5) order by j.id desc limit $6';
+    sources text[] := '{}';
+    found_count integer;
+    read_count integer;
     result jsonb;
 begin
     select s into unknown from unnest(wanted) s where s not in ('queued', 'running', 'succeeded', 'failed', 'cancelled');
@@ -28,18 +34,33 @@ begin
         perform cogo_internal.invalid_argument(format(
             'The status %s is unknown: use queued, running, succeeded, failed or cancelled.', quote_literal(unknown)));
     end if;
-    -- Failed and cancelled jobs by the index jobs_unsuccessful, running ones by jobs_lease, each status separately.
-    source := case
-        when wanted <@ '{failed,cancelled,running}' and cardinality(wanted) > 0 then (
-            select string_agg(format('(select j as job from public.jobs j where j.status = %L and %s)', w.status, conditions),
-                              ' union all ')
-            from (select distinct unnest(wanted) as status) w)
-        else format('(select j as job from public.jobs j where (cardinality($1) = 0 or j.status = any ($1)) and %s)', conditions) end;
-    execute format('select jsonb_agg(cogo_internal.job_row(f.job) order by (f.job).id desc)
-                    from (select e.job from (%s) e order by (e.job).id desc limit $6) f', source)
-    into result
+    -- Each status by its own index, unless most jobs have it. A row becomes a value after the limits: it is copied whole.
+    foreach chosen in array case when cardinality(wanted) = 0 or 'succeeded' = any (wanted) then '{any}' else wanted end loop
+        source := format('from public.jobs j where %s and ($5 is null or j.id < $5) order by j.id desc limit $7', case
+            when chosen = 'any' then 'true'
+            when chosen = 'queued' and few <= (select count(*) from (select from public.jobs j where j.status = 'queued' limit few) q)
+                then 'true'
+            else format('j.status = %L', chosen) end);
+        sources := sources || format(
+            '(select s.* from (select j.* %s) s
+              where (cardinality($1) = 0 or s.status = any ($1)) and (%L = ''any'' or s.status = %2$L)
+                and ($2 is null or starts_with(s.type, $2)) and ($3 is null or s.executor_id = $3)
+                and ($4 is null or s.created_at >= $4)
+              limit $6)', source, chosen);
+    end loop;
+    execute format('select jsonb_agg(cogo_internal.job_row(row(f.*)::public.jobs) order by f.id desc), count(*)
+                    from (select e.* from (%s) e order by e.id desc limit $6) f',
+                   array_to_string(sources, ' union all '))
+    into result, found_count
     using wanted, list_jobs.type_prefix, list_jobs.executor_id, at - make_interval(secs => list_jobs.since_seconds),
-          list_jobs.before_id, least(list_jobs.max_jobs, 1000);
+          list_jobs.before_id, least(list_jobs.max_jobs, 1000), max_read;
+    if found_count < least(list_jobs.max_jobs, 1000) then
+        execute 'select count(*) from (select ' || source || ') newest' into read_count
+        using wanted, null, null, null, list_jobs.before_id, null, max_read;
+        if read_count = max_read then
+            raise notice 'Only the newest % jobs were read: use search_jobs, which returns where the next call continues.', max_read;
+        end if;
+    end if;
     return coalesce(result, '[]');
 end $$;
 

@@ -7,7 +7,7 @@
  *
  * An alert that was resolved before it was delivered is still delivered, unless it was silenced or inhibited all the
  * time; then it is skipped. A dead row becomes pending again if the alert fires again after repeat_seconds. Rows that
- * are being sent are left unchanged. Returns how many rows changed. Errors: none.
+ * are being sent, and those of removed targets, are left unchanged. Returns how many rows changed. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -19,12 +19,14 @@ declare
     changed integer;
 begin
     insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at, error, created_at, updated_at)
-    select a.id, t.target, case when t.disabled_at is null then 'pending' else 'dead' end, 'firing', at,
-           case when t.disabled_at is not null then t.last_error end, at, at
+    select a.id, t.target,
+           case when t.removed_at is not null then 'skipped' when t.disabled_at is null then 'pending' else 'dead' end, 'firing', at,
+           case when t.removed_at is not null then '{"class": "target_removed", "retryable": true, "message": "The target is not configured."}'
+                when t.disabled_at is not null then t.last_error end, at, at
     from public.alerts a
     cross join public.alert_targets t
     where a.status = 'firing' and t.last_seen_at > at - interval '7 days'
-      and not (a.kind = 'target_failing' and a.subject = t.target)
+      and not (a.kind in ('target_failing', 'target_removed') and a.subject = t.target)
       and not exists (select from public.alert_deliveries d where d.alert_id = a.id and d.target = t.target)
     on conflict do nothing;
     get diagnostics added = row_count;
@@ -52,6 +54,7 @@ begin
         where (a.status = 'firing' or a.status = 'resolved' and a.resolved_at > at - interval '3 days')
           and next.event is not null
           and (d.status <> 'pending' or d.message_id is null)
+          and not exists (select from public.alert_targets t where t.target = d.target and t.removed_at is not null)
         for update of d skip locked
     )
     update public.alert_deliveries d set

@@ -1,6 +1,6 @@
 /*
- * The queue in numbers. Counts of waiting jobs stop at count_limit (10,000) for each priority of a lane, those due
- * later at count_limit in all, so that the call stays cheap. Paused jobs are not ready: see pause.
+ * The queue in numbers. Counts of due jobs stop at count_limit (10,000) for each priority of a lane, and at 10,000 (or
+ * count_limit, if it is higher) for each lane, those due later at count_limit in all, so that the call stays cheap. Paused jobs are not ready: see pause.
  *
  * Returns {"ready" due now, "ready_by_family", "waiting" due later, "running", "running_by_instance", "expired_leases",
  * "oldest_ready_seconds", "paused", "dlq_open", "succeeded_24h", "failed_24h", "workers_alive", "slots_alive", "slots_free"}.
@@ -20,30 +20,53 @@ declare
     result jsonb;
     paused_types constant text := cogo_internal.paused_types(queue_stats.executor_id);
 begin
-    with level as materialized (
-        select k.family, k.executor_id, p.priority from cogo_internal.queue_lanes() k cross join generate_series(0, 9) as p (priority)
+    with lane as materialized (
+        select k.family, k.executor_id from cogo_internal.queue_lanes() k
+    ), level as materialized (
+        select l.family, l.executor_id, p.priority from lane l cross join generate_series(0, 9) as p (priority)
     ), due as (
-        select l.family, count(*) as n, min(capped.next_run_at) filter (where isfinite(capped.next_run_at)) as oldest
-        from level l
+        select l.family, sum(counted.n) as n, min(first.next_run_at) as oldest
+        from lane l
         cross join lateral (
-            (select j.next_run_at from public.jobs j
-             where j.status = 'queued' and j.family = l.family and j.executor_id = l.executor_id
-               and j.priority = l.priority and j.next_run_at <= at
-               and (paused_types is null or j.type !~ paused_types)
-             order by j.next_run_at limit queue_stats.count_limit)
-            union all
-            (select j.next_run_at from public.jobs j
-             where j.status = 'queued' and j.family = l.family and j.executor_id is null and l.executor_id is null
-               and j.priority = l.priority and j.next_run_at <= at
-               and (paused_types is null or j.type !~ paused_types)
-             order by j.executor_id, j.next_run_at limit queue_stats.count_limit)
-        ) capped
+            select count(*) as n from (
+                select from generate_series(0, 9) as p (priority)
+                cross join lateral (
+                    (select from public.jobs j
+                     where j.status = 'queued' and j.family = l.family and j.executor_id = l.executor_id
+                       and j.priority = p.priority and j.next_run_at <= at
+                       and (paused_types is null or j.type !~ paused_types)
+                     limit queue_stats.count_limit)
+                    union all
+                    (select from public.jobs j
+                     where j.status = 'queued' and j.family = l.family and j.executor_id is null and l.executor_id is null
+                       and j.priority = p.priority and j.next_run_at <= at
+                       and (paused_types is null or j.type !~ paused_types)
+                     limit queue_stats.count_limit)
+                ) j
+                limit greatest(queue_stats.count_limit, 10000)) capped
+        ) counted
+        cross join lateral (
+            select min(j.next_run_at) as next_run_at from generate_series(0, 9) as p (priority)
+            cross join lateral (
+                (select j.next_run_at from public.jobs j
+                 where j.status = 'queued' and j.family = l.family and j.executor_id = l.executor_id
+                   and j.priority = p.priority and j.next_run_at > '-infinity' and j.next_run_at <= at
+                   and (paused_types is null or j.type !~ paused_types)
+                 order by j.next_run_at limit 1)
+                union all
+                (select j.next_run_at from public.jobs j
+                 where j.status = 'queued' and j.family = l.family and j.executor_id is null and l.executor_id is null
+                   and j.priority = p.priority and j.next_run_at > '-infinity' and j.next_run_at <= at
+                   and (paused_types is null or j.type !~ paused_types)
+                 order by j.executor_id, j.next_run_at limit 1)
+            ) j
+        ) first
         where (l.executor_id is null or queue_stats.executor_id is null or l.executor_id = queue_stats.executor_id)
           and (paused_types is null or l.family !~ paused_types)
           and not exists (select from public.paused p where p.kind = 'executor' and p.name = l.executor_id)
         group by l.family
     )
-    select coalesce(jsonb_object_agg(d.family, d.n), '{}'), min(d.oldest),
+    select coalesce(jsonb_object_agg(d.family, d.n) filter (where d.n > 0), '{}'), min(d.oldest),
         (select count(*) from (
             select from level l
             cross join lateral (

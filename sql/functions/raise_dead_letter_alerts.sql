@@ -1,7 +1,7 @@
 /*
- * A part of evaluate_alerts: count each new dead-lettered job once towards the alert of its cause. An alert is resolved
- * when all its jobs were retried, replayed or purged, or when no failure was added for a day. Returns how many jobs
- * were counted. Errors: none.
+ * A part of evaluate_alerts: count each new dead-lettered job once towards the alert of its cause. A retry
+ * or replay does not resolve an alert: it is resolved when each of its jobs has ended, as dead_letter_state defines it.
+ * Returns how many jobs were counted. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -11,13 +11,10 @@ declare
     at timestamptz := clock_timestamp();
     cause record;
     counted integer := 0;
-    open_causes text[];
-    looked_at integer;
-    max_open constant integer := 20000;
 begin
     for cause in
         with uncounted as materialized (
-            select d.job_id, d.type, d.error, d.failed_at from public.jobs_dlq d
+            select d.job_id, d.type, d.error, d.failed_at, d.fingerprint from public.jobs_dlq d
             where not d.superseded and d.alerted_failed_at is distinct from d.failed_at
             order by d.failed_at
             limit raise_dead_letter_alerts.batch_size
@@ -26,7 +23,7 @@ begin
             update public.jobs_dlq d set alerted_failed_at = uncounted.failed_at
             from uncounted where d.job_id = uncounted.job_id and not d.superseded
         )
-        select public.error_fingerprint(l.type, l.error) as fingerprint, count(*) as jobs,
+        select l.fingerprint, count(*) as jobs,
             min(l.failed_at) as first_failed_at, max(l.failed_at) as last_failed_at,
             (array_agg(l.type order by l.failed_at desc))[1] as type,
             (array_agg(l.error order by l.failed_at desc))[1] as error,
@@ -41,26 +38,16 @@ begin
         counted := counted + cause.jobs;
     end loop;
 
-    -- Finding the causes that still have open rows is expensive: once a minute, among the newest.
+    -- It reads the dead-lettered jobs of each firing alert: once a minute.
     if not exists (select from public.alert_cursors c where c.source = 'open_letters' and c.seen_at > at - interval '1 minute') then
         insert into public.alert_cursors as c (source, seen_at) values ('open_letters', at)
         on conflict (source) do update set seen_at = at;
-        select array_agg(distinct public.error_fingerprint(o.type, o.error)), count(*) into open_causes, looked_at
-        from (select d.type, d.error from public.jobs_dlq d
-              where not d.superseded and d.closed_at is null and d.replayed_at is null
-              order by d.failed_at desc limit max_open) o;
-        if looked_at < max_open then
-            perform cogo_internal.resolve_alerts(
-                array(select a.id from public.alerts a
-                      where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 minute'
-                        and not a.fingerprint = any (coalesce(open_causes, '{}'))),
-                'All dead-lettered jobs with this cause were retried, replayed or removed.');
-        end if;
+        perform cogo_internal.resolve_alerts(
+            array(select a.id from public.alerts a
+                  where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 minute'
+                    and cogo_internal.dead_letter_cause_state(a.fingerprint, a.first_seen_at) = 'ended'),
+            'Each of its jobs succeeded after a retry or replay, failed with another cause, or was cancelled, discarded or purged.');
     end if;
-    perform cogo_internal.resolve_alerts(
-        array(select a.id from public.alerts a
-              where a.kind = 'job_failed' and a.status = 'firing' and a.last_seen_at < at - interval '1 day'),
-        'There was no new failure for a day; some dead-lettered jobs are still open.');
     return counted;
 end $$;
 

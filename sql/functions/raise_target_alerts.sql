@@ -13,11 +13,11 @@ declare
 begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a join public.alert_targets t on t.target = a.subject
-              where a.kind = 'target_failing' and a.status = 'firing' and t.consecutive_failures = 0 and t.disabled_at is null),
-        'Messages reach the target again.');
+              where a.kind = 'target_failing' and a.status = 'firing' and (t.consecutive_failures = 0 and t.disabled_at is null or t.removed_at is not null)),
+        'Messages reach the target again, or it was removed.');
     for failing in
         select t.* from public.alert_targets t
-        where t.last_seen_at > at - interval '7 days'
+        where t.last_seen_at > at - interval '7 days' and t.removed_at is null
           and (t.disabled_at is not null or t.consecutive_failures >= 3
                or t.consecutive_failures > 0 and t.last_error ->> 'retryable' = 'false')
           and not exists (select from public.alerts a

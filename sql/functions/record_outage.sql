@@ -39,7 +39,7 @@ begin
            case when record_outage.told ? t.target then 'firing' end, (record_outage.told ? t.target)::integer,
            case when record_outage.told ? t.target then began end, at, at
     from public.alert_targets t
-    where t.last_seen_at > at - interval '7 days' and t.disabled_at is null;
+    where t.last_seen_at > at - interval '7 days' and t.disabled_at is null and t.removed_at is null;
     return jsonb_build_object('alert_id', record_outage.outage_id, 'created', true);
 end $$;
 

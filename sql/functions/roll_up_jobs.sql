@@ -1,6 +1,7 @@
 /*
- * Store the numbers of finished jobs in job_periods, ten minutes each, and add the counters of worker instances that
- * stopped to ended_worker_totals. Workers call it every minute; what is not yet stored is counted from the rows.
+ * Store the numbers of finished jobs in job_periods, ten minutes each, and their sums by hour and day in job_period_sums, and
+ * add the counters of worker instances that stopped to ended_worker_totals. Workers call it every minute; what is not yet
+ * stored is counted from the rows.
  *
  * A period is stored once its rows cannot change: it ended five minutes before a mark, and every transaction that was
  * in progress at the mark has ended. The newest periods first, for max_seconds, at most 31 days back.
@@ -15,6 +16,7 @@ declare
     closed timestamptz;
     first timestamptz;
     period timestamptz;
+    span_hours integer;
     periods integer := 0;
     folded integer;
     more boolean := false;
@@ -54,6 +56,28 @@ begin
         insert into public.job_periods select n.* from cogo_internal.job_numbers(period, period + span) n
         on conflict do nothing;
         periods := periods + 1;
+    end loop;
+    for span_hours, period in
+        select s.hours, date_bin(make_interval(hours => s.hours), p.starts_at, timestamptz 'epoch') as starts_at
+        from public.job_periods p cross join (values (1), (24)) as s (hours)
+        where p.starts_at >= began - interval '31 days'
+        group by 1, 2
+        having count(*) = s.hours * 6
+           and not exists (select from public.job_period_sums k
+                           where k.hours = s.hours
+                             and k.starts_at = date_bin(make_interval(hours => s.hours), min(p.starts_at), timestamptz 'epoch'))
+        order by 2 desc
+    loop
+        if clock_timestamp() - began > make_interval(secs => roll_up_jobs.max_seconds) then
+            more := true;
+            exit;
+        end if;
+        insert into public.job_period_sums (hours, starts_at, succeeded, tally, wait_ms, wait_n, failures)
+        select span_hours, n.*
+        from (select array_agg(p) as parts from public.job_periods p
+              where p.starts_at >= period and p.starts_at < period + make_interval(hours => span_hours)) whole,
+            cogo_internal.sum_of_periods(period, whole.parts) n
+        on conflict do nothing;
     end loop;
     return jsonb_build_object('periods', periods, 'workers', folded, 'more', more);
 end $$;

@@ -9,13 +9,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import dagster as dg
 from pydantic import Field
 
+from cogo_dagster.dagster_support.launches import RejectedLaunch
+from cogo_dagster.dagster_support.lineage import file_links, job_link
+from cogo_dagster.dagster_support.metadata import number
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.artifacts import upload_artifacts
+from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.model import Job, Outcome, Settlement
 from cogo_dagster.queue.worker.attempt import run_attempt
@@ -36,13 +40,16 @@ def claim_chosen(
     context: dg.OpExecutionContext, config: InspectConfig, cogo: CogoResource
 ) -> Iterator[dg.DynamicOutput[Job]]:
     """Yield one output per claimed job; fail if no job is claimed."""
-    wanted = [UUID(job_id) for job_id in config.job_ids]
+    try:
+        wanted = [cogo.queue.find_id(job_id) for job_id in config.job_ids]
+    except (InvalidArgument, JobNotFound) as error:
+        raise RejectedLaunch(str(error)) from None
     worker_id = f"inspect {context.run_id}"
     jobs = cogo.queue.claim_chosen(uuid4(), wanted, worker_id, config.lease_seconds)
     for missing in set(wanted) - {job.id for job in jobs}:
         context.log.warning("Job %s is not queued; it is skipped.", missing)
     if not jobs:
-        raise dg.Failure("None of these jobs is queued: choose queued jobs from `cogo list jobs --status queued`.")
+        raise RejectedLaunch("None of these jobs is queued: choose queued jobs from `cogo list jobs --status queued`.")
     for job in jobs:
         yield dg.DynamicOutput(job, mapping_key=job.id.hex, metadata=_facts(job))
 
@@ -61,7 +68,7 @@ def execute_one(cogo: CogoResource, job: Job) -> dg.Output[tuple[Settlement, str
         raise
     metadata = {
         "outcome": settlement.outcome.value,
-        "run_seconds": settlement.run_seconds or 0.0,
+        "run_seconds": number(settlement.run_seconds or 0.0),
         "error": settlement.error.to_json() if settlement.error else {},
         "result": dg.MetadataValue.json(settlement.result),
     }
@@ -78,9 +85,14 @@ def upload_one(cogo: CogoResource, attempt: tuple[Settlement, str]) -> dg.Output
         settled = cogo.queue.settle([settlement])[0]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    files = {row["name"]: dg.MetadataValue.path(row["address"]) for row in rows}
+    settings = cogo.application.settings
     status = settled.job_status if settled.status == "ok" else settled.status
-    return dg.Output(None, metadata={**files, "job_id": str(job.id), "job_status": status or "gone"})
+    shown = {
+        "job": job_link(settings, job.id),
+        "job_id": dg.MetadataValue.text(str(job.id)),
+        "job_status": dg.MetadataValue.text(status or "gone"),
+    }
+    return dg.Output(None, metadata={**file_links(settings, rows), **shown})
 
 
 def _facts(job: Job) -> dict[str, dg.MetadataValue[Any]]:

@@ -23,6 +23,10 @@ def check_deliveries(health: AlertTargets) -> Iterator[Finding]:
 
 def _target(target: AlertTarget) -> Finding:
     check, name = f"delivery_{target.target}", target.target
+    if target.removed:
+        message = f"{name} is no longer in WEBHOOK_TYPE of any process; messages that were not sent: {target.unsent}."
+        advice = f"Add it again to send them, or run `cogo alerts forget {name}`."
+        return warning(check, message, advice)
     if not target.healthy:
         reason = (target.last_error or {}).get("message", "unknown reason")
         message = f"Consecutive failed deliveries to {name}: {target.consecutive_failures}; last error: {reason}"
@@ -32,4 +36,8 @@ def _target(target: AlertTarget) -> Finding:
         return warning(
             check, message, "List them with `cogo alerts deliveries`, and send them again with `cogo alerts replay`."
         )
+    if target.consecutive_failures and target.pending:
+        reason = (target.last_error or {}).get("message", "unknown reason")
+        message = f"Deliveries to {name} that wait for another attempt: {target.pending}; last error: {reason}"
+        return warning(check, message, f"If it continues, run `cogo alerts test {name}`.")
     return ok(check, f"Deliveries to {name}: {target.delivered} delivered, {target.pending} pending.")

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from cogo_dagster.doctor.findings import Finding, failed, ok, warning
+from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
 from cogo_dagster.net.guarded import RequestFailed, allow_host_of, get
-from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError, StoreNotOwned
+from cogo_dagster.queue.artifacts import ArtifactNotFound, ArtifactStore, ArtifactStoreError, StoreNotOwned
+from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import QueueError
 
 _CONTENT: Final = b"cogo doctor"
 _ADVICE: Final = (
-    "Check the bucket (COGO_ARTIFACT_BUCKET) and SUPABASE_SERVICE_ROLE_KEY; for a folder, check that COGO_HOME is "
-    "writable."
+    "Check the bucket (COGO_ARTIFACT_URL, or COGO_ARTIFACT_BUCKET and SUPABASE_SERVICE_ROLE_KEY) and the permissions "
+    "of the key; for a folder, check that COGO_HOME is writable."
+)
+_SHARED: Final = (
+    "Set COGO_ARTIFACT_URL on all machines to a store that all of them reach, for example s3://bucket, or a folder of "
+    "a shared file system; files stored before stay where they are."
 )
 _ADOPT: Final = "`cogo cleanup artifacts --adopt-store` makes this database the owner."
 
@@ -36,6 +41,23 @@ def check_storage(store: ArtifactStore) -> Iterator[Finding]:
             yield from _owner(store)
     except (ArtifactStoreError, QueueError, OSError) as error:
         yield failed("storage", f"The artifact store does not work: {error}", _ADVICE)
+
+
+def check_recent_artifact(store: ArtifactStore, queue: Queue) -> Iterator[Finding]:
+    """Read the newest artifact, which another machine may have stored in a folder of its own."""
+    rows = queue.list_artifacts(status="ready", max_artifacts=1)
+    if not rows or rows[0].storage_key is None:
+        yield unused("recent_artifact", "No artifact is stored.")
+        return
+    try:
+        with store.open(rows[0].storage_key) as stored:
+            stored.read(1)
+    except ArtifactNotFound as error:
+        yield failed("recent_artifact", f"The newest artifact cannot be read on this machine: {error}", _SHARED)
+    except ArtifactStoreError as error:
+        yield failed("recent_artifact", f"The newest artifact cannot be read: {error}", _ADVICE)
+    else:
+        yield ok("recent_artifact", f"The newest artifact was read ({rows[0].name}).")
 
 
 def _owner(store: ArtifactStore) -> Iterator[Finding]:
@@ -71,6 +93,19 @@ def _read_back(store: ArtifactStore, key: str) -> Iterator[Finding]:
         yield failed("signed_url", f"A signed URL does not respond: {error}", _ADVICE)
         return
     if response.status == 200 and response.content == _CONTENT:
-        yield ok("signed_url", "An object was read by a signed URL.")
+        yield _private(url)
     else:
         yield failed("signed_url", f"A signed URL responds with {response.status}.", _ADVICE)
+
+
+def _private(signed_url: str) -> Finding:
+    """Check that the object cannot be read without the signature."""
+    url = signed_url.partition("?")[0]
+    try:
+        response = get(url, allowed=allow_host_of(url))
+    except RequestFailed:
+        return ok("signed_url", "An object was read by a signed URL.")
+    if response.status == 200 and response.content == _CONTENT:
+        message = "Anyone can read the objects of the artifact store, without a signature."
+        return failed("signed_url", message, "Make the bucket private.")
+    return ok("signed_url", "An object was read by a signed URL, and not without the signature.")

@@ -115,6 +115,12 @@ def unsettled(wait_until: str, navigations: int, message: str) -> BrowserFailure
     return BrowserFailure("unsettled", True, f"{description}; set wait_until to an earlier state")
 
 
+def out_of_memory(used_bytes: int, limit_bytes: int) -> BrowserFailure:
+    """Classify a page that was ended because of its memory."""
+    used, limit = (f"{size / 1e6:,.0f} MB" for size in (used_bytes, limit_bytes))
+    return BrowserFailure("out_of_memory", True, f"the page used {used} of memory; the limit for a page is {limit}")
+
+
 def classify_status(status: int) -> BrowserFailure:
     """Classify the HTTP status (400 or above) of a page; server errors and rate limits are retryable."""
     retryable = status >= 500 or status in RETRYABLE_STATUSES

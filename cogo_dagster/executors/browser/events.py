@@ -7,21 +7,33 @@ console line would cost more than the job's steps. The console is read once at t
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
 from cogo_dagster.executors.browser.tasks import retrieve_exception, with_timeout
-from cogo_dagster.queue.model import Json
-from cogo_dagster.text import storable, storable_json
+from cogo_dagster.formatting.browser_evidence import FailedRequest
+from cogo_dagster.text import storable
 
 MAX_NOTES_PER_KIND: Final = 3
 MAX_ERRORS_PER_KIND: Final = 20
 LIST_TIMEOUT_SECONDS: Final = 2
 BROKEN_BODIES: Final = ("ERR_CONTENT_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
+PAGE_CRASHED: Final = "Page crashed"
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PageEvents:
+    """What `Events` recorded, as in `BrowserEvidence`."""
+
+    notes: tuple[str, ...] = ()
+    console_errors: tuple[str, ...] = ()
+    page_errors: tuple[str, ...] = ()
+    failed_requests: tuple[FailedRequest, ...] = ()
 
 
 class Events:
@@ -32,9 +44,11 @@ class Events:
         accept_dialogs: Whether alert, confirm and prompt are accepted; `beforeunload` always is.
 
     Attributes:
-        navigations: The number of documents that the page has shown.
+        navigations: The number of documents that the page has shown since `expect`.
+        changes: The number of navigations so far, also within a document.
         failed: The latest document request of the page that failed or was incomplete.
-        broken: Resolves with the reason when a document is cut off while it loads: no `load` event follows.
+        broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
+            follows.
     """
 
     def __init__(self, context: BrowserContext, page: Page, *, accept_dialogs: bool) -> None:
@@ -43,8 +57,8 @@ class Events:
         self._notes: dict[str, list[str]] = defaultdict(list)
         self._counts: dict[str, int] = defaultdict(int)
         self._tabs: list[Page] = []
-        self._requests: deque[Json] = deque(maxlen=MAX_ERRORS_PER_KIND)
-        self.navigations = 0
+        self._requests: deque[FailedRequest] = deque(maxlen=MAX_ERRORS_PER_KIND)
+        self.navigations = self.changes = 0
         self.failed: Request | None = None
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         context.on("page", self._tab)
@@ -52,25 +66,29 @@ class Events:
         context.on("requestfailed", self._request_failed)
         page.on("download", self._download)
         page.on("framenavigated", self._navigated)
+        page.on("crash", self._crashed)
 
     def expect(self) -> None:
         """Reset the state before a navigation."""
         self.navigations, self.failed = 0, None
         self.broken = asyncio.get_running_loop().create_future()
 
-    async def record(self) -> tuple[list[str], dict[str, Json]]:
+    async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
-        console = [(message.type, message.text) for message in await _listed(self._page.console_messages())]
-        page_errors = [str(error) for error in await _listed(self._page.page_errors())]
+        messages, uncaught = await asyncio.gather(
+            _listed(self._page.console_messages()), _listed(self._page.page_errors())
+        )
+        console = [(message.type, message.text) for message in messages]
+        page_errors = [str(error) for error in uncaught]
         notes = self._note_texts()
         if any(text == _SERVICE_WORKER for _, text in console):
             notes.append("The page tried to register a service worker. Jobs block service workers, so it may not work.")
-        errors: dict[str, Json] = {
-            "console_errors": [_cut(text) for kind, text in console if kind == "error"][-MAX_ERRORS_PER_KIND:],
-            "page_errors": [_cut(error) for error in page_errors][-MAX_ERRORS_PER_KIND:],
-            "failed_requests": list(self._requests),
-        }
-        return [storable(note) for note in notes], storable_json(errors)[0]
+        return PageEvents(
+            notes=tuple(storable(note) for note in notes),
+            console_errors=tuple(_cut(text) for kind, text in console if kind == "error")[-MAX_ERRORS_PER_KIND:],
+            page_errors=tuple(_cut(error) for error in page_errors)[-MAX_ERRORS_PER_KIND:],
+            failed_requests=tuple(self._requests),
+        )
 
     def _note_texts(self) -> list[str]:
         shown = dict(self._notes)
@@ -106,15 +124,21 @@ class Events:
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
 
+    def _crashed(self, _: Page) -> None:
+        if self.broken.done():
+            self.broken = asyncio.get_running_loop().create_future()
+        self.broken.set_result(PAGE_CRASHED)
+
     def _navigated(self, frame: Frame) -> None:
         if frame is self._page.main_frame:
             self.navigations += 1
+            self.changes += 1
             if self.broken.done():
                 self.broken = asyncio.get_running_loop().create_future()
 
     def _request_failed(self, request: Request) -> None:
         reason = request.failure or "failed"
-        self._requests.append({"url": _cut(request.url), "reason": _cut(reason)})
+        self._requests.append(FailedRequest(url=_cut(request.url), reason=_cut(reason)))
         if not self._is_document(request):
             return
         self.failed = request
@@ -129,8 +153,8 @@ class Events:
 
 
 def _cut(text: str) -> str:
-    """Return the text on one line, at most 300 characters."""
-    return " ".join(text.split())[:300]
+    """Return the text on one line, at most 300 characters, without characters that cannot be stored."""
+    return storable(" ".join(text.split())[:300])
 
 
 async def _listed(call: Coroutine[Any, Any, list[T]]) -> list[T]:

@@ -8,11 +8,12 @@ from playwright.async_api import Error
 
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.fonts import scripts_without_glyphs
-from cogo_dagster.executors.browser.memory import tree_memory_bytes
+from cogo_dagster.executors.browser.memory import is_renderer
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.process import RunningBrowser
 
 STOP_LAUNCH_TIMEOUT_SECONDS = 10
+MEMORY_CHECK_SECONDS = 0.5
 FONTS_TIMEOUT_SECONDS = 20
 
 
@@ -36,6 +37,7 @@ class BrowserPool:
         self._stopped = False
         self._open: set[RunningBrowser] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Launch the first browser, and detect the scripts without glyphs.
@@ -44,6 +46,7 @@ class BrowserPool:
             ExecutorUnavailable: The browser does not start.
         """
         await self._replace()
+        self._watch = asyncio.create_task(self._watch_memory())
         if self._current is not None:
             with contextlib.suppress(Error, TimeoutError):  # only a note is missing then
                 async with asyncio.timeout(FONTS_TIMEOUT_SECONDS):
@@ -53,6 +56,8 @@ class BrowserPool:
         """Close every browser, even while jobs run in it."""
         self._stopped = True
         self._current = None
+        if self._watch is not None:
+            self._watch.cancel()
         if self._launching is not None:
             await asyncio.wait({self._launching}, timeout=STOP_LAUNCH_TIMEOUT_SECONDS)
         for running in list(self._open):
@@ -68,7 +73,7 @@ class BrowserPool:
             ExecutorUnavailable: A new browser was needed and does not start.
         """
         async with self._change:
-            if self._current is None or not await self._is_usable(self._current):
+            if self._current is None or not self._is_usable(self._current):
                 await self._replace()
             running = self._current
             assert running is not None  # noqa: S101 - _replace sets it or raises
@@ -81,12 +86,24 @@ class BrowserPool:
             if running is not self._current and running.in_use == 0:
                 self._close(running)
 
-    async def _is_usable(self, running: RunningBrowser) -> bool:
-        if not running.alive or running.jobs >= self._options.jobs_per_browser:
-            return False
-        # In a thread: it reads a file of every process of the machine.
-        memory_bytes = await asyncio.to_thread(tree_memory_bytes, [running.driver_pid, running.browser_pid])
-        return memory_bytes is None or memory_bytes <= self._options.memory_mb_per_browser * 1_000_000
+    def _is_usable(self, running: RunningBrowser) -> bool:
+        return (
+            running.alive
+            and running.jobs < self._options.jobs_per_browser
+            and running.memory_bytes <= self._options.memory_mb_per_browser * 1_000_000
+        )
+
+    async def _watch_memory(self) -> None:
+        """Measure the browsers that are in use, and end pages that use more memory than their share."""
+        limit_bytes = self._options.memory_mb_per_page * 1_000_000
+        while True:
+            await asyncio.sleep(MEMORY_CHECK_SECONDS)
+            for running in [running for running in self._open if running.in_use]:
+                used_bytes = await asyncio.to_thread(running.processes.memory)
+                running.memory_bytes = sum(used_bytes.values())
+                for pid, size_bytes in used_bytes.items():
+                    if size_bytes > limit_bytes and is_renderer(pid):
+                        running.end_page(pid, size_bytes, limit_bytes)
 
     async def _replace(self) -> None:
         retired, self._current = self._current, None

@@ -5,14 +5,17 @@ import contextlib
 import os
 import re
 import signal
+import time
+from collections import deque
 from typing import Any, Self
 
 from playwright.async_api import Browser, Error, Playwright, async_playwright
 
 from cogo_dagster.executors.browser.advice import browser_libraries_command, missing_library, sandbox_message
 from cogo_dagster.executors.browser.driver import clean_driver, process_exists, read_driver_pid, scratch_folder
-from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, out_of_memory
 from cogo_dagster.executors.browser.find import BrowserChoice
+from cogo_dagster.executors.browser.memory import ProcessTree
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
@@ -25,6 +28,8 @@ _NO_SANDBOX = re.compile(
     re.IGNORECASE,
 )
 CLOSE_TIMEOUT_SECONDS = 5
+CRASH_REPORT_SECONDS = 5
+"""How long a browser may take to report a crash."""
 
 CHROMIUM_FLAGS = (
     "--disable-quic",  # UDP would bypass the proxy
@@ -48,6 +53,7 @@ class RunningBrowser:
         jobs: Number of jobs that have used the browser.
         in_use: Number of jobs that are using the browser.
         unhealthy: Set when an operation in the browser hung: it gets no further job.
+        memory_bytes: The memory of the driver, the browser and their children when it was last measured.
     """
 
     def __init__(self, driver: Playwright, browser: Browser, scratch: LockedFolder, pids: tuple[int, int]) -> None:
@@ -55,7 +61,10 @@ class RunningBrowser:
         self.jobs = 0
         self.in_use = 0
         self.unhealthy = False
+        self.memory_bytes = 0
+        self._ended_pages: deque[tuple[float, BrowserFailure]] = deque()
         self.driver_pid, self.browser_pid = pids
+        self.processes = ProcessTree(pids)
         self._driver = driver
         self._scratch = scratch
 
@@ -125,6 +134,23 @@ class RunningBrowser:
         """Kill the browser with everything that runs in it."""
         self.unhealthy = True
         _kill_group(self.browser_pid)
+
+    def end_page(self, pid: int, used_bytes: int, limit_bytes: int) -> None:
+        """Kill the renderer of a page that uses too much memory; pages of other jobs are in other renderers."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+            self._ended_pages.append((time.monotonic(), out_of_memory(used_bytes, limit_bytes)))
+
+    def cause_of_crash(self) -> BrowserFailure | None:
+        """Return the failure of a page that has just crashed because `end_page` ended it, once for each.
+
+        The protocol does not tell which page a process has, but the crash is reported immediately.
+        """
+        while self._ended_pages:
+            ended_at, failure = self._ended_pages.popleft()
+            if time.monotonic() - ended_at < CRASH_REPORT_SECONDS:
+                return failure
+        return None
 
     async def close(self) -> None:
         """Close browser and driver, gracefully if they respond, within about twice `CLOSE_TIMEOUT_SECONDS`."""

@@ -1,12 +1,13 @@
 """Screenshots, also of pages that never become ready and of pages above the browser's usual height limit."""
 
-import base64
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from playwright.async_api import Error, FloatRect, Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
+from cogo_dagster.executors.browser.devtools import DevTools
+from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.tasks import with_timeout
 
 MAX_SCREENSHOT_PX: Final = 60_000
@@ -17,10 +18,11 @@ READY_TIMEOUT_MS: Final = 10_000
 """How long to wait for a page to be ready; a font that never loads delays the screenshot."""
 
 _NOT_CAPTURED: Final = "Unable to capture screenshot"
-_SIZE = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
 
 
-async def capture_page(page: Page, clip: FloatRect | None, full_page: bool, timeout_ms: int) -> tuple[bytes, bool]:
+async def capture_page(
+    page: Page, devtools: DevTools, state: PageState, clip: FloatRect | None, *, full_page: bool, timeout_ms: int
+) -> tuple[bytes, bool]:
     """Return a PNG, and whether it was taken before the page was ready.
 
     Args:
@@ -29,19 +31,20 @@ async def capture_page(page: Page, clip: FloatRect | None, full_page: bool, time
     Raises:
         StepTimeout: The browser did not respond within *timeout_ms*.
     """
+    if state.settled and len(page.frames) == 1:
+        png = await with_timeout(_captured(devtools, clip), timeout_ms / 1000)
+        if png is not None:
+            return png, False
     ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
     try:
         return await _capture_with_retry(
             lambda: page.screenshot(full_page=full_page, clip=clip, timeout=ready_ms)
         ), False
     except PlaywrightTimeout:
-        if clip is None and full_page:
-            width, height = await page_size(page, timeout_ms)
-            clip = {"x": 0, "y": 0, "width": width, "height": height}
-        return await with_timeout(_capture_now(page, clip), (timeout_ms - ready_ms) / 1000), True
+        return await with_timeout(devtools.capture(clip), (timeout_ms - ready_ms) / 1000), True
 
 
-async def capture_element(locator: Locator, timeout_ms: int) -> tuple[bytes, bool]:
+async def capture_element(locator: Locator, devtools: DevTools, timeout_ms: int) -> tuple[bytes, bool]:
     """Return a PNG of one element, and whether it was taken before the page was ready."""
     ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
     try:
@@ -51,11 +54,21 @@ async def capture_element(locator: Locator, timeout_ms: int) -> tuple[bytes, boo
         await locator.wait_for(state="visible", timeout=timeout_ms - ready_ms)
         box = await with_timeout(locator.evaluate(_BOX), left_seconds)
         clip: FloatRect = {"x": box[0], "y": box[1], "width": max(box[2], 1), "height": max(box[3], 1)}
-        return await with_timeout(_capture_now(locator.page, clip), left_seconds), True
+        return await with_timeout(devtools.capture(clip), left_seconds), True
+
+
+async def _captured(devtools: DevTools, clip: FloatRect | None) -> bytes | None:
+    """Return a PNG, or None if Chromium had no frame yet, which happens on a busy machine."""
+    try:
+        return await devtools.capture(clip)
+    except Error as error:
+        if _NOT_CAPTURED not in error.message:
+            raise
+    return None
 
 
 async def _capture_with_retry(take: Callable[[], Awaitable[bytes]]) -> bytes:
-    """Take a screenshot; retry once if Chromium had no frame yet, which happens on a busy machine."""
+    """Take a screenshot; retry once if Chromium had no frame yet."""
     try:
         return await take()
     except Error as error:
@@ -64,28 +77,9 @@ async def _capture_with_retry(take: Callable[[], Awaitable[bytes]]) -> bytes:
     return await take()
 
 
-async def page_size(page: Page, timeout_ms: int) -> tuple[int, int]:
-    """Return the width and height of the page's content in CSS pixels."""
-    width, height = await with_timeout(page.evaluate(_SIZE), timeout_ms / 1000)
-    return int(width), int(height)
-
-
 def max_height(width: int) -> int:
     """Return the maximum height of a screenshot with this width, in pixels."""
     return min(MAX_SCREENSHOT_PX, MAX_SCREENSHOT_AREA // max(width, 1))
-
-
-async def _capture_now(page: Page, clip: FloatRect | None) -> bytes:
-    """Capture with Chromium's own command, which does not wait for the page to be ready."""
-    options: dict[str, Any] = {"format": "png"}
-    if clip is not None:
-        options |= {"clip": {**clip, "scale": 1}, "captureBeyondViewport": True}
-    session = await page.context.new_cdp_session(page)
-    try:
-        response: Any = await session.send("Page.captureScreenshot", options)
-    finally:
-        await session.detach()
-    return base64.b64decode(response["data"])
 
 
 _BOX = """element => {

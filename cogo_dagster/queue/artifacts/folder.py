@@ -33,6 +33,8 @@ class FolderStore(ArtifactStore):
 class FolderObjects:
     """Objects as files; see `ObjectStore`."""
 
+    redirects_inline = False
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

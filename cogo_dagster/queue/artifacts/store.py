@@ -34,7 +34,13 @@ class ObjectStore(Objects, Protocol):
     """The operations of one kind of store. Objects of all databases are addressed by their full names.
 
     Every method raises ArtifactStoreError, and returns within a limited time.
+
+    Attributes:
+        redirects_inline: Whether a page may show an image by a redirect to its signed URL. If not, the web server
+            sends the content itself, because browsers may not reach the storage or its origin is unknown.
     """
+
+    redirects_inline: bool
 
     def check(self) -> None:
         """Check cheaply that the store accepts files; see `ArtifactStore.check`."""
@@ -89,6 +95,11 @@ class ArtifactStore:
     def where(self) -> str:
         """The store's name, for messages."""
         return self._objects.where
+
+    @property
+    def redirects_inline(self) -> bool:
+        """Whether a page may show an image by a redirect to its signed URL."""
+        return self._objects.redirects_inline
 
     @property
     def is_bound(self) -> bool:

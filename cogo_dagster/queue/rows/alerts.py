@@ -41,6 +41,7 @@ class AlertRow(Row):
     refs: Document
     silenced: bool
     inhibited: bool
+    retrying: bool = Field(description="Whether its jobs are being retried or replayed, and none is open.")
     deliveries: list[Delivery]
     key: str | None = Field(exclude=True)
     body: MaybeDocument = Field(exclude=True)
@@ -87,6 +88,14 @@ class SilenceRow(Row):
     active: bool
 
 
+class ForgottenTarget(Row):
+    """The result of forgetting a target; `changed` is False if there is no such target."""
+
+    target: str
+    changed: bool
+    skipped: int
+
+
 class NewSilence(Row):
     """A created silence; `alerts` counts the firing alerts that it matches."""
 
@@ -106,6 +115,7 @@ class AlertTarget(Row):
     """The state of a target."""
 
     target: str
+    removed: bool = Field(description="Whether no process has had it configured for 15 minutes.")
     healthy: bool
     disabled: bool
     consecutive_failures: int
@@ -116,6 +126,7 @@ class AlertTarget(Row):
     pending: int
     oldest_pending_seconds: MaybeNumber
     dead: int
+    unsent: int = Field(description="Messages that were not sent, because the target is removed.")
     delivered: int
     failed: Value = Field(exclude=True)
 

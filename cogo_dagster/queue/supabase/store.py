@@ -59,6 +59,8 @@ class BucketObjects:
     Nothing is written to a public bucket, whose objects anyone can read; this is checked every few minutes.
     """
 
+    redirects_inline = True
+
     def __init__(self, api: StorageApi, *, create_bucket: bool) -> None:
         self._api = api
         self._create_bucket = create_bucket

@@ -1,6 +1,7 @@
 """`/dashboard/local`: the overview."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -10,8 +11,11 @@ from cogo_dagster.quality.records import GateRun, ProviderHealth
 from cogo_dagster.queue.rows.dead_letters import Incident
 from cogo_dagster.queue.rows.operations import PausedRow
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, allow_anonymous, may_read
+from cogo_dagster.web.history import hour_buckets
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.pictures import bars, gate_latency, gate_trend
+
+_SHOWN_ALERTS: Final = 5
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(allow_anonymous)])
 
@@ -41,8 +45,8 @@ def local(request: Request, web: WebDep, application: ApplicationDep) -> Respons
         "local.html",
         title="Overview",
         history=history,
-        throughput=bars(history.hours),
-        throughput_narrow=bars(history.hours, 360),
+        throughput=bars(hour_buckets(history.hours)),
+        throughput_narrow=bars(hour_buckets(history.hours), 360),
         gate=web.backend.gate(),
         trend=gate_trend(rows.gate_runs),
         latency=gate_latency(rows.gate_runs),
@@ -52,6 +56,7 @@ def local(request: Request, web: WebDep, application: ApplicationDep) -> Respons
         providers=rows.providers,
         incidents=rows.incidents,
         reasons=web.backend.reasons() if reader else None,
+        firing=application.alerts.list_alerts(status="firing", max_alerts=_SHOWN_ALERTS) if reader else [],
     )
 
 

@@ -43,6 +43,7 @@ TABLES = (
     "gate_snapshots",
     "job_attempts",
     "job_period_marks",
+    "job_period_sums",
     "job_periods",
     "jobs",
     "jobs_dlq",

@@ -64,6 +64,49 @@ def test_a_window_between_periods_reads_the_rows_of_its_edges(transport: Transpo
     assert summary(transport, *window)["jobs"]["succeeded"] == 3
 
 
+def test_a_window_is_added_up_from_days_and_hours(transport: Transport, owner: Owner) -> None:
+    """A day and the hours beside it are stored, so that only the edges are periods of ten minutes."""
+    a_month(FIRST, days=2).write(owner)
+    roll_up(transport, owner)
+    start, end = TODAY - 2 * DAY - timedelta(minutes=70), TODAY - DAY + timedelta(minutes=140)
+    parts = owner.execute("select starts_at from cogo_internal.stored_numbers(%s, %s)", (start, end)).fetchall()
+    day = TODAY - 2 * DAY
+    hours = [day - timedelta(hours=1), TODAY - DAY, TODAY - DAY + timedelta(hours=1)]
+    edges = [start, end - timedelta(minutes=20), end - timedelta(minutes=10)]
+    assert sorted(at for (at,) in parts) == sorted([day, *hours, *edges])
+
+
+def test_messages_that_differ_in_digits_are_one_failure_of_a_day(transport: Transport, owner: Owner) -> None:
+    """The day stores the most frequent message, and how many failures there were."""
+    errors = [("timeout", f"The page {n % 4} did not load in 30 s") for n in range(1, 8)]
+    jobs = [
+        FinishedJob("browser", "failed", FIRST + timedelta(hours=n), error=error) for n, error in enumerate(errors, 1)
+    ]
+    History([*jobs, FinishedJob("browser", "succeeded", FIRST)], []).write(owner)
+    before = summary(transport, FIRST, FIRST + DAY)["top_failures"]
+    roll_up(transport, owner)
+    [(stored,)] = owner.execute(
+        "select failures from public.job_period_sums where hours = 24 and starts_at = %s", (FIRST,)
+    )
+    assert [(row["n"], row["largest"]) for row in stored] == [(7, 2)]
+    assert summary(transport, FIRST, FIRST + DAY)["top_failures"] == before
+
+
+def test_numbers_are_deleted_with_their_sums(transport: Transport, owner: Owner) -> None:
+    """A day is deleted before its periods, and no window counts both."""
+    a_month(FIRST, days=2).write(owner)
+    roll_up(transport, owner)
+    days = (datetime.now(UTC) - FIRST - DAY).total_seconds() / 86_400
+    window = (FIRST - DAY, FIRST + 2 * DAY)
+    before = summary(transport, *window)["jobs"]["succeeded"]
+    while transport.call("delete_old_rows", {"days": {"numbers": days}, "batch_size": 7})["more"]:
+        assert summary(transport, *window)["jobs"]["succeeded"] == before
+    [(oldest,)] = owner.execute("select min(starts_at) from public.job_periods")
+    [(oldest_sum,)] = owner.execute("select min(starts_at) from public.job_period_sums")
+    assert FIRST + DAY <= oldest <= oldest_sum
+    assert summary(transport, *window)["jobs"]["succeeded"] == before
+
+
 def test_a_purge_leaves_the_stored_periods(transport: Transport, owner: Owner) -> None:
     """A day that was counted before keeps its numbers."""
     a_month(FIRST, days=1).write(owner)

@@ -1,6 +1,7 @@
 """Workers: registration, devices, heartbeats, and wake-ups of idle workers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import uuid4
 
 import psycopg
@@ -223,3 +224,28 @@ def _wakings(listener: psycopg.Connection) -> int:
         if notice.payload == mark:
             return before
     raise AssertionError("The test's own notification never arrived.")
+
+
+def test_families_of_dagster_runs_are_known_for_a_time(queue: Queue, owner: Owner) -> None:
+    """Each has the age of its last registration and the number of newer ones; workers without a run do not count."""
+    for days, family in enumerate(("browser", "gate", "figma", "browser"), start=1):
+        worker = replace(a_worker(), dagster_run_id="a run")
+        register(queue, worker, families=[family])
+        owner.execute(
+            "update public.workers set started_at = started_at - make_interval(days => %s) where instance_id = %s",
+            (days, worker.instance_id),
+        )
+    register(queue, a_worker(), families=["wait"])
+    found = queue.registered_families(3.5 * 86_400)
+    assert [(row.family, round(row.seconds / 86_400), row.newer) for row in found] == [
+        ("browser", 1, 0),
+        ("figma", 3, 2),
+        ("gate", 2, 1),
+    ]
+    assert queue.registered_families(60) == []
+
+
+def test_families_of_an_invalid_period_are_rejected(queue: Queue) -> None:
+    """The period is a number of seconds."""
+    with pytest.raises(InvalidArgument, match="since_seconds must be"):
+        queue.registered_families(-1)

@@ -1,0 +1,150 @@
+"""Where an alert's cause can be inspected: pages of the dashboard and of the Dagster UI, and commands. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from cogo_dagster.queue.model import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A page.
+
+    Attributes:
+        path: Path and query below the address of the dashboard, or of the Dagster UI.
+    """
+
+    title: str
+    path: str
+    in_dagster: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an alert is about.
+
+    Attributes:
+        refs: `job_id`, `run_id`, `artifact_id`, `evidence_id` with its name `evidence`, `instance_id`, `family` and
+            `executor_id`, if they are known.
+    """
+
+    kind: str
+    subject: str
+    fingerprint: str
+    refs: Mapping[str, Json]
+
+    def ref(self, name: str) -> str | None:
+        """Return a reference as text; None if there is none."""
+        value = self.refs.get(name)
+        return str(value) if value else None
+
+
+def references(facts: Facts) -> tuple[Reference, ...]:
+    """Return the pages of an alert, the most specific first."""
+    return (*_PAGES.get(facts.kind, _no_pages)(facts), *_pages_of_refs(facts))
+
+
+def command(facts: Facts) -> str | None:
+    """Return the command that shows the details of an alert; None if its pages are in the Dagster UI only."""
+    job_id = facts.ref("job_id")
+    if job_id:
+        return f"cogo job show {job_id}"
+    template = _COMMANDS.get(facts.kind)
+    return template.format(subject=facts.subject) if template else None
+
+
+def _no_pages(_: Facts) -> Iterator[Reference]:
+    yield from ()
+
+
+def _cause(facts: Facts) -> Iterator[Reference]:
+    yield Reference("Cause", f"/dashboard/dlq?fingerprint={_quoted(facts.fingerprint)}")
+
+
+def _worker(facts: Facts) -> Iterator[Reference]:
+    instance_id = facts.ref("instance_id")
+    yield Reference("Worker", f"/dashboard/workers#w-{instance_id}" if instance_id else "/dashboard/workers")
+    yield Reference("Jobs of the worker", _search(worker=facts.subject))
+
+
+def _workers(_: Facts) -> Iterator[Reference]:
+    yield Reference("Workers", "/dashboard/workers")
+
+
+def _gate(_: Facts) -> Iterator[Reference]:
+    yield Reference("Gate runs", "/dashboard/local#gate")
+
+
+def _waiting(facts: Facts) -> Iterator[Reference]:
+    family, executor_id = facts.ref("family") or facts.subject, facts.ref("executor_id")
+    address = {"executor": executor_id} if executor_id else {}
+    yield Reference("Due jobs", _search(family=family, **{"is": "due"}, **address))
+
+
+def _provider(_: Facts) -> Iterator[Reference]:
+    yield Reference("Providers", "/dashboard/local#providers")
+
+
+def _targets(_: Facts) -> Iterator[Reference]:
+    yield Reference("Targets", "/dashboard/alerts#targets")
+
+
+def _sensor(facts: Facts) -> Iterator[Reference]:
+    yield Reference("Sensor", f"/locations/cogo/sensors/{_quoted(facts.subject)}", in_dagster=True)
+
+
+def _schedule(facts: Facts) -> Iterator[Reference]:
+    yield Reference("Schedule", f"/locations/cogo/schedules/{_quoted(facts.subject)}", in_dagster=True)
+
+
+def _pages_of_refs(facts: Facts) -> Iterator[Reference]:
+    job_id, run_id = facts.ref("job_id"), facts.ref("run_id")
+    evidence_id, artifact_id = facts.ref("evidence_id"), facts.ref("artifact_id")
+    if job_id:
+        yield Reference("Job", f"/dashboard/jobs/{_quoted(job_id)}")
+    if job_id and evidence_id:
+        title = "Trace" if (facts.ref("evidence") or "").endswith("trace.zip") else "Evidence"
+        yield Reference(title, f"/dashboard/jobs/{_quoted(job_id)}#artifact-{_quoted(evidence_id)}")
+    if run_id:
+        yield Reference("Dagster run", f"/runs/{_quoted(run_id)}", in_dagster=True)
+    if artifact_id and artifact_id != evidence_id:
+        yield Reference("Artifact", f"/api/artifacts/{_quoted(artifact_id)}/content")
+
+
+def _quoted(text: str) -> str:
+    return quote(text[:200], safe="")
+
+
+def _search(**qualifiers: str) -> str:
+    text = " ".join(f'{name}:"{value}"' for name, value in qualifiers.items())
+    return f"/dashboard/jobs?q={_quoted(text)}"
+
+
+_PAGES: Final[Mapping[str, Callable[[Facts], Iterator[Reference]]]] = {
+    "job_failed": _cause,
+    "worker_dead": _worker,
+    "executor_unavailable": _workers,
+    "gate_failed": _gate,
+    "jobs_stranded": _waiting,
+    "no_worker_for_family": _waiting,
+    "provider_unreachable": _provider,
+    "target_failing": _targets,
+    "target_removed": _targets,
+    "sensor_failing": _sensor,
+    "schedule_missed": _schedule,
+}
+
+_COMMANDS: Final[Mapping[str, str]] = {
+    "worker_dead": "cogo list workers",
+    "executor_unavailable": "cogo doctor",
+    "gate_failed": "cogo gate runs",
+    "jobs_stranded": "cogo stats",
+    "no_worker_for_family": "cogo stats",
+    "provider_unreachable": "cogo router probe",
+    "target_failing": "cogo alerts test {subject}",
+    "target_removed": "cogo alerts health",
+    "snapshot_held": "cogo doctor",
+    "database_down": "cogo doctor",
+}

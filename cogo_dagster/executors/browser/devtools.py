@@ -1,0 +1,65 @@
+"""A page's own session of Chromium's protocol, for what Playwright offers only at a higher cost.
+
+With the proxy's credential in `new_context`, Playwright intercepts every request and disables the HTTP cache. But the
+browser remembers the credential of a context's proxy, so the interception of one document is enough.
+"""
+
+import asyncio
+import base64
+from typing import Any, Self
+
+from playwright.async_api import CDPSession, FloatRect, Page
+
+from cogo_dagster.executors.browser.tasks import retrieve_exception
+
+
+class DevTools:
+    """A session, from `attach`."""
+
+    def __init__(self, session: CDPSession) -> None:
+        self._session = session
+        self._challenges: set[str] = set()
+
+    @classmethod
+    async def attach(cls, page: Page) -> Self:
+        """Open a session of a page; it ends with the page."""
+        return cls(await page.context.new_cdp_session(page))
+
+    async def authenticate(self, username: str, password: str) -> None:
+        """Answer the proxy when it first requires a credential; later requests of the context have it."""
+        answer = {"response": "ProvideCredentials", "username": username, "password": password}
+
+        def paused(event: dict[str, Any]) -> None:
+            self._send("Fetch.continueRequest", requestId=event["requestId"])
+
+        def challenged(event: dict[str, Any]) -> None:
+            request, by_proxy = event["requestId"], event["authChallenge"].get("source") == "Proxy"
+            known = not by_proxy or request in self._challenges
+            reply = {"response": "CancelAuth" if by_proxy else "Default"} if known else answer
+            self._challenges.add(request)
+            self._send("Fetch.continueWithAuth", requestId=request, authChallengeResponse=reply)
+            if not known:
+                self._send("Fetch.disable")
+
+        self._session.on("Fetch.requestPaused", paused)
+        self._session.on("Fetch.authRequired", challenged)
+        await self._session.send(
+            "Fetch.enable",
+            {"handleAuthRequests": True, "patterns": [{"urlPattern": "*", "resourceType": "Document"}]},
+        )
+
+    async def capture(self, clip: FloatRect | None) -> bytes:
+        """Return a PNG of the window, or of *clip*, without waiting for the page to be ready.
+
+        The compression is fast: the file is a third larger, and takes a tenth less of a short job's CPU time.
+        """
+        options: dict[str, Any] = {"format": "png", "optimizeForSpeed": True}
+        if clip is not None:
+            options |= {"clip": {**clip, "scale": 1}, "captureBeyondViewport": True}
+        response = await self._session.send("Page.captureScreenshot", options)
+        return base64.b64decode(response["data"])
+
+    def _send(self, method: str, **parameters: Any) -> None:
+        """Send a command whose reply is not needed; it fails if the page is closed at the same time."""
+        sending = asyncio.ensure_future(self._session.send(method, parameters))
+        sending.add_done_callback(retrieve_exception)

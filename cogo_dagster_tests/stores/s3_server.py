@@ -1,0 +1,119 @@
+"""A server with the API of S3 (moto), one per process, that can be made to fail."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+import pytest
+from moto.backends import get_backend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.exceptions import AccessDeniedByLock
+from werkzeug.serving import make_server
+
+BUCKET: Final = "artifacts"
+CREDENTIALS: Final = {"key": "test", "secret": "test"}
+
+_ACCOUNT: Final = "123456789012"
+_ERRORS: Final = {
+    "SlowDown": "503 Slow Down",
+    "ExpiredToken": "400 Bad Request",
+    "AccessDenied": "403 Forbidden",
+    "InternalError": "500 Internal Server Error",
+}
+
+
+@dataclass
+class S3Server:
+    """A server with one bucket.
+
+    Attributes:
+        url: The endpoint.
+        error: The code of the error with which every request is answered.
+        error_count: How many requests are answered with the error; all by default.
+        requests: Method and query of each request.
+        undeletable: The ends of the names of objects whose deletion is denied.
+    """
+
+    url: str = ""
+    error: str | None = None
+    error_count: float = float("inf")
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    undeletable: set[str] = field(default_factory=set)
+
+    @property
+    def objects(self) -> dict[str, Any]:
+        """The newest version of each object by name."""
+        return dict(_backend().buckets[BUCKET].keys.items())
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        """Return the options of a client, which retries without pauses."""
+        return {**CREDENTIALS, "endpoint_url": self.url, "client_kwargs": {"region_name": "us-east-1"}, **more}
+
+    def reset(self) -> None:
+        """Delete everything and create an empty bucket."""
+        self.error, self.error_count = None, float("inf")
+        self.requests.clear()
+        self.undeletable.clear()
+        _backend().reset()
+        _backend().create_bucket(BUCKET, "us-east-1")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Store an object."""
+        _backend().put_object(BUCKET, name, content)
+
+    def remove(self, name: str) -> None:
+        """Delete an object if it exists."""
+        if name in self.objects:
+            _backend().buckets[BUCKET].keys.pop(name)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request."""
+        self.requests.append((environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")))
+        if self.error is not None and self.error_count > 0:
+            self.error_count -= 1
+            body = f"<Error><Code>{self.error}</Code><Message>{self.error}</Message></Error>".encode()
+            start_response(
+                _ERRORS[self.error], [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
+            )
+            return [body]
+        response: Iterable[bytes] = _application()(environ, start_response)
+        return response
+
+
+@cache
+def _application() -> Any:
+    return DomainDispatcherApplication(create_backend_app)
+
+
+def _backend() -> Any:
+    return get_backend("s3")[_ACCOUNT]["aws"]
+
+
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """Run the server in a thread."""
+    server = S3Server()
+    listening = make_server("127.0.0.1", 0, server, threaded=True)
+    server.url = f"http://127.0.0.1:{listening.port}"
+    thread = threading.Thread(target=listening.serve_forever)
+    patch = pytest.MonkeyPatch()
+    backend_class = type(_backend())
+    delete = backend_class.delete_object
+
+    def delete_object(backend: Any, bucket_name: str, key_name: str, *args: Any, **options: Any) -> Any:
+        if any(key_name.endswith(end) for end in server.undeletable):
+            raise AccessDeniedByLock
+        return delete(backend, bucket_name, key_name, *args, **options)
+
+    patch.setattr(backend_class, "delete_object", delete_object)
+    thread.start()
+    try:
+        yield server
+    finally:
+        patch.undo()
+        listening.shutdown()
+        thread.join(10)
+        listening.server_close()
