@@ -31,6 +31,9 @@ PAGES = {
     "dead-letter queue": "/dashboard/dlq",
     "replay": "/dashboard/dlq/replay",
     "discard": "/dashboard/dlq/discard",
+    "bulk actions": "/dashboard/actions",
+    "bulk action": "/dashboard/actions/{action}",
+    "pause": "/dashboard/pause?q=type:browser",
     "workers": "/dashboard/workers",
     "alerts": "/dashboard/alerts",
     "log": "/dashboard/log",
@@ -93,7 +96,7 @@ def log_in(page: Page, token: str = TOKEN) -> None:
 
 def address(path: str, populated: Population) -> str:
     """Insert the ids of the test data into a path."""
-    return path.format(**{name: getattr(populated, name) for name in ("done", "dead", "running", "waiting")})
+    return path.format(**{name: getattr(populated, name) for name in ("done", "dead", "running", "waiting", "action")})
 
 
 @each_page
