@@ -1,8 +1,9 @@
-"""Tasks of an operator in a real browser: start a job, find out why one failed, whether the gate passes, how a week was."""
+"""Tasks of an operator in a real browser: start a job, see why one failed, whether the gate passes, how a week was."""
 
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -91,7 +92,7 @@ def test_a_job_is_enqueued_and_watched_until_its_screenshot_appears(
             expect(page.locator("h1 .status")).to_have_text("queued")
             expect(page.locator("#live")).to_have_text("live")
             page.evaluate("window.untouched = true")
-            executor = BrowserExecutor(OPTIONS.model_copy(update={"allowed_hosts": (pages.authority,)}))
+            executor = BrowserExecutor(replace(OPTIONS, allowed_hosts=(pages.authority,)))
             with Bench(site.queue, site.application.store).running(executor):
                 expect(page.locator("h1 .status")).to_have_text("succeeded", timeout=60_000)
                 image = page.locator(".attempt .shot img").first
@@ -178,7 +179,8 @@ def gate_runs(owner: Owner, *statuses: str, branch: str = "main") -> None:
     for hours, status in enumerate(reversed(statuses)):
         owner.execute(
             "insert into public.gate_runs (id, type, status, branch, commit_sha, created_at)"
-            " values (gen_random_uuid(), 'gate', %s, %s, md5(random()::text), now() - make_interval(hours => %s, mins => 1))",
+            " values (gen_random_uuid(), 'gate', %s, %s, md5(random()::text),"
+            " now() - make_interval(hours => %s, mins => 1))",
             (status, branch, hours),
         )
 
@@ -190,9 +192,8 @@ def test_the_gate_page_says_what_would_turn_it(page: Page, site: Site, owner: Ow
     page.get_by_role("link", name="Runs and forecast").click()
     forecast = page.locator("#forecast")
     expect(forecast).to_contain_text("7 of 9 runs passed; one more failure keeps it passing, two make it fail.")
-    expect(forecast).to_contain_text(
-        re.compile(r"The failure of \d\d:\d\d( yesterday)? leaves the window at \d\d:\d\d")
-    )
+    leaves = r"The failure of \d\d:\d\d( yesterday)? leaves the window at \d\d:\d\d"
+    expect(forecast).to_contain_text(re.compile(leaves))
     expect(page.locator("#runs tbody tr")).to_have_count(9)
     expect(page.locator("#runs .s-fail")).to_have_count(2)
 
