@@ -11,17 +11,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
+from uuid import UUID
 
 import typer
 
-from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.bulk_filter import COLUMNS, FilterOperation, performed, previewed, print_preview
-from cogo_dagster.cli.command import BadInput, print_json, registered
+from cogo_dagster.cli.command import BadInput, name_environment_options, print_json, registered
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, print_table
 from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, ignore_progress, preview
 from cogo_dagster.queue.bulk_plan import BulkPlan
+from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.text import load_json
@@ -49,8 +52,6 @@ ApplyFile = Annotated[
     Path | None,
     typer.Option("--apply", metavar="FILE", help="Apply a plan; rows that have changed since are skipped."),
 ]
-
-_CONTEXT: Final = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
 def _option(name: str, annotation: object) -> inspect.Parameter:
@@ -160,12 +161,13 @@ def bulk(
         ) -> None:
             operation = function(**options, **({"as_json": as_json} if takes_flag else {}))
             mode = Mode.of(context, dry_run, plan_file, apply_file, limit, dry_run_by_default=dry_run_by_default)
-            with open_application(read_settings()) as application:
+            name_environment_options(context)
+            with opened(read_settings()) as application:
                 totals = run(application, operation, mode, labels, as_json=as_json)
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)
 
-        return registered(run_command, function, app, name, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
+        return registered(run_command, function, app, name, _PLANNED if planned else (_DRY_RUN,))
 
     return register
 
@@ -196,7 +198,8 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
     if as_json:
         print_json(document(totals, dry_run=mode.dry_run))
     else:
-        _print_totals(totals, mode, labels)
+        shown = _with_subjects(application.queue, totals.items[:_SHOWN]) if mode.dry_run else []
+        _print_totals(totals, mode, labels, shown)
     return totals
 
 
@@ -256,10 +259,17 @@ def _progress(labels: Labels, total: int | None, quiet: bool) -> Iterator[Progre
         yield lambda so_far: bar.update(task, completed=so_far.matched)
 
 
-def _print_totals(totals: Totals, mode: Mode, labels: Labels) -> None:
+def _with_subjects(queue: Queue, items: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
+    """Return items of jobs with what the jobs are about; items of artifacts have no ID of a job in `id`."""
+    ids = [UUID(str(item["id"])) for item in items if "type" in item]
+    subjects = {str(job.id): job.subject for job in queue.get_jobs(ids)} if ids else {}
+    return [{**item, "subject": subjects.get(str(item["id"]))} for item in items]
+
+
+def _print_totals(totals: Totals, mode: Mode, labels: Labels, shown: Sequence[Mapping[str, Json]]) -> None:
     if mode.dry_run:
-        if totals.items:
-            print_table(totals.items[:_SHOWN], labels.columns, when_empty="")
+        if shown:
+            print_table(shown, labels.columns, when_empty="")
         if len(totals.items) > _SHOWN:
             typer.echo(f"… and {len(totals.items) - _SHOWN:,} more; use --json or --plan FILE for all of them.")
         typer.echo(

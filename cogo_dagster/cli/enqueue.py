@@ -10,8 +10,8 @@ from typing import Annotated, Final
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.command import BadInput, Report, command, group
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings, seconds_of
 from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.queue.client import content_key
@@ -180,7 +180,7 @@ def _validate_and_enqueue(job: NewJob) -> Report:
 
 
 def _enqueue(settings: Settings, job: NewJob) -> Report:
-    with open_application(settings) as application:
+    with opened(settings) as application:
         [enqueued] = application.queue.enqueue([job])
     document = {"job_id": str(enqueued.job_id), "created": enqueued.created}
     if enqueued.created:

@@ -119,6 +119,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "find_jobs": {"part": "text", "max_jobs": "integer"},
     "finish_artifacts": {"job_id": "uuid", "lease_token": "uuid", "artifact_ids": "jsonb"},
     "finish_report": {"artifact_id": "uuid"},
+    "first_day": {},
     "forget_alert_target": {"target": "text", "actor": "text"},
     "gate_summary": {
         "window_start": "timestamp with time zone",

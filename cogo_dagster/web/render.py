@@ -28,6 +28,7 @@ _FLASH_MESSAGES: Final = {
     "discarded": "Dead-lettered jobs discarded: {n}. The log can undo it.",
     "undone": "Dead-lettered jobs opened again: {n}.",
     "paused": "Paused. Jobs of this type or executor are not claimed until it is resumed.",
+    "paused_unknown": "Paused, but no worker or job has this name: resume it if it is misspelt.",
     "resumed": "Resumed.",
     "notified": "The weekly summary is being delivered; targets: {n}.",
     "not_notified": "The weekly summary was not delivered: no alert target is configured. Set WEBHOOK_TYPE.",

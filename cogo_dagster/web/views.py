@@ -39,6 +39,8 @@ _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
 _COUNTED: Final = 100_000
 """Queued jobs are counted up to this number."""
 
+_LAUNCH_SECONDS: Final = 60.0
+
 _SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
 
 
@@ -189,8 +191,8 @@ def tiles(numbers: Numbers) -> list[Tile]:
 
 
 def has_no_worker(numbers: Numbers) -> bool:
-    """Whether jobs are due and no worker is alive."""
-    return not numbers.workers_alive and numbers.ready > 0
+    """Whether jobs have been due for a minute and no worker is alive: Dagster launches one within seconds."""
+    return not numbers.workers_alive and numbers.ready > 0 and numbers.oldest_ready_seconds > _LAUNCH_SECONDS
 
 
 def reason_search(reason: WaitReason) -> str:

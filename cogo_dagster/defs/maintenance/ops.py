@@ -10,12 +10,12 @@ from pydantic import Field
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.pruning import assets_of, delete_logs, old_runs
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.defs.quality.assets import gate_snapshot, provider_health, weekly_message, weekly_summary
+from cogo_dagster.defs.quality.assets import provider_health
 from cogo_dagster.settings import Settings
 
 PRUNING_SECONDS: Final = 1_800
 
-_PARTITIONED: Final = {gate_snapshot.key, weekly_summary.key, weekly_message.key}
+_PARTITIONED: Final = {asset_keys.GATE_SNAPSHOT, asset_keys.WEEKLY_SUMMARY, asset_keys.WEEKLY_MESSAGE}
 _PROBED: Final = {provider_health.key, asset_keys.JOBS}
 
 _NO_HISTORY: Final = (

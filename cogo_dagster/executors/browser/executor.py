@@ -140,22 +140,22 @@ class BrowserExecutor(Executor, family="browser"):
         collector = ArtifactCollector(workspace.folder)
         try:
             result = await self._attempt(job, collector)
-            await asyncio.to_thread(self._clean, collector)
+            await self._clean(collector)
         except ExecutionFailed as error:
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
                 raise Interrupted("The browser ended because the worker was being stopped.") from error
-            await asyncio.to_thread(self._clean, collector)
+            await self._clean(collector)
             error.artifacts = tuple(collector.files)
             if not self._options.force_success:
                 raise
             result = forced(error, self._options.secrets)
         return ExecutionResult(result, tuple(collector.files))
 
-    def _clean(self, collector: ArtifactCollector) -> None:
+    async def _clean(self, collector: ArtifactCollector) -> None:
         """Remove credentials from the trace; a trace that cannot be read is not kept."""
         for file in [file for file in collector.files if file.name == "trace.zip"]:
             try:
-                clean_trace(file.path, self._options.secrets)
+                await asyncio.to_thread(clean_trace, file.path, self._options.secrets)
             except ValueError:
                 collector.files.remove(file)
 

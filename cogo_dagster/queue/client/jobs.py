@@ -17,11 +17,11 @@ from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import (
     Cancelled,
+    FoundJob,
     FoundJobs,
     FoundPages,
     JobContext,
     JobReason,
-    JobRow,
     TruncatedJob,
     WholeJob,
 )
@@ -68,7 +68,7 @@ class JobCalls:
         since_seconds: float | None = None,
         before_id: UUID | None = None,
         max_jobs: int = 50,
-    ) -> list[JobRow]:
+    ) -> list[FoundJob]:
         """Return at most 1,000 jobs, newest first; one call of the database scans at most 20,000 jobs.
 
         Args:
@@ -91,11 +91,11 @@ class JobCalls:
                     max_jobs=wanted - len(rows),
                 ),
             )
-            rows += [{key: value for key, value in row.items() if key != "subject"} for row in page["jobs"]]
+            rows += page["jobs"]
             cursor = page["before_id"]
             if cursor is None:
                 break
-        return read_list(JobRow, rows)
+        return read_list(FoundJob, rows)
 
     def query_jobs(
         self, filters: Mapping[str, Json], *, before_id: UUID | None = None, max_jobs: int = 50

@@ -1,6 +1,7 @@
 """Jobs and their attempts."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -10,6 +11,9 @@ from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.tolerant import MaybeNumber, MaybeTime, OrUnreadable, Time, UnreadableText
 from cogo_dagster.text import storable_json
+
+_SUBJECT_CHARS: Final = 300
+_COMMIT_DIGITS: Final = 8
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -72,7 +76,26 @@ class JobRow(Row):
 class FoundJob(JobRow):
     """A job in a search result."""
 
-    subject: str | None = Field(description="The main field of its payload: a URL, a file, a command.")
+    subject: str | None = Field(
+        description="What it is about: its URL, file, command, week, or repository, branch and commit."
+    )
+
+
+def payload_subject(payload: Json) -> str | None:
+    """Return what a job is about: its URL, file, command, week, or repository, branch and commit.
+
+    The SQL function `payload_subject` returns the same.
+    """
+    if not isinstance(payload, Mapping):
+        return None
+    gate = (payload.get("repository"), payload.get("branch"), str(payload.get("commit") or "")[:_COMMIT_DIGITS])
+    found = (
+        *(payload.get(name) for name in ("url", "file_key", "command")),
+        " ".join(str(part) for part in gate if part),
+        payload.get("week"),
+    )
+    subject = next((value for value in found if value), None)
+    return None if subject is None else str(subject)[:_SUBJECT_CHARS]
 
 
 class FoundJobs(Row):
@@ -131,10 +154,9 @@ class WholeJob(JobRow):
     artifacts: list[ArtifactRow]
 
     @property
-    def subject(self) -> Json:
-        """The main field of the payload, as in a search result: a URL, a file, a command."""
-        payload = self.payload if isinstance(self.payload, dict) else {}
-        return payload.get("url") or payload.get("file_key") or payload.get("command")
+    def subject(self) -> str | None:
+        """What the job is about, as in a search result."""
+        return payload_subject(self.payload)
 
 
 class TruncatedJob(WholeJob):
