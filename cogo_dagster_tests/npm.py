@@ -24,6 +24,7 @@ PACKAGES: Final = {
     "axe-core": "4.11.0",
     "eslint": "9.39.1",
     "ms": "2.1.3",
+    "uplot": "1.6.32",
 }
 """Packages with their versions."""
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import psycopg
 import pytest
@@ -12,12 +11,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Route, ex
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.npm import npm_package
 from cogo_dagster_tests.queue.steps import a_worker, add, look, running_job, settle, take_one
+from cogo_dagster_tests.web.axe import check_accessible
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in
 from cogo_dagster_tests.web.population import GONE, Population, failing, gate_history, with_files
-
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 PAGES = {
     "overview": "/dashboard/local",
@@ -34,7 +31,14 @@ PAGES = {
     "bulk actions": "/dashboard/actions",
     "bulk action": "/dashboard/actions/{action}",
     "pause": "/dashboard/pause?q=type:browser",
+    "new job": "/dashboard/jobs/new",
+    "new job as JSON": "/dashboard/jobs/new?type=figma.images&json=true",
+    "run with changes": "/dashboard/jobs/new?from={dead}",
     "workers": "/dashboard/workers",
+    "worker": "/dashboard/workers?name=worker-1",
+    "gate": "/dashboard/gate?type=all",
+    "week": "/dashboard/weeks",
+    "history": "/dashboard/history?range=7d",
     "alerts": "/dashboard/alerts",
     "log": "/dashboard/log",
     "login": "/dashboard/login",
@@ -106,19 +110,11 @@ def test_pages_are_accessible(site: Site, populated: Population, browser: Browse
     site.application.alerts.evaluate()
     gone = [str(failing(site.queue, GONE))]
     site.application.perform(Operation("discard_dlq", {"reason": "gone", "job_ids": gone}), "me")
-    axe = (npm_package("axe-core") / "axe.min.js").read_text(encoding="utf-8")
     context = browser.new_context(base_url=site.url, bypass_csp=True)  # axe is injected as a script
     page = context.new_page()
     log_in(page)
     page.goto(address(path, populated))
-    page.evaluate(axe)
-    for width, height in ((1280, 800), (360, 740)):
-        page.set_viewport_size({"width": width, "height": height})
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-            assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == [], (width, scheme)
+    check_accessible(page)
     context.close()
 
 
