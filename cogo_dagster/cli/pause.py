@@ -74,8 +74,14 @@ def limit(
 def _paused(application: Application, kind: str, name: str, reason: str | None) -> Report:
     change = application.queue.pause(kind, name, reason=reason, actor=actor())
     if change.changed:
-        return Report(change, f"Paused {kind} {name}. Resume with `cogo resume {kind} {name}`.")
+        message = f"Paused {kind} {name}. Resume with `cogo resume {kind} {name}`."
+        return Report(change, message if change.known else f"{message}\n{_unknown(kind, name)}")
     return Report(change, f"The {kind} {name} is already paused: see `cogo list paused`.")
+
+
+def _unknown(kind: str, name: str) -> str:
+    shown = "type" if kind == "type" else "executor ID"
+    return f"Warning: no worker or job has the {shown} {name}; if it is misspelt, resume it: `cogo list workers`."
 
 
 def _resumed(application: Application, kind: str, name: str) -> Report:

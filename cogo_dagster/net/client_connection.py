@@ -155,7 +155,8 @@ class ClientConnection(asyncio.Protocol):
         """Forward the head of a response."""
         request = self._request
         self._persistent = request is not None and request.keeps and not ends_with_connection
-        self.forward(head.for_next_hop(head.start, connection="keep-alive" if self._persistent else "close"))
+        start = responses.start_line(head.start)
+        self.forward(head.for_next_hop(start, connection="keep-alive" if self._persistent else "close"))
 
     def finish(self) -> None:
         """Wait for the next request after a complete response, if both connections are persistent."""

@@ -14,6 +14,8 @@ BUILT_LATER: Final = "select set_config('cogo.indexes_later', 'on', true)"
 INDEXES: Final = {
     "jobs_succeeded": "(finished_at, id) where status = 'succeeded'",
     "jobs_unsuccessful_finished": "(status, finished_at, id) where status in ('failed', 'cancelled')",
+    "jobs_succeeded_url": "(md5(payload ->> 'url'), finished_at) "
+    "where status = 'succeeded' and jsonb_typeof(payload -> 'url') = 'string'",
 }
 """Columns and conditions of indexes of the table jobs, by name."""
 

@@ -24,7 +24,8 @@ from cogo_dagster.web.dependencies import AccessRule, Web, allow_anonymous, rule
 from cogo_dagster.web.error_handlers import install_error_handlers
 from cogo_dagster.web.files import StaticFiles
 from cogo_dagster.web.headers import RequestGuard, known_hosts, page_policy
-from cogo_dagster.web.pages import act, alerts, bulk, job, lists, live, login, overview
+from cogo_dagster.web.pages import act, alerts, bulk, gate, history, job, lists, live, login, new_job, overview, weeks
+from cogo_dagster.web.pages import workers as workers_page
 from cogo_dagster.web.render import Pages
 from cogo_dagster.web.token import AdminToken
 from cogo_dagster.web.traces import viewer_mount
@@ -92,6 +93,11 @@ def create_app(
         overview,
         bulk,
         lists,
+        new_job,
+        workers_page,
+        gate,
+        weeks,
+        history,
         job,
         alerts,
         act,

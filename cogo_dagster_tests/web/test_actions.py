@@ -16,6 +16,7 @@ from cogo_dagster_tests.web.population import HTTP, TIMEOUT, Population, failing
 ACTIONS: list[tuple[str, Json]] = [
     ("/api/jobs/{id}/cancel", None),
     ("/api/jobs/{id}/retry", None),
+    ("/api/jobs", {"type": "browser", "payload": {"url": "https://example.com"}}),
     ("/api/jobs/retry", {"dry_run": False}),
     ("/api/dlq/{id}/replay", None),
     ("/api/dlq/replay", {"dry_run": False}),

@@ -15,6 +15,7 @@ from cogo_dagster.executors.browser.advice import browser_libraries_command, mis
 from cogo_dagster.executors.browser.driver import clean_driver, process_exists, read_driver_pid, scratch_folder
 from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, out_of_memory
 from cogo_dagster.executors.browser.find import BrowserChoice
+from cogo_dagster.executors.browser.memory import ProcessTree
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
@@ -63,6 +64,7 @@ class RunningBrowser:
         self.memory_bytes = 0
         self._ended_pages: deque[tuple[float, BrowserFailure]] = deque()
         self.driver_pid, self.browser_pid = pids
+        self.processes = ProcessTree(pids)
         self._driver = driver
         self._scratch = scratch
 

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import Final
 from uuid import UUID
@@ -14,7 +15,16 @@ from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, JsonValue, NewJob, uuid_of
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
-from cogo_dagster.queue.rows.jobs import Cancelled, FoundJob, FoundJobs, JobReason, TruncatedJob, WholeJob
+from cogo_dagster.queue.rows.jobs import (
+    Cancelled,
+    FoundJob,
+    FoundJobs,
+    FoundPages,
+    JobContext,
+    JobReason,
+    TruncatedJob,
+    WholeJob,
+)
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
@@ -103,6 +113,27 @@ class JobCalls:
             ),
         )
         return FoundJobs.model_validate(page)
+
+    def context(self, job_id: UUID) -> JobContext | None:
+        """Return jobs to compare a job with; None if there is no such job."""
+        row = self._transport.call("job_context", {"job_id": str(job_id)})
+        return None if row is None else JobContext.model_validate(row)
+
+    def list_pages(
+        self, start: datetime, end: datetime, *, before: Cursor | None = None, max_pages: int = 24
+    ) -> FoundPages:
+        """Return the pages that were opened successfully in a half-open window, newest first.
+
+        Args:
+            before: `before` of the previous call.
+        """
+        arguments = without_none(
+            window_start=start.isoformat(),
+            window_end=end.isoformat(),
+            before=before and dict(before),
+            max_pages=max_pages,
+        )
+        return FoundPages.model_validate(self._transport.call("list_pages", arguments))
 
     def find_id(self, given: str) -> UUID:
         """Return the ID of the job whose ID begins or ends with at least 8 hexadecimal digits.

@@ -197,6 +197,58 @@ class JobReason(Row):
     discard_reason: str | None = None
 
 
+class RelatedJob(Row):
+    """A job to compare another one with.
+
+    Attributes:
+        at: When it failed or succeeded.
+    """
+
+    job_id: UUID
+    at: Time
+
+
+class JobContext(Row):
+    """Jobs to compare a job with.
+
+    Attributes:
+        fingerprint: Of the job's own failure; None if it is not dead-lettered.
+        newer: The open dead-lettered job of the same cause that failed next.
+        older: The one that failed before.
+        last_success: The last job of the family that succeeded with the same URL.
+    """
+
+    fingerprint: str | None
+    newer: RelatedJob | None
+    older: RelatedJob | None
+    last_success: RelatedJob | None
+
+
+class FoundPage(Row):
+    """A page that was opened successfully.
+
+    Attributes:
+        screenshot_id: The artifact `screenshot.png`, if it is still there.
+    """
+
+    job_id: UUID
+    url: str
+    title: str | None
+    finished_at: Time
+    screenshot_id: UUID | None
+
+
+class FoundPages(Row):
+    """Pages that were opened successfully in a window.
+
+    Attributes:
+        before: Where the next call continues; None after the last one.
+    """
+
+    pages: list[FoundPage]
+    before: dict[str, str] | None
+
+
 class Cancelled(Row):
     """The result of a cancel."""
 

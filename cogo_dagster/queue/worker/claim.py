@@ -106,7 +106,7 @@ class Claimer:
 
     def _gap_seconds(self) -> float:
         """Return how long to wait for more free slots; a worker with few slots, all free, would only lose time."""
-        if self._runner.running == 0 and self._state.options.concurrency <= _FEW_SLOTS:
+        if self._runner.running == 0 and self._runner.max_claimed <= _FEW_SLOTS:
             return 0.0
         return max(self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic(), 0.0)
 

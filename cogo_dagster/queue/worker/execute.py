@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import replace
@@ -14,6 +14,7 @@ from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.attempt import run_attempt
 from cogo_dagster.queue.worker.events import EventKind, Stage
+from cogo_dagster.queue.worker.slots import Slots
 from cogo_dagster.queue.worker.state import Abandonment, HeldJob, Phase, WorkerState
 
 _EXCLUSIVE_AFTER_LOST_ATTEMPTS: Final = 2
@@ -25,6 +26,8 @@ _CANCELLATION_SECONDS: Final = 10.0
 _TICK_SECONDS: Final = 0.5
 _MAX_BUSY_SECONDS: Final = 0.005
 """How long a task executes jobs that never suspend before it lets the event loop do something else."""
+_MAX_READY_SECONDS: Final = 1.0
+"""How long claimed jobs wait while no slot becomes free before they are requeued."""
 
 
 class Runner:
@@ -42,41 +45,43 @@ class Runner:
     def __init__(self, state: WorkerState, enqueue_result: "Callable[[HeldJob], asyncio.Future[None] | None]") -> None:
         self._state = state
         self._enqueue_result = enqueue_result
-        self._running: Counter[str] = Counter()
-        self._running_total = 0
+        self._slots = Slots(state)
+        self._started_at = 0.0
         self._waiting: deque[HeldJob] = deque()
         self._alone: deque[HeldJob] = deque()
         self._running_alone: HeldJob | None = None
         self._ready: deque[HeldJob] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._unstarted: asyncio.Task[None] | None = None
-        self._turn = itertools.count()
         self._starter: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
-        self._max_prefetch = max((executor.prefetch for executor in state.executors.values()), default=0)
         self.capacity_available = asyncio.Event()
         self.prefetch_enabled = False
         self.lost_slots = 0
 
     @property
     def running(self) -> int:
-        """The number of executions under way."""
-        return self._running_total
+        """The number of occupied slots."""
+        return self._slots.occupied
+
+    @property
+    def max_claimed(self) -> int:
+        """The number of jobs that may be claimed and not ended."""
+        return self._slots.limit()
 
     def claim_requests(self, remaining_jobs: int | None) -> tuple[list[ClaimRequest], int]:
         """Return the claim requests by family, in rotating order, and the total limit; empty while no slot is free."""
         if self._alone or self._running_alone is not None:
             return [], 0
-        free = self._state.options.concurrency - self._running_total - len(self._waiting)
-        possible = (self._claim_request(family, free) for family in self._families_in_turn())
-        requests = [request for request in possible if request is not None]
-        capacity = max([free, *(request.max_jobs for request in requests)], default=0)
+        requests, capacity = self._slots.requests(len(self._waiting), prefetch=self.prefetch_enabled)
         if remaining_jobs is not None:
             capacity = min(capacity, remaining_jobs)
         return (requests, capacity) if requests and capacity > 0 else ([], 0)
 
     def accept(self, held: HeldJob) -> None:
         """Take a claimed job: run it now, or queue it until its start is recorded or it can run alone."""
+        if held.job.lost_attempts:
+            self._slots.suspend_ahead()
         if held.job.lost_attempts >= _EXCLUSIVE_AFTER_LOST_ATTEMPTS:
             self._alone.append(held)
         elif held.prefetched:
@@ -106,6 +111,9 @@ class Runner:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.monotonic()
+            if self._ready and self._slots.full and now - self._started_at >= _MAX_READY_SECONDS:
+                self._slots.suspend_ahead()
+                self._requeue(self._ready)
             for overdue in self._state.held.overdue():
                 overdue.abandon(Abandonment.LEASE_LOST)
             for held in self._state.held:
@@ -117,25 +125,7 @@ class Runner:
                     self._give_up(held)
 
     def _tasks_to_await(self) -> bool:
-        return len(self._tasks) > self.lost_slots or bool(self._waiting or self._alone)
-
-    def _families_in_turn(self) -> list[str]:
-        families = [
-            family
-            for family, executor in self._state.executors.items()
-            if not (self._state.storage.unavailable and executor.makes_artifacts)
-        ]
-        first = next(self._turn) % len(families) if families else 0
-        return families[first:] + families[:first]
-
-    def _claim_request(self, family: str, free: int) -> ClaimRequest | None:
-        executor = self._state.executors[family]
-        if executor.prefetch and self.prefetch_enabled:
-            wanted = executor.prefetch - len(self._waiting)
-            return ClaimRequest(family, wanted, prefetch=True) if wanted >= executor.prefetch // 2 else None
-        slots = executor.slots if executor.slots is not None else self._state.options.concurrency
-        capacity = min(free, slots - self._running[family])
-        return ClaimRequest(family, capacity) if capacity > 0 else None
+        return len(self._tasks) > self.lost_slots or bool(self._ready or self._waiting or self._alone)
 
     async def _start_waiting(self) -> None:
         """Launch waiting jobs in batches; the start of prefetched jobs is recorded before they run."""
@@ -159,8 +149,8 @@ class Runner:
         if self._running_alone is not None:
             return self._alone, []
         if self._alone:
-            return self._alone, [self._alone[0]] if self._running_total == 0 else []
-        free = self._state.options.concurrency - self._running_total
+            return self._alone, [self._alone[0]] if self._slots.claimed == 0 else []
+        free = self._slots.total - self._slots.claimed
         return self._waiting, list(itertools.islice(self._waiting, max(free, 0)))
 
     async def _record_starts(self) -> None:
@@ -179,17 +169,16 @@ class Runner:
             self._free_slot(held)
             self._state.release(held)
             return
-        self._running[held.family] += 1
-        self._running_total += 1
-        held.has_slot = True
-        timeout_seconds = held.job.timeout_seconds or self._state.options.job_timeout_seconds
-        held.run_deadline = time.monotonic() + timeout_seconds + _TIMEOUT_MARGIN_SECONDS
+        self._slots.take(held)
+        if not self._ready:
+            self._started_at = time.monotonic()
         self._ready.append(held)
-        if self._unstarted is None:
-            self._start_task()
+        self._start_task()
 
     def _start_task(self) -> None:
-        """Start a task that executes ready jobs, one after another."""
+        """Start a task that executes ready jobs, one after another, if there are jobs and a slot for it."""
+        if not self._ready or self._unstarted is not None or self._slots.full:
+            return
         self._unstarted = task = asyncio.create_task(self._execute_ready())
         self._tasks.add(task)
         task.add_done_callback(self._task_ended)
@@ -204,10 +193,10 @@ class Runner:
         self._unstarted = None
         context = copy_context()
         yield_at = time.monotonic() + _MAX_BUSY_SECONDS
-        while self._ready:
+        while self._ready and not self._slots.full:
             held = self._ready.popleft()
-            if self._ready and self._unstarted is None:
-                self._start_task()
+            self._slots.executing += 1
+            self._start_task()
             try:
                 if held.abandoned is None:
                     await self._execute(held, task)
@@ -217,6 +206,7 @@ class Runner:
                 self._state.warn(f"The end of {held.job.type} job {held.job.id} failed: {error!r}", held.job)
                 self._state.release(held)
             finally:
+                self._slots.executing -= 1
                 self._free_slot(held)
             if task.cancelling() or copy_context() != context:
                 return
@@ -226,6 +216,8 @@ class Runner:
 
     async def _execute(self, held: HeldJob, task: "asyncio.Task[None]") -> None:
         held.task = task
+        self._started_at = now = time.monotonic()
+        held.run_deadline = now + self._timeout_of(held) + _TIMEOUT_MARGIN_SECONDS
         workspace = Workspace()
         executor, secrets = self._state.executors[held.family], self._state.options.secrets
         settlement = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
@@ -241,7 +233,7 @@ class Runner:
             return
         held.settlement = self._final_settlement(held, settlement)
         held.workspace = workspace
-        self._emit_executed(held.settlement)
+        self._emit_executed(held)
         enqueued = self._enqueue_result(held)
         if enqueued is not None:
             await enqueued
@@ -251,18 +243,14 @@ class Runner:
         self._tasks.discard(task)
         if self._unstarted is task:
             self._unstarted = None
-        if self._ready and self._unstarted is None:
-            self._start_task()
+        self._start_task()
 
     def _free_slot(self, held: HeldJob) -> None:
-        if held.has_slot:
-            held.has_slot = False
-            self._running[held.family] -= 1
-            self._running_total -= 1
+        self._slots.free(held)
         if self._running_alone is held:
             self._running_alone = None
         self._slot_freed.set()
-        if len(self._waiting) <= self._max_prefetch // 2:
+        if len(self._waiting) <= self._slots.max_prefetch // 2:
             self.capacity_available.set()
 
     def _final_settlement(self, held: HeldJob, settlement: Settlement) -> Settlement:
@@ -274,7 +262,7 @@ class Runner:
             return replace(settlement, outcome=Outcome.FAILED, error=error)
         if settlement.outcome is Outcome.SUCCEEDED:
             return settlement
-        cancelled = _cancelled_settlement(held, self._timeout_of(held))
+        cancelled = held.cancelled_settlement(self._timeout_of(held))
         cancelled.run_seconds, cancelled.artifacts = settlement.run_seconds, settlement.artifacts
         return cancelled
 
@@ -295,16 +283,18 @@ class Runner:
             self._lost(held)
             self._state.release(held)
             return
-        held.settlement = _cancelled_settlement(held, self._timeout_of(held))
-        self._emit_executed(held.settlement)
+        held.settlement = held.cancelled_settlement(self._timeout_of(held))
+        self._emit_executed(held)
         self._enqueue_result(held)
 
     def _timeout_of(self, held: HeldJob) -> float:
         return held.job.timeout_seconds or self._state.options.job_timeout_seconds
 
-    def _emit_executed(self, settlement: Settlement) -> None:
+    def _emit_executed(self, held: HeldJob) -> None:
+        settlement = held.settlement
         run_seconds = settlement.run_seconds or 0.0
         self._state.metrics.observe_run(run_seconds)
+        self._slots.note(held, run_seconds)
         self._state.emit(
             EventKind.EXECUTED,
             Stage.EXECUTE,
@@ -319,17 +309,21 @@ class Runner:
         message = f"The lease of {held.job.type} job {held.job.id} was lost: its execution was cancelled."
         self._state.emit(EventKind.LEASE_LOST, Stage.EXECUTE, held.job, message)
 
+    def _requeue(self, jobs: deque[HeldJob]) -> None:
+        """Return jobs that were not started to the queue."""
+        while jobs:
+            held = jobs.popleft()
+            held.settlement = Settlement(held.job, Outcome.REQUEUED)
+            self._enqueue_result(held)
+            self._free_slot(held)
+
     async def _abandon_all(self) -> None:
         """Requeue waiting jobs, cancel running ones, and abandon those that do not end in time."""
         if self._starter is not None:
             self._starter.cancel()
-        for held in [*self._waiting, *self._alone, *self._ready]:
-            held.settlement = Settlement(held.job, Outcome.REQUEUED)
-            self._enqueue_result(held)
-            self._free_slot(held)
-        self._ready.clear()
-        self._waiting.clear()
-        self._alone.clear()
+        self._requeue(self._waiting)
+        self._requeue(self._alone)
+        self._requeue(self._ready)
         for held in self._state.held:
             if held.task is not None:
                 held.abandon(Abandonment.STOPPING)
@@ -340,15 +334,3 @@ class Runner:
         for held in self._state.held:
             if held.task is not None and not held.given_up:
                 self._give_up(held)
-
-
-def _cancelled_settlement(held: HeldJob, timeout_seconds: float) -> Settlement:
-    """Return the settlement of an execution that the worker cancelled before or after its start."""
-    match held.abandoned:
-        case Abandonment.CANCEL_REQUESTED:
-            return Settlement(held.job, Outcome.CANCELLED)
-        case Abandonment.TIMEOUT:
-            message = f"The job ran longer than its timeout of {timeout_seconds:g} s."
-            return Settlement(held.job, Outcome.FAILED, error=JobError("timeout", message))
-        case _:
-            return Settlement(held.job, Outcome.REQUEUED)

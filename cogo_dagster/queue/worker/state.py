@@ -10,7 +10,7 @@ from typing import Final
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor
-from cogo_dagster.queue.model import Job, Json, Settlement
+from cogo_dagster.queue.model import Job, JobError, Json, Outcome, Settlement
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent, ignore
@@ -68,6 +68,17 @@ class HeldJob:
             self.abandoned_at = time.monotonic()
             if self.task is not None:
                 self.task.cancel()
+
+    def cancelled_settlement(self, timeout_seconds: float) -> Settlement:
+        """Return the settlement of an execution that the worker cancelled before or after its start."""
+        match self.abandoned:
+            case Abandonment.CANCEL_REQUESTED:
+                return Settlement(self.job, Outcome.CANCELLED)
+            case Abandonment.TIMEOUT:
+                message = f"The job ran longer than its timeout of {timeout_seconds:g} s."
+                return Settlement(self.job, Outcome.FAILED, error=JobError("timeout", message))
+            case _:
+                return Settlement(self.job, Outcome.REQUEUED)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,92 @@
+"""Very short jobs are claimed ahead of free slots; no more run at once, and none waits behind a long job."""
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
+from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.worker.slots import MAX_CLAIMED, Pace
+from cogo_dagster_tests.queue.steps import add, look
+from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
+from cogo_dagster_tests.worker.faults import Watched
+
+
+def paced(slots: int, *, jobs: int, run_seconds: float = 0.0001, seconds: float = 1.0) -> Pace:
+    """Return the pace after as many jobs as given have ended within a number of seconds."""
+    pace = Pace(slots)
+    pace.limit(10.0)
+    for _ in range(jobs):
+        pace.note(run_seconds)
+    pace.limit(10.0 + seconds)
+    return pace
+
+
+def test_only_as_many_jobs_as_slots_are_claimed_before_one_was_executed() -> None:
+    """A worker that starts knows nothing about its jobs."""
+    assert Pace(4).limit(1.0) == 4
+
+
+def test_short_jobs_are_claimed_for_a_tenth_of_a_second() -> None:
+    """2,000 short jobs in a second allow 200."""
+    assert paced(4, jobs=2_000).limit(11.0) == 200
+
+
+def test_no_more_jobs_are_claimed_ahead_than_were_short_in_a_row() -> None:
+    """However fast they were."""
+    assert paced(4, jobs=30, seconds=0.05).limit(10.05) == 30
+
+
+def test_the_number_of_jobs_claimed_ahead_is_limited() -> None:
+    """A worker with more slots claims for all of them."""
+    assert paced(4, jobs=100_000).limit(11.0) == MAX_CLAIMED
+    assert paced(800, jobs=100_000).limit(11.0) == 800
+
+
+def test_a_job_that_is_not_short_ends_the_claims_ahead() -> None:
+    """One of 10 ms is enough."""
+    pace = paced(4, jobs=2_000)
+    pace.note(0.01)
+    assert pace.limit(11.0) == 4
+
+
+def test_jobs_that_are_not_short_are_claimed_for_free_slots() -> None:
+    """Their number per second does not matter."""
+    assert paced(4, jobs=2_000, run_seconds=0.5).limit(11.0) == 4
+
+
+def test_short_jobs_take_fewer_calls_and_no_more_slots(bench: Bench, queue: Queue, transport: Transport) -> None:
+    """With two slots, 600 jobs take far fewer than 300 claims, and two run at once."""
+    claims = 0
+
+    def count(function: str, arguments: object) -> None:
+        nonlocal claims
+        claims += function == "claim_jobs"
+
+    executor = FakeExecutor()
+    queue.enqueue([NewJob("browser") for _ in range(600)])
+    bench.drain(executor, queue=Queue(Watched(transport, count)), concurrency=2)
+    assert len(executor.ran) == 600
+    assert executor.max_running <= 2
+    assert claims < 200
+
+
+def test_jobs_claimed_ahead_do_not_wait_behind_a_long_job(bench: Bench, queue: Queue) -> None:
+    """They are requeued after a second without a free slot, and their attempt is not counted."""
+    gate = Gate()
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        return await gate(job, workspace) if job.payload.get("long") else ExecutionResult()
+
+    queue.enqueue([NewJob("browser", priority=1) for _ in range(300)])
+    long = add(queue, priority=2, payload={"long": True})
+    later = [one.job_id for one in queue.enqueue([NewJob("browser", priority=3) for _ in range(20)])]
+    with bench.running(FakeExecutor(body), concurrency=1) as running:
+        gate.arrived()
+        eventually(lambda: queue.stats().document["running"] == 1, "only the long job is running")
+        waiting = queue.get_jobs(later)
+        assert {job.status for job in waiting} == {"queued"}
+        assert {job.attempts for job in waiting} == {0}
+        gate.open()
+        eventually(lambda: all(job.status == "succeeded" for job in queue.get_jobs(later)), "all jobs succeeded")
+        assert look(queue, long)["status"] == "succeeded"
+    assert running.report().counters["requeued"] > 0
