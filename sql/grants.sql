@@ -165,6 +165,7 @@ begin
             'compact_job',
             'complete_job',
             'count_jobs',
+            'count_operation',
             'count_query',
             'create_access_token',
             'create_artifacts',

@@ -38,7 +38,7 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
-    "enqueue": CommandEntry("enqueue", "app", "Add one job."),
+    "enqueue": CommandEntry("enqueue", "app", "Add jobs."),
     "list": CommandEntry("list", "app", "Show jobs, artifacts, workers, dead-lettered jobs and operations."),
     "job": CommandEntry("job", "app", "Show one job, or cancel it."),
     "watch": CommandEntry("watch", "watch", "Follow a job until it has finished; exit with 1 unless it succeeded."),

@@ -51,6 +51,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "close_circuit": {"name": "text"},
     "complete_job": {"job_id": "uuid", "lease_token": "uuid", "result": "jsonb"},
     "count_jobs": {"count_limit": "integer"},
+    "count_operation": {"operation": "text", "arguments": "jsonb"},
     "count_query": {"filter": "jsonb"},
     "create_access_token": {
         "token_id": "uuid",
