@@ -24,7 +24,7 @@ begin
             from (
                 select case f.key
                     when 'statuses' then format('w.status = any (%L::text[])', v.list)
-                    when 'types' then (select string_agg(format('starts_with(w.type, %L)', p), ' or ') from unnest(v.list) p)
+                    when 'types' then (select string_agg(case when starts_with(p, '=') then format('w.type = %L', substr(p, 2)) else format('starts_with(w.type, %L)', p) end, ' or ') from unnest(v.list) p)
                     when 'families' then format('w.family = any (%L::text[])', v.list)
                     when 'executor_ids' then format('w.executor_id = any (%L::text[])', v.list)
                     when 'worker_ids' then format('w.worker_id = any (%1$L::text[]) or exists (

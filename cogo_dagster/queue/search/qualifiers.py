@@ -44,7 +44,7 @@ def _text(name: str, key: str, meaning: str) -> Qualifier:
 
 _ALL: Final = (
     Qualifier("status", "word", "statuses", ", ".join(STATUSES), STATUSES, is_list=True, negatable=True),
-    _text("type", "types", "prefix of the type: browser includes browser.pdf"),
+    _text("type", "types", "prefix of the type: browser includes browser.pdf, =browser does not"),
     _text("family", "families", "exactly this family of types"),
     _text("error", "error_classes", "class of the last error, such as timeout"),
     _text("cause", "causes", "fingerprint of a cause in the dead-letter queue"),
