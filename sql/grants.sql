@@ -255,6 +255,7 @@ begin
             'promote_alerts',
             'purge_jobs',
             'query_jobs',
+            'queue_depth',
             'queue_lanes',
             'queue_numbers',
             'queue_stats',

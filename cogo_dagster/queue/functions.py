@@ -251,6 +251,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "action": "jsonb",
     },
     "query_jobs": {"filter": "jsonb", "before_id": "uuid", "max_jobs": "integer"},
+    "queue_depth": {"families": "jsonb", "max_jobs": "integer"},
     "queue_numbers": {},
     "queue_stats": {"executor_id": "text", "count_limit": "integer"},
     "record_alert_target": {"target": "text", "outcome": "text", "error": "jsonb"},
