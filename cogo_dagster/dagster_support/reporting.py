@@ -1,7 +1,7 @@
 """Log and metadata of a run of `process_jobs`: a line for each slow or failed job, counts for the others."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import dagster as dg
@@ -31,7 +31,7 @@ class RunReport:
         self._run_seconds: list[float] = []
         self._artifact_count = 0
         self._artifact_bytes = 0
-        self._rows: dict[str, dict[str, Json]] = {}
+        self._settled: dict[str, WorkerEvent] = {}
 
     def add(self, event: WorkerEvent) -> None:
         """Count an event."""
@@ -43,7 +43,7 @@ class RunReport:
             self._artifact_count += len(event.data["artifacts"])
             self._artifact_bytes += sum(row["size_bytes"] for row in event.data["artifacts"])
         elif event.kind is EventKind.SETTLED:
-            self._add_row(event)
+            self._keep(event)
 
     def should_log(self, event: WorkerEvent) -> bool:
         """Whether to log an event: problems and slow jobs always, of the others only the first."""
@@ -84,28 +84,31 @@ class RunReport:
         metadata: dict[str, dg.MetadataValue] = {name: number(n) for name, n in report.counters.items()}
         metadata["elapsed_seconds"] = number(report.elapsed_seconds)
         metadata["ended_because"] = dg.MetadataValue.text(report.ended_because)
-        if self._rows:
-            records = [dg.TableRecord(row) for row in list(self._rows.values())[-_TABLE_ROWS:]]
+        if self._settled:
+            last = list(self._settled.values())[-_TABLE_ROWS:]
+            records = [dg.TableRecord(self._row(event.job, event.data)) for event in last if event.job is not None]
             metadata["jobs"] = dg.MetadataValue.table(records)
         return dg.AssetMaterialization(asset_keys.JOBS, description="Work of one worker run.", metadata=metadata)
 
-    def _add_row(self, event: WorkerEvent) -> None:
-        job = event.job
-        if job is None:
+    def _keep(self, event: WorkerEvent) -> None:
+        if event.job is None:
             return
-        error = event.data["error"]
-        self._rows[str(job.id)] = {
+        self._settled[str(event.job.id)] = event
+        if len(self._settled) > 2 * _TABLE_ROWS:
+            for job_id in list(self._settled)[:_TABLE_ROWS]:
+                del self._settled[job_id]
+
+    def _row(self, job: Job, data: Mapping[str, Json]) -> dict[str, Json]:
+        error = data["error"]
+        return {
             "job_id": str(job.id),
             "type": job.type,
             "attempt": job.attempts,
-            "status": event.data["job_status"] or "",
-            "run_seconds": event.data["run_seconds"] or 0.0,
+            "status": data["job_status"] or "",
+            "run_seconds": data["run_seconds"] or 0.0,
             "error": error["message"] if error else "",
             "look": self._job_page(job.id) or f"cogo job show {job.id}",
         }
-        if len(self._rows) > 2 * _TABLE_ROWS:
-            for job_id in list(self._rows)[:_TABLE_ROWS]:
-                del self._rows[job_id]
 
     def _quantile(self, share: float) -> float:
         if not self._run_seconds:
