@@ -56,8 +56,8 @@ class StoredId(UUID):
     def __reduce__(self) -> tuple[Any, ...]:
         return UUID, (self._text,)
 
-    @property
-    def int(self) -> int:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def int(self) -> int:
         """The number."""
         return int(self._text.replace("-", ""), 16)
 
