@@ -244,6 +244,8 @@ def _takes(field: FieldInfo) -> str:
 def _default(name: str, field: FieldInfo) -> str:
     if name == "COGO_HOME":
         return "`.cogo` in the project; `~/.cogo` without a checkout"
+    if name == "COGO_CONCURRENCY":
+        return "by cores and memory"
     if field.default_factory is not None:
         return "the host's name"
     value = field.default

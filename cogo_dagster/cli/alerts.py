@@ -10,9 +10,10 @@ import typer
 from cogo_dagster.alerts.outage import is_unreachable
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt
 from cogo_dagster.alerts.service import delivered
-from cogo_dagster.bootstrap import Application, alerts_without_database, open_application
+from cogo_dagster.bootstrap import Application, alerts_without_database
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
 from cogo_dagster.formatting.values import NOTHING, counted, distance
@@ -81,12 +82,12 @@ def _error(error: Json | Unreadable) -> str:
 
 _ALERTS: Final = (
     column("fingerprint", whole=True),
-    Column("status", _state, whole=True),
+    Column("status", _state, whole=True, is_status=True),
     column("count", whole=True),
-    column("first", "first_seen_at", distance, whole=True),
+    column("first", "first_seen_at", distance, whole=True, min_width=120),
     column("last", "last_seen_at", distance, whole=True),
     column("title"),
-    Column("deliveries", _deliveries),
+    Column("deliveries", _deliveries, min_width=110),
     column("error", "error_message"),
 )
 
@@ -110,11 +111,11 @@ def list_(
 _DELIVERIES: Final = (
     column("alert", "alert_id", whole=True),
     column("target", whole=True),
-    column("status", whole=True),
+    column("status", whole=True, is_status=True),
     column("event", whole=True),
-    column("attempts", whole=True),
+    column("attempts", whole=True, min_width=110),
     column("sent", "announced_at", distance, whole=True),
-    column("next attempt", "next_attempt_at", distance, whole=True),
+    column("next attempt", "next_attempt_at", distance, whole=True, min_width=110),
     column("title"),
     column("error", show=_error),
 )
@@ -160,7 +161,7 @@ def deliver(
     """Raise alerts for new failures and deliver due messages once; exit with 1 if a delivery failed."""
     settings = read_settings()
     try:
-        with open_application(settings) as application:
+        with opened(settings) as application:
             report = application.alerts.deliver(max_seconds)
     except QueueError as error:
         if is_unreachable(error):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from dotenv import load_dotenv
@@ -38,9 +38,12 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
-    "enqueue": CommandEntry("enqueue", "app", "Add one job."),
+    "enqueue": CommandEntry("enqueue", "app", "Add jobs."),
     "list": CommandEntry("list", "app", "Show jobs, artifacts, workers, dead-lettered jobs and operations."),
     "job": CommandEntry("job", "app", "Show one job, or cancel it."),
+    "watch": CommandEntry("watch", "watch", "Follow a job until it has finished; exit with 1 unless it succeeded."),
+    "open": CommandEntry("watch", "open_", "Open the page of a job in a browser, and print its address."),
+    "artifact": CommandEntry("artifact", "app", "Fetch artifacts, or sign their URLs."),
     "retry": CommandEntry("operations", "retry", "Retry failed jobs."),
     "replay": CommandEntry("operations", "replay", "Replay dead-lettered jobs."),
     "discard": CommandEntry("operations", "discard", "Discard dead-lettered jobs."),
@@ -181,14 +184,35 @@ def _cogo() -> typer.Typer:
         cls=LazyGroup,
         help="Operate COGO Agent Core: the job queue, its workers, alerts and quality gate.",
         epilog=EXIT_CODES,
-        callback=print_help_without_command,
+        callback=_root,
         invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
     for name, entry in COMMANDS.items():
         app.command(name, help=entry.summary)(_placeholder)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from cogo_dagster.release import code_version  # noqa: PLC0415 - the import takes 20 ms
+
+        typer.echo(f"cogo-dagster {code_version()}")
+        raise typer.Exit
+
+
+def _root(
+    context: typer.Context,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Print the help if no command was given."""
+    del version  # its callback has printed it
+    print_help_without_command(context)
 
 
 def _placeholder() -> None:

@@ -169,7 +169,7 @@ def run(
     """Change the jobs of an action, batch by batch, until none is left or it is stopped; continue one that was stopped.
 
     Args:
-        limit: Only so many jobs; 1 tries one first.
+        limit: Maximum number of jobs; 1 tries one first.
     """
     batch = 500 if limit is None else min(limit, 500)
     done = queue.run_action(action_id, actor, batch, continues=True)

@@ -25,7 +25,8 @@ from cogo_dagster.web.dependencies import AccessRule, Web, allow_anonymous, rule
 from cogo_dagster.web.error_handlers import install_error_handlers
 from cogo_dagster.web.files import static_files
 from cogo_dagster.web.headers import RequestGuard, known_hosts, page_policy
-from cogo_dagster.web.pages import act, alerts, bulk, job, lists, live, login, overview
+from cogo_dagster.web.pages import act, alerts, bulk, gate, history, job, lists, live, login, new_job, overview, weeks
+from cogo_dagster.web.pages import workers as workers_page
 from cogo_dagster.web.render import shared_pages
 from cogo_dagster.web.token import AdminToken
 from cogo_dagster.web.traces import viewer_mount
@@ -103,6 +104,11 @@ def _routes() -> list[BaseRoute]:
         overview,
         bulk,
         lists,
+        new_job,
+        workers_page,
+        gate,
+        weeks,
+        history,
         job,
         alerts,
         act,

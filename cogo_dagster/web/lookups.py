@@ -10,13 +10,25 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.formatting.explanation import short_reason, why
 from cogo_dagster.quality.records import GateRun, ProviderHealth
 from cogo_dagster.queue.errors import JobNotFound
-from cogo_dagster.queue.rows.jobs import JobRow
+from cogo_dagster.queue.rows.jobs import JobRow, WholeJob
 from cogo_dagster.web.dependencies import web_of
 
 
 def no_such_job(job_id: UUID) -> JobNotFound:
     """Return the error for an unknown job."""
     return JobNotFound(f"Job {job_id} not found. It may have been purged; check the ID.")
+
+
+def find_job(application: Application, job_id: UUID) -> WholeJob:
+    """Return a job with its whole payload and result.
+
+    Raises:
+        JobNotFound: There is no such job.
+    """
+    jobs = application.queue.get_jobs([job_id])
+    if not jobs:
+        raise no_such_job(job_id)
+    return jobs[0]
 
 
 def reason(application: Application, job_id: UUID) -> str | None:

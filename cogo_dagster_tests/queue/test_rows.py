@@ -89,7 +89,9 @@ class Seeded:
         register(queue, worker)
         register(queue, replace(a_worker("launched"), dagster_run_id="a run"))
         queue.heartbeat(worker, 1, {"counters": {"claimed": 3}, "latency": LATENCY})
-        self.dead = failed_job(queue)
+        settle(queue, running_job(queue, payload={"url": "https://example.com"}))
+        self.dead, *_ = [failed_job(queue, payload={"url": "https://example.com"}) for _ in range(3)]
+        self._lose(queue, age)
         first = running_job(queue)
         settle(queue, first, Outcome.FAILED, error=BROKEN)
         age(first, 3_600)
@@ -116,6 +118,13 @@ class Seeded:
         transport.call("open_web_session", {"session_hash": hashed("cookie"), **SESSION})
         transport.call("store_gate_snapshot", {"kind": "rolling"})
 
+    def _lose(self, queue: Queue, age: Age) -> None:
+        """Let an attempt lose its lease."""
+        lost = running_job(queue)
+        age(lost, 3_600)
+        queue.recover()
+        settle(queue, take_one(queue))
+
 
 LATENCY: Final[dict[str, Json]] = {"bounds_seconds": [1, 2], "counts": [1, 2, 3], "sum_seconds": 4}
 
@@ -128,6 +137,11 @@ def a_token(name: str) -> dict[str, Json]:
 def calls(function: str, **arguments: Json) -> Call:
     """Return a call of a SQL function with fixed arguments."""
     return lambda transport, _: transport.call(function, arguments)
+
+
+def _gate_run(transport: Transport, _: "Seeded") -> Json:
+    [first, *_] = transport.call("list_gate_runs", {})
+    return transport.call("get_gate_run", {"gate_run_id": first["gate_run_id"]})
 
 
 CASES: Final[list[tuple[type[Row], Call]]] = [
@@ -147,6 +161,9 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (dead_letters.Incident, calls("list_incidents")),
     (workers.WorkerRow, calls("list_workers")),
     (workers.Heartbeat, calls("list_heartbeats")),
+    (workers.LeaseLosses, calls("list_lease_losses")),
+    (jobs.JobContext, lambda transport, seeded: transport.call("job_context", {"job_id": str(seeded.dead)})),
+    (jobs.FoundPages, calls("list_pages", window_start=MONDAY, window_end="2100-01-01T00:00:00Z")),
     (workers.RegisteredFamily, calls("registered_families")),
     (operations.OperationRow, calls("list_operations")),
     (operations.PausedRow, calls("list_paused")),
@@ -174,6 +191,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.ReplayedDeliveries, calls("replay_alert_deliveries")),
     (alerts.DeadmanClaim, calls("claim_deadman_ping", interval_seconds=60)),
     (gates.GateRunRow, calls("list_gate_runs")),
+    (gates.GateRunRow, _gate_run),
     (gates.RecordedGateRun, calls("record_gate_run", run=a_run())),
     (gates.StoredWindow, calls("list_gate_snapshots", kind="rolling")),
     (gates.StoredWindow, calls("weekly_numbers")),

@@ -33,7 +33,7 @@ def test_short_jobs_are_claimed_for_a_tenth_of_a_second() -> None:
 
 def test_no_more_jobs_are_claimed_ahead_than_were_short_in_a_row() -> None:
     """However fast they were."""
-    assert paced(4, jobs=30, seconds=0.02).limit(10.02) == 30
+    assert paced(4, jobs=30, seconds=0.05).limit(10.05) == 30
 
 
 def test_the_number_of_jobs_claimed_ahead_is_limited() -> None:

@@ -40,12 +40,12 @@ def parse_period(text: str, now: datetime) -> Period | None:
     start, end = (_moment(part, now) if part else Period() for part in (first, last))
     if start is None or end is None or not (first or last):
         return None
-    # The end of a duration is the moment so long ago.
+    # A duration ends at the moment that lies this long in the past.
     return Period(start.start, end.start if isinstance(end.start, float) else end.end)
 
 
 def before(period: Period) -> Bound:
-    """Return the bound for what happened until a period: its end, or the moment so long ago."""
+    """Return the bound for what happened until a period: its end, or the moment that lies this long in the past."""
     return period.start if isinstance(period.start, float) and period.end is None else period.end
 
 

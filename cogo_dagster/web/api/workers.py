@@ -84,7 +84,7 @@ def undo(
 def pause(application: ApplicationDep, actor: Actor, what: Pausable) -> Paused:
     """Pause a type or an executor: its jobs are not claimed until it is resumed. Running jobs continue."""
     change = application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor)
-    return Paused(kind=change.kind, name=change.name, changed=change.changed)
+    return Paused(kind=change.kind, name=change.name, changed=change.changed, known=change.known)
 
 
 @router.post("/resume")
