@@ -6,7 +6,6 @@ Expected states come from `lease_model.successors`; this module contains no rule
 import re
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 from typing import ClassVar, Final
 from uuid import UUID, uuid4
 
@@ -60,8 +59,8 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule()
     def recover(self) -> None:
         """Recover all expired leases, which the model does one after another, and no others."""
-        while recovered := _steps_of(self.state)[1]:
-            self.state = recovered[0][1]
+        while taken := next((s for s in successors(_PROTOCOL, self.state) if _RECOVERED.fullmatch(s[0])), None):
+            self.state = taken[1]
             self._count("recovered")
         self.queue.recover()
 
@@ -78,7 +77,7 @@ class LeaseMachine(RuleBasedStateMachine):
         assert [rows[id] for id in self.ids] == [self._expected(job) for job in self.state.jobs]
 
     def _steps(self) -> list[tuple[str, State]]:
-        return _steps_of(self.state)[0]
+        return [step for step in successors(_PROTOCOL, self.state) if not _RECOVERED.fullmatch(step[0])]
 
     def _expected(self, job: Job) -> tuple[str, int, UUID | None, bool]:
         token = job.token if job.status == "running" else job.settled_by if job.status == "succeeded" else 0
@@ -185,16 +184,6 @@ class LeaseMachine(RuleBasedStateMachine):
         "repeats its settlement": _settle,
         "is refused": _be_refused,
     }
-
-
-@cache
-def _steps_of(state: State) -> tuple[list[tuple[str, State]], list[tuple[str, State]]]:
-    """Return the steps of workers and expiring leases, and those of a recovery. Few states are visited often."""
-    steps = list(successors(_PROTOCOL, state))
-    return (
-        [step for step in steps if not _RECOVERED.fullmatch(step[0])],
-        [step for step in steps if _RECOVERED.fullmatch(step[0])],
-    )
 
 
 def _kind(name: str) -> str:
