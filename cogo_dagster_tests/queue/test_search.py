@@ -47,6 +47,7 @@ def filter_of(typed: str) -> Json:
         ("priority:3", {"priority": {"from": 3, "to": 3}}),
         ("priority:2..", {"priority": {"from": 2, "to": 9}}),
         ("priority:<3", {"priority": {"from": 0, "to": 2}}),
+        ('is:"due,unaddressed" type:"a,b"', {"conditions": ["due", "unaddressed"], "types": ["a,b"]}),
         ("is:due,unaddressed", {"conditions": ["due", "unaddressed"]}),
         ("payload.viewport.width:1280", {"payload": [{"path": ["viewport", "width"], "value": "1280"}]}),
         ("release:older", {"release_before": "0.2.0"}),
