@@ -106,7 +106,8 @@ def _chosen(application: Application, given: str, name: str | None) -> list[Arti
     if not rows:
         job_id = application.queue.find_id(given)
         rows = application.queue.list_artifacts(job_id=job_id, status="ready", max_artifacts=_MAX_ARTIFACTS)
-    ready = [row for row in reversed(rows) if row.status == "ready" and row.storage_key]
+    ready = [row for row in rows if row.status == "ready" and row.storage_key]
+    ready.sort(key=lambda row: (row.attempt or 0, row.name or ""))
     if not ready:
         raise JobNotFound(f"{given} has no artifacts in the store: `cogo job show {given}` shows the job.")
     found = [row for row in ready if name in (None, row.name)]

@@ -86,7 +86,7 @@ def test_the_text_says_what_would_change_it() -> None:
     assert forecast_text(of("++"), NOW)[0] == "2 of 2 runs passed; 3 more runs until Q1 is computed."
     strict = forecast_text(of("+++++-", Threshold(100, 5)), NOW)
     assert strict[0].endswith("; no number of passing runs makes it pass before a failure leaves the window.")
-    assert strict[-1] == "Without further runs, Q1 is not computed after 16:00."
+    assert strict[-1] == "Without further runs, Q1 is not computed after 17:00."
 
 
 def test_runs_of_one_time_leave_together() -> None:

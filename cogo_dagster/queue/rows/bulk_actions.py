@@ -87,6 +87,10 @@ class ReplayResults(Row):
     ended: int
     succeeded: int
 
+    def __str__(self) -> str:
+        replays = "replay" if self.ended == 1 else "replays"
+        return f"{self.succeeded:,} of {self.ended:,} {replays} of this cause succeeded."
+
 
 class MatchCount(Row):
     """How many jobs match a filter; `more` if there may be more."""

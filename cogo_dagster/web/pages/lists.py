@@ -93,10 +93,12 @@ def replay_preview(
     """Preview of a replay, to be confirmed."""
     operation = Operation("replay_dlq", {"fingerprint": fingerprint})
     found = preview(application.queue, operation, MAX_ROWS)
+    incidents = application.queue.list_incidents(max_incidents=PAGE) if fingerprint else []
     return web_of(request).pages.page(
         request,
         "replay.html",
         title="Replay",
+        cause=next((incident for incident in incidents if incident.fingerprint == fingerprint), None),
         fingerprint=fingerprint,
         found=found,
         same_code_version=found.counts["same_code_version"],
