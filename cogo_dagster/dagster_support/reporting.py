@@ -9,7 +9,7 @@ import dagster as dg
 
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.lineage import artifacts_observation, page_observation
-from cogo_dagster.dagster_support.metadata import link_cell, markdown_table, number, plain_cell
+from cogo_dagster.dagster_support.metadata import code_cell, link_cell, markdown_table, number, plain_cell
 from cogo_dagster.formatting.values import run_time
 from cogo_dagster.links import job_page
 from cogo_dagster.queue.model import Json
@@ -148,8 +148,8 @@ class RunReport:
             plain_cell(event.data["job_status"] or ""),
             str(job.attempts),
             plain_cell(run_time(event.data["run_seconds"])),
-            plain_cell(redact(payload_subject(job.payload) or "")),
-            plain_cell(error["message"] if error else ""),
+            code_cell(redact(payload_subject(job.payload) or "")),
+            code_cell(error["message"] if error else ""),
         ]
         has_failed = event.data["outcome"] == "failed"
         self._others.pop(str(job.id), None)

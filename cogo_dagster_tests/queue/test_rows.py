@@ -228,10 +228,18 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (access.NewAccessTokenRow, lambda transport, _: transport.call("create_access_token", a_token("ben"))),
     (access.RevokedTokenRow, calls("revoke_access_token", name="anna")),
     (access.WebSessionRow, calls("use_web_session", session_hash=hashed("cookie"))),
+    (jobs.WholeJob, lambda transport, _: a_discarded_job(transport)),
 ]
 
 MORE: Final = {jobs.JobReason, stats.HeldSnapshot, bulk_actions.ReplayResults}
 """Tested separately."""
+
+
+def a_discarded_job(transport: Transport) -> Json:
+    """Discard the dead-lettered jobs; return one of them."""
+    dead_lettered = transport.call("list_dlq", {})
+    transport.call("discard_dlq", {"dry_run": False, "reason": "gone"})
+    return transport.call("get_jobs", {"job_ids": [dead_lettered[0]["job_id"]]})
 
 
 @pytest.fixture
