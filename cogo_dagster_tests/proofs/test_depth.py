@@ -111,7 +111,7 @@ def test_a_page_of_artifacts_reads_its_rows(explainer: Explainer) -> None:
         "insert into public.artifacts (name, content_type, size_bytes, sha256, storage_key, status, created_at) "
         "select 'a', 'image/png', 1, repeat('0', 64), 'jobs/' || n, "
         "(array['ready', 'pending', 'orphaned', 'expired'])[1 + n % 4], now() - interval '1 s' * n "
-        "from generate_series(1, 20000) n"
+        "from generate_series(1, 20000) n; analyze public.artifacts"
     )
     with explainer.filled(fill_artifacts):
         for call in explainer.call("list_artifacts", max_artifacts=BATCH):
