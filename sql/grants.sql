@@ -191,6 +191,7 @@ begin
             'fail_unreadable_jobs',
             'find_bulk_action',
             'find_cached_artifacts',
+            'find_ids',
             'find_jobs',
             'finish_artifacts',
             'finish_report',

@@ -186,6 +186,9 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
     if named := operation.arguments.get("job_ids"):
         job_ids = [str(application.queue.find_id(job_id)) for job_id in named]
         operation = replace(operation, arguments={**operation.arguments, "job_ids": job_ids})
+    if part := operation.arguments.get("discard_id"):
+        found_id = str(application.queue.find_any("operation", part))
+        operation = replace(operation, arguments={**operation.arguments, "discard_id": found_id})
     if mode.dry_run:
         found = None
         if isinstance(operation, FilterOperation):

@@ -205,7 +205,7 @@ def print_json(document: object) -> None:
 
 def one_json_line(document: object) -> str:
     """Return a document as one line, with control characters escaped."""
-    return _escaped(json.dumps(document, ensure_ascii=False, default=_encodable))
+    return _escaped(_LINES.encode(document))
 
 
 def _encodable(value: object) -> object:
@@ -214,7 +214,13 @@ def _encodable(value: object) -> object:
     return str(value) if document is None else document
 
 
+_LINES: Final = json.JSONEncoder(ensure_ascii=False, default=_encodable)
+"""`json.dumps` with these arguments would make one for each line."""
+
+
 def _escaped(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     return _CONTROL_CHARACTERS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

@@ -25,7 +25,7 @@ def socket_inode(local: Address, remote: Address) -> int | None:
     head = struct.pack("=IHHII", 16 + len(body), _BY_FAMILY, _REQUEST, 1, 0)
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
-            kernel.settimeout(1)
+            kernel.settimeout(0.2)
             kernel.send(head + body)
             reply = kernel.recv(4096)
     except (AttributeError, OSError):  # not Linux, or a kernel without it

@@ -47,6 +47,12 @@ class ProxySession:
     connections: set[ClientConnection] = field(default_factory=set)
     server: asyncio.Server | None = None
 
+    def close_port(self) -> None:
+        """Close the session's own port; its connections continue."""
+        server, self.server = self.server, None
+        if server is not None:
+            server.close()
+
     def failure_at(self, authority: str) -> HopFailed | None:
         """Return the latest failure for a host:port."""
         return next((failure for failure in reversed(self.failures) if failure.authority == authority), None)
@@ -79,6 +85,8 @@ class ForwardProxy:
         if self._server is None:
             return
         self._server.close()
+        for session in self._sessions.values():
+            session.close_port()
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)  # asyncio closes an aborted socket in the next iteration of the loop
@@ -98,8 +106,10 @@ class ForwardProxy:
         Args:
             is_user: Verifies the process of a connection; other connections need the credential.
         """
+        # A connection can be accepted before the end of the session and arrive here after it.
+        grant = Grant(session, lambda peer, own: session.server is not None and is_user(peer, own))
         session.server = await asyncio.get_running_loop().create_server(
-            lambda: ClientConnection(self, self._dialer, self._limits, Grant(session, is_user)), "127.0.0.1", 0
+            lambda: ClientConnection(self, self._dialer, self._limits, grant), "127.0.0.1", 0
         )
         return _url(session.server)
 
@@ -113,8 +123,7 @@ class ForwardProxy:
             yield session
         finally:
             del self._sessions[key]
-            if session.server is not None:
-                session.server.close()
+            session.close_port()
             for connection in list(session.connections):
                 connection.close()
 

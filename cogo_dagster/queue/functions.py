@@ -117,6 +117,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "fail_unreadable_jobs": {"claim_id": "uuid", "every_one": "boolean"},
     "find_cached_artifacts": {"cache_keys": "jsonb"},
+    "find_ids": {"kind": "text", "part": "text", "max_ids": "integer"},
     "find_jobs": {"part": "text", "max_jobs": "integer"},
     "finish_artifacts": {"job_id": "uuid", "lease_token": "uuid", "artifact_ids": "jsonb"},
     "finish_report": {"artifact_id": "uuid"},

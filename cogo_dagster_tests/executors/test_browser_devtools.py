@@ -70,6 +70,7 @@ def test_a_site_that_answers_as_a_proxy_does_not_revoke_the_credential(shared: B
 @pytest.mark.linux("the kernel is asked for the owner of a socket")
 def test_another_program_cannot_use_the_port_of_a_job(shared: Bench) -> None:
     """While a job runs, a program that knows its port needs the credential, and the job is not disturbed."""
+    shared.run({"url": shared.site.url()})  # the browser has started its network process
     assert shared.running.verifies_connections
     opened, answers = [], []
     open_port = shared.executor._proxy.open_port

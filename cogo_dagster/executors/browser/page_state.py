@@ -20,7 +20,7 @@ _STATE: Final = f"""missing => {{
     const root = document.documentElement, focused = document.activeElement
     const caret = () => focused && (focused.isContentEditable || /^(INPUT|TEXTAREA)$/.test(focused.tagName))
     return {{
-        title: document.title,
+        title: attempt(() => document.title, ''),
         status: attempt(() => performance.getEntriesByType('navigation')[0].responseStatus, 0),
         size: attempt(() => [root.scrollWidth, root.scrollHeight], [0, 0]),
         settled: attempt(() => document.fonts.status === 'loaded' && !caret(), false),
@@ -70,7 +70,7 @@ async def page_state(page: Page, without_glyphs: tuple[str, ...], timeout_ms: in
                 raise
             await page.wait_for_load_state("domcontentloaded", timeout=timeout_ms)
         else:
-            return _parsed(found, without_glyphs)
+            return parsed(found, without_glyphs)
     raise AssertionError
 
 
@@ -91,7 +91,7 @@ def _errors(found: Any) -> tuple[FailedRequest, ...]:
     return tuple(errors)
 
 
-def _parsed(found: Any, without_glyphs: tuple[str, ...]) -> PageState:
+def parsed(found: Any, without_glyphs: tuple[str, ...]) -> PageState:
     """Return what the page's script returned; the page can change it."""
     if not isinstance(found, dict):
         return PageState()

@@ -29,6 +29,7 @@ _NO_SANDBOX = re.compile(
     re.IGNORECASE,
 )
 CLOSE_TIMEOUT_SECONDS = 5
+NETWORK_SEARCHES = 5
 CRASH_REPORT_SECONDS = 5
 """How long a browser may take to report a crash."""
 
@@ -66,7 +67,8 @@ class RunningBrowser:
         self._ended_pages: deque[tuple[float, BrowserFailure]] = deque()
         self.driver_pid, self.browser_pid = pids
         self.processes = ProcessTree(pids)
-        self._network_pid = network_process(self.browser_pid) if can_find_processes() else None
+        self._network_pid: int | None = None
+        self._searches_left = NETWORK_SEARCHES if can_find_processes() else 0
         self._driver = driver
         self._scratch = scratch
 
@@ -139,7 +141,10 @@ class RunningBrowser:
 
     @property
     def verifies_connections(self) -> bool:
-        """Whether `has_connection` works on this system."""
+        """Whether `has_connection` works on this system; the first jobs may find no network process yet."""
+        if self._network_pid is None and self._searches_left:
+            self._searches_left -= 1
+            self._network_pid = network_process(self.browser_pid)
         return self._network_pid is not None
 
     def has_connection(self, peer: Address, proxy: Address) -> bool:

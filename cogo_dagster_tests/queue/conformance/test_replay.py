@@ -21,7 +21,6 @@ from cogo_dagster_tests.queue.steps import (
     register,
     running_job,
     settle,
-    take,
     take_one,
 )
 
@@ -136,24 +135,6 @@ def test_a_planned_job_that_changed_is_skipped(queue: Queue) -> None:
     assert perform_items(queue, REPLAY, plan, "me").changed == 1
     repeated = perform_items(queue, REPLAY, plan, "me")
     assert (repeated.changed, repeated.skipped) == (0, 1)
-
-
-def test_an_incident_has_the_outcomes_of_its_replays(queue: Queue) -> None:
-    """Replays that have finished count, also those that failed for another reason; others do not yet."""
-    broken = JobError("timeout", "The page did not load.")
-    for _ in range(5):
-        _fail_with(queue, broken)
-    assert queue.list_incidents()[0].odds is None
-    replayed = [str(row.job_id) for row in queue.list_dlq()][:4]
-    perform(queue, Operation("replay_dlq", {"job_ids": replayed}), "me")
-    succeeded, failed, otherwise, _running = take(queue)
-    settle(queue, succeeded)
-    for job, error in ((failed, broken), (otherwise, JobError("dns", "There is no such host."))):
-        settle(queue, job, Outcome.FAILED, error=JobError(error.error_class, error.message, retryable=False))
-    found = {one.error_class: one for one in queue.list_incidents()}
-    assert found["timeout"].odds == "1 of 3 replays of this cause succeeded"
-    assert found["timeout"].count == 2
-    assert found["dns"].odds is None
 
 
 def test_dead_lettered_jobs_are_grouped_by_fingerprint(queue: Queue, transport: Transport, owner: Owner) -> None:
