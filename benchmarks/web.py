@@ -213,7 +213,7 @@ def main() -> int:
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
-    missed = [str(row["name"]) for row in rows if float(row["ratio"]) > MAX_RATIO]  # type: ignore[arg-type]
+    missed = [str(row["name"]) for row in rows if float(row["ratio"]) > MAX_RATIO]
     print(f"Ratio above {MAX_RATIO:.0f}: {', '.join(missed)}" if missed else f"Every ratio is at most {MAX_RATIO:.0f}.")
     return 1 if missed else 0
 
