@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 import typer
 
@@ -14,7 +13,7 @@ from cogo_dagster.bootstrap import Application, alerts_without_database
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
 from cogo_dagster.cli.opened import opened
-from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
+from cogo_dagster.cli.options import Limit, Since, part_of_id, read_settings, seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
 from cogo_dagster.formatting.values import NOTHING, counted, distance
 from cogo_dagster.queue.decoding import Unreadable
@@ -220,10 +219,17 @@ def silence(
 @command(app)
 def unsilence(
     application: Application,
-    silence_id: Annotated[UUID, typer.Argument(help="ID of the silence, from `cogo alerts silences`.")],
+    silence_id: Annotated[
+        str,
+        typer.Argument(
+            parser=part_of_id,
+            metavar="SILENCE_ID",
+            help="ID of the silence, from `cogo alerts silences`; 8 first or last digits suffice.",
+        ),
+    ],
 ) -> Report:
     """End a silence early."""
-    result = application.alerts.end_silence(silence_id, actor())
+    result = application.alerts.end_silence(application.queue.find_any("silence", silence_id), actor())
     return Report(
         result, "Silence ended." if result.changed else "No active silence has this ID: see `cogo alerts silences`."
     )
@@ -253,10 +259,14 @@ def silences(
 def replay(
     application: Application,
     target: Annotated[TargetName | None, typer.Argument(help="Only deliveries to this target.")] = None,
-    alert_id: Annotated[UUID | None, typer.Option("--alert", help="Only deliveries of this alert.")] = None,
+    alert_id: Annotated[
+        str | None,
+        typer.Option("--alert", parser=part_of_id, metavar="ALERT_ID", help="Only deliveries of this alert."),
+    ] = None,
 ) -> Report:
     """Schedule dead deliveries again, and enable targets that were disabled."""
-    result = application.alerts.replay(actor(), target=target, alert_id=alert_id)
+    found_id = application.queue.find_any("alert", alert_id) if alert_id else None
+    result = application.alerts.replay(actor(), target=target, alert_id=found_id)
     return Report(result, f"Dead deliveries rescheduled: {result['changed']}. `cogo alerts deliver` sends them now.")
 
 

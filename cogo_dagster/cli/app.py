@@ -1,7 +1,9 @@
 """The command `cogo`: dispatches to a subcommand, and turns errors into a message and an exit code."""
 
+import gc
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -36,7 +38,7 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
-    "enqueue": CommandEntry("enqueue", "app", "Add one job."),
+    "enqueue": CommandEntry("enqueue", "app", "Add jobs."),
     "list": CommandEntry("list", "app", "Show jobs, artifacts, workers, dead-lettered jobs and operations."),
     "job": CommandEntry("job", "app", "Show one job, or cancel it."),
     "watch": CommandEntry("watch", "watch", "Follow a job until it has finished; exit with 1 unless it succeeded."),
@@ -141,10 +143,23 @@ def expand_colons(arguments: Sequence[str]) -> list[str]:
     return [*argv[:first], *(parts[:-1] if source else parts), *source, *argv[first + 1 :]]
 
 
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Import modules without collections, which free nothing and take a tenth of the time of a command's start."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def load(name: str) -> Any:
     """Import a command and return it as a Click command."""
     entry = COMMANDS[name]
-    definition = getattr(import_module(f"cogo_dagster.cli.{entry.module}"), entry.attribute)
+    with _without_garbage_collection():
+        definition = getattr(import_module(f"cogo_dagster.cli.{entry.module}"), entry.attribute)
     parent = group("")
     if isinstance(definition, typer.Typer):
         parent.add_typer(definition, name=name)

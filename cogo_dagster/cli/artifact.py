@@ -102,9 +102,12 @@ def _chosen(application: Application, given: str, name: str | None) -> list[Arti
     with suppress(ValueError):
         rows = application.queue.get_artifacts([UUID(given)])
     if not rows:
+        rows = _artifact_of_part(application, given)
+    if not rows:
         job_id = application.queue.find_id(given)
         rows = application.queue.list_artifacts(job_id=job_id, status="ready", max_artifacts=_MAX_ARTIFACTS)
-    ready = [row for row in reversed(rows) if row.status == "ready" and row.storage_key]
+    ready = [row for row in rows if row.status == "ready" and row.storage_key]
+    ready.sort(key=lambda row: (row.attempt or 0, row.name or ""))
     if not ready:
         raise JobNotFound(f"{given} has no artifacts in the store: `cogo job show {given}` shows the job.")
     found = [row for row in ready if name in (None, row.name)]
@@ -152,3 +155,13 @@ def _copy_to_output(application: Application, row: ArtifactRow) -> None:
 
 def _key(row: ArtifactRow) -> str:
     return row.storage_key or ""
+
+
+def _artifact_of_part(application: Application, given: str) -> list[ArtifactRow]:
+    """Return the artifact whose ID has these digits, if it is the only one and no job has them."""
+    with suppress(JobNotFound):
+        application.queue.find_id(given)
+        return []
+    with suppress(JobNotFound):
+        return application.queue.get_artifacts([application.queue.find_any("artifact", given)])
+    return []

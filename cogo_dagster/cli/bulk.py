@@ -5,8 +5,9 @@ import inspect
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,16 +21,19 @@ from cogo_dagster.cli.bulk_filter import COLUMNS, FilterOperation, performed, pr
 from cogo_dagster.cli.command import BadInput, name_environment_options, print_json, registered
 from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.progress import progress_bar
 from cogo_dagster.cli.tables import Column, print_table
 from cogo_dagster.formatting.values import counted
-from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, ignore_progress, preview
+from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, preview
 from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.text import load_json
 
 _SHOWN = 50
+_SUMS = 10
 
 Limit = Annotated[
     int | None,
@@ -182,13 +186,17 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
     if named := operation.arguments.get("job_ids"):
         job_ids = [str(application.queue.find_id(job_id)) for job_id in named]
         operation = replace(operation, arguments={**operation.arguments, "job_ids": job_ids})
+    if part := operation.arguments.get("discard_id"):
+        found_id = str(application.queue.find_any("operation", part))
+        operation = replace(operation, arguments={**operation.arguments, "discard_id": found_id})
     if mode.dry_run:
         found = None
         if isinstance(operation, FilterOperation):
             totals, found = previewed(application, operation, mode.limit)
             labels = replace(labels, columns=COLUMNS)
         else:
-            totals = preview(application.queue, operation, mode.limit)
+            with _progress(application, operation, labels, mode.limit, as_json) as on_batch:
+                totals = preview(application.queue, operation, mode.limit, on_batch=on_batch)
         if found and isinstance(operation, FilterOperation) and not as_json:
             print_preview(operation, found)
         if mode.plan_file is not None:
@@ -224,7 +232,8 @@ def _execute(application: Application, operation: Operation, mode: Mode, labels:
     if plan is not None:
         plan.require(operation.function, str(application.queue.schema_version().deployment_id), datetime.now(UTC))
     operation = _planned(plan) if plan else operation
-    with _progress(labels, len(plan.items) if plan else mode.limit, quiet) as on_batch:
+    total = len(plan.items) if plan else mode.limit
+    with _progress(application, operation, labels, total, quiet) as on_batch:
         if isinstance(operation, FilterOperation):
             return performed(application, operation, plan, limit=mode.limit, actor=actor(), on_batch=on_batch)
         return application.perform(
@@ -243,20 +252,20 @@ def _planned(plan: BulkPlan) -> Operation:
 
 
 @contextmanager
-def _progress(labels: Labels, total: int | None, quiet: bool) -> Iterator[Progress]:
-    """Show a progress bar on standard error if it is a terminal."""
-    # rich.progress is slow to import.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+def _progress(
+    application: Application, operation: Operation, labels: Labels, total: int | None, quiet: bool
+) -> Iterator[Progress]:
+    """Show a progress bar; without a limit or a plan, the database counts the rows first."""
 
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield ignore_progress
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"{labels.noun}s", total=total)
-        yield lambda so_far: bar.update(task, completed=so_far.matched)
+    def rows() -> int | None:
+        with suppress(QueueError):  # a database of another release, or an argument that the operation rejects
+            counted_rows = application.queue.count_operation(operation.function, operation.set_arguments)
+            return counted_rows if total is None or counted_rows is None else min(total, counted_rows)
+        return total
+
+    is_planned = isinstance(operation, FilterOperation)
+    with progress_bar(f"{labels.noun}s", (lambda: total) if is_planned else rows, quiet=quiet) as advance:
+        yield lambda so_far: advance(so_far.matched)
 
 
 def _with_subjects(queue: Queue, items: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
@@ -272,6 +281,7 @@ def _print_totals(totals: Totals, mode: Mode, labels: Labels, shown: Sequence[Ma
             print_table(shown, labels.columns, when_empty="")
         if len(totals.items) > _SHOWN:
             typer.echo(f"… and {len(totals.items) - _SHOWN:,} more; use --json or --plan FILE for all of them.")
+            _print_sums(totals.items)
         typer.echo(
             f"{labels.count(totals.matched)} would be {labels.done}. Nothing was changed{_next_step(totals, mode)}."
         )
@@ -280,6 +290,14 @@ def _print_totals(totals: Totals, mode: Mode, labels: Labels, shown: Sequence[Ma
     ineligible = totals.counts["ineligible"]
     left_out = f"; {ineligible:,} could not be {labels.done}" if ineligible else ""
     typer.echo(f"{labels.count(totals.changed)} {labels.done}{skipped}{left_out}.")
+
+
+def _print_sums(items: Sequence[Mapping[str, Json]]) -> None:
+    """Print the number of items by type and by status."""
+    for name in ("type", "status"):
+        sums = Counter(str(item[name]) for item in items if item.get(name))
+        if sums:
+            typer.echo(f"By {name}: {', '.join(f'{value} {count:,}' for value, count in sums.most_common(_SUMS))}.")
 
 
 def _next_step(totals: Totals, mode: Mode) -> str:

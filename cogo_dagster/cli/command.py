@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from cogo_dagster.text import printable
 
@@ -92,9 +93,30 @@ class Report:
             raise typer.Exit(self.exit_code)
 
 
+class Group(TyperGroup):
+    """A group that names the command meant by words in the wrong order: `list alerts` is `alerts list`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the command that the first argument names, and the remaining arguments."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException:
+            own, other = ctx.info_name, args[0]
+            if _is_command(other, own):
+                raise BadInput(f"The command is `cogo {other} {own}`.") from None
+            raise
+
+
+def _is_command(name: str, subcommand: str) -> bool:
+    from cogo_dagster.cli.app import COMMANDS, load  # noqa: PLC0415 - the table imports this module
+
+    return name in COMMANDS and subcommand in getattr(load(name), "commands", {})
+
+
 def group(summary: str) -> typer.Typer:
     """Return a group of commands that prints its help when it is called without a command."""
     return typer.Typer(
+        cls=Group,
         help=summary,
         callback=print_help_without_command,
         invoke_without_command=True,
@@ -183,7 +205,7 @@ def print_json(document: object) -> None:
 
 def one_json_line(document: object) -> str:
     """Return a document as one line, with control characters escaped."""
-    return _escaped(json.dumps(document, ensure_ascii=False, default=_encodable))
+    return _escaped(_LINES.encode(document))
 
 
 def _encodable(value: object) -> object:
@@ -192,7 +214,13 @@ def _encodable(value: object) -> object:
     return str(value) if document is None else document
 
 
+_LINES: Final = json.JSONEncoder(ensure_ascii=False, default=_encodable)
+"""`json.dumps` with these arguments would make one for each line."""
+
+
 def _escaped(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     return _CONTROL_CHARACTERS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

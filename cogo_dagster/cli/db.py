@@ -192,7 +192,7 @@ def _readable(state: Json) -> dict[str, Json]:
 
 def _server(server: Json) -> str:
     left = server["idle_seconds_left"]
-    end = "" if left is None else f", stopped in {run_time(max(left, 1))} unless it is used"
+    end = "" if left is None else f", kept for {run_time(max(left, 1))} and while it is used"
     return f"PostgreSQL {server['version']}, process {server['pid']}{end}"
 
 

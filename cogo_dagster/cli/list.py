@@ -54,8 +54,8 @@ _JOBS: Final = (
     Column("status", _status, whole=True, is_status=True),
     _ATTEMPTS,
     _ABOUT,
-    Column("next run", _next_run, whole=True, min_width=120),
-    column("created", "created_at", distance, whole=True, min_width=100),
+    Column("next run", _next_run, whole=True, min_width=100),
+    column("created", "created_at", distance, whole=True, min_width=120),
     _ERROR,
 )
 _WHY: Final = (*_JOBS[:5], column("why"))
@@ -164,7 +164,7 @@ _WORKERS: Final = (
     column("executor", "executor_id", min_width=90),
     column("started", "started_at", distance, min_width=90),
     column("heartbeat", "last_heartbeat_at", distance),
-    column("instance", "instance_id", whole=True, is_id=True, min_width=100),
+    column("instance", "instance_id", whole=True, is_id=True, min_width=110),
 )
 
 
@@ -246,7 +246,7 @@ _INCIDENTS: Final = (
     column("fingerprint", whole=True),
     column("count", whole=True),
     column("type"),
-    column("first", "first_failed_at", distance, whole=True, min_width=100),
+    column("first", "first_failed_at", distance, whole=True, min_width=110),
     column("last", "last_failed_at", distance, whole=True),
     Column("error", lambda row: f"{row.error_class}: {row.message}"),
 )

@@ -1,7 +1,6 @@
 """`cogo retry`, `replay`, `discard`, `undo`, `recover`, `cleanup` and `purge`: bulk operations."""
 
 from typing import Annotated, Final
-from uuid import UUID
 
 import typer
 
@@ -10,7 +9,16 @@ from cogo_dagster.cli.bulk import Labels, bulk
 from cogo_dagster.cli.bulk_filter import Name, operation_of
 from cogo_dagster.cli.command import BadInput, Report, group
 from cogo_dagster.cli.opened import opened
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, Where, read_settings
+from cogo_dagster.cli.options import (
+    ExecutorFilter,
+    Fingerprint,
+    JobIds,
+    Since,
+    TypePrefix,
+    Where,
+    part_of_id,
+    read_settings,
+)
 from cogo_dagster.cli.tables import Column, column
 from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
@@ -171,10 +179,17 @@ _OPENED: Final = Labels("dead-lettered job", "opened again", (*_JOB, _FAILED, _E
 
 @bulk(undo, _OPENED, planned=False, name="discard")
 def undo_discard(
-    discard_id: Annotated[UUID, typer.Argument(help="ID of the discard, from `cogo list operations`.")],
+    discard_id: Annotated[
+        str,
+        typer.Argument(
+            parser=part_of_id,
+            metavar="DISCARD_ID",
+            help="ID of the discard, from `cogo list operations`; 8 first or last digits suffice.",
+        ),
+    ],
 ) -> Operation:
     """Open the dead-lettered jobs of a discard again, except those that were retried since."""
-    return Operation("undo_discard", {"discard_id": str(discard_id)})
+    return Operation("undo_discard", {"discard_id": discard_id})
 
 
 _RECOVERED: Final = Labels(

@@ -1,7 +1,7 @@
 """Text tables: fitted to the width of a terminal, or complete in a file or pipe.
 
-On a terminal, IDs are shown by their last digits and statuses in color, and columns that need a wider terminal are left
-out.
+On a terminal, statuses are in color. A narrow one shows only the last digits of IDs, and leaves out columns that need
+more space.
 """
 
 import functools
@@ -26,6 +26,8 @@ Row = Any
 
 SHORT_ID_CHARS: Final = 8
 _UUID_CHARS: Final = 36
+_WIDE: Final = 100
+"""Columns of a terminal from which IDs are shown completely."""
 
 _STYLES: Final = {
     **dict.fromkeys(("succeeded", "alive", "ready", "pass", "delivered"), "green"),
@@ -49,7 +51,7 @@ class Column:
         value: Returns the text of the cell of a row.
         whole: Whether cells are never shortened; the cells of other columns are, on a narrow terminal.
         min_width: Width of a terminal from which the column is shown.
-        is_id: Whether a terminal shows only the last digits of the cells, which every command accepts.
+        is_id: Whether a narrow terminal shows only the last digits of the cells, which every command accepts.
         is_status: Whether a terminal shows the cells in the color of their status.
     """
 
@@ -159,7 +161,7 @@ def print_facts(facts: Mapping[str, Json]) -> None:
 
 def _shown(column: Column, row: Row, console: Console) -> Text:
     cell = one_line(_cell(column, row), _MAX_CELL_CHARS)
-    if column.is_id and console.is_terminal and len(cell) == _UUID_CHARS:
+    if column.is_id and console.is_terminal and console.width < _WIDE and len(cell) == _UUID_CHARS:
         cell = cell[-SHORT_ID_CHARS:]
     return Text(cell, no_wrap=True, overflow="ellipsis", style=status_style(cell) if column.is_status else "")
 

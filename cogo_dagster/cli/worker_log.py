@@ -13,11 +13,13 @@ from typing import Final
 from cogo_dagster.cli.command import one_json_line
 from cogo_dagster.formatting.values import one_line
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.worker import WorkerEvent
+from cogo_dagster.queue.worker import EventKind, WorkerEvent
 from cogo_dagster.redaction import redact_handler, redactor_of
 
 _STANDARD_ERROR: Final = 2
-_MAX_LINES: Final = 1_000
+_MAX_EVENTS: Final = 1_000
+_MAX_PLAIN_CHARS: Final = 2_000
+_PADDED: Final = {kind: f"{kind:<14}" for kind in EventKind}
 
 
 class WorkerLog(logging.Handler):
@@ -29,7 +31,7 @@ class WorkerLog(logging.Handler):
         self._output = _STANDARD_ERROR
         # Reentrant: a signal handler may log while the thread that it interrupts holds it.
         self._lock = threading.RLock()
-        self._lines: list[str] = []
+        self._events: list[tuple[int, WorkerEvent]] = []
         self._milliseconds = 0
         self._time_text = ""
 
@@ -64,52 +66,73 @@ class WorkerLog(logging.Handler):
     def event(self, event: WorkerEvent) -> None:
         """Write an event of a worker; the observer to pass to it.
 
-        Events of one step of the event loop are written together: a write for each costs more than the job itself.
+        Events of one step of the event loop are formatted and written together: doing it for each would cost more than
+        the job itself.
         """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # another thread, or no loop
-            loop = None
+        at = time.time_ns()
         with self._lock:
-            self._lines.append(self._format_event(event))
-            if loop is None or len(self._lines) >= _MAX_LINES:
-                self._write()
-            elif len(self._lines) == 1:
-                loop.call_soon(self.flush)
+            self._events.append((at, event))
+            if len(self._events) == 1:
+                try:
+                    asyncio.get_running_loop().call_soon(self.flush)
+                except RuntimeError:  # another thread, or no loop
+                    self._write_events()
+            elif len(self._events) >= _MAX_EVENTS:
+                self._write_events()
 
     def line(self, kind: str, message: str, fields: Mapping[str, Json] | None = None) -> None:
         """Write one line; the fields are written as JSON only."""
         with self._lock:
-            self._lines.append(self._format(kind, message, fields or {}))
-            self._write()
+            self._write_events()
+            at = self._time(time.time_ns())
+            if self._as_json:
+                self._write([one_json_line({"at": at, "kind": kind, "message": message, **(fields or {})})])
+            else:
+                self._write([f"{at} {kind:<14} {one_line(message)}"])
 
     def flush(self) -> None:
-        """Write the buffered lines."""
+        """Write the buffered events."""
         with self._lock:
-            self._write()
+            self._write_events()
 
-    def _format_event(self, event: WorkerEvent) -> str:
-        if not self._as_json:
-            return self._format(event.kind, event.message, {})
-        job = {"job_id": str(event.job.id), "type": event.job.type, "attempt": event.job.attempts} if event.job else {}
-        return self._format(event.kind, event.message, {"stage": event.stage, **job, **event.data})
-
-    def _format(self, kind: str, message: str, fields: Mapping[str, Json]) -> str:
-        at = self._time()
+    def _write_events(self) -> None:
+        events, self._events = self._events, []
+        if not events:
+            return
         if self._as_json:
-            return one_json_line({"at": at, "kind": kind, "message": message, **fields})
-        return f"{at} {kind:<14} {one_line(message)}"
+            self._write([one_json_line(_document(self._time(at), event)) for at, event in events])
+            return
+        messages = _lines_of([event.message for _, event in events])
+        self._write(
+            [
+                f"{self._time(at)} {_PADDED[event.kind]} {message}"
+                for (at, event), message in zip(events, messages, strict=True)
+            ]
+        )
 
-    def _time(self) -> str:
-        milliseconds = time.time_ns() // 1_000_000
+    def _time(self, nanoseconds: int) -> str:
+        milliseconds = nanoseconds // 1_000_000
         if milliseconds != self._milliseconds:
             self._milliseconds = milliseconds
             at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
             self._time_text = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return self._time_text
 
-    def _write(self) -> None:
-        lines, self._lines = self._lines, []
-        text = "".join(f"{line}\n" for line in lines)
+    def _write(self, lines: list[str]) -> None:
+        text = "\n".join(lines) + "\n"
         with contextlib.suppress(OSError):
             os.write(self._output, text.encode(errors="replace"))
+
+
+def _document(at: str, event: WorkerEvent) -> dict[str, Json]:
+    job = {"job_id": str(event.job.id), "type": event.job.type, "attempt": event.job.attempts} if event.job else {}
+    return {"at": at, "kind": event.kind, "message": event.message, "stage": event.stage, **job, **event.data}
+
+
+def _lines_of(messages: list[str]) -> list[str]:
+    """Return messages as lines that are safe to print; usually all of them are already, which one check finds."""
+    together = f" {' '.join(messages)} "
+    plain = together.isascii() and together.isprintable() and "  " not in together
+    if plain and max(map(len, messages)) <= _MAX_PLAIN_CHARS:
+        return messages
+    return [one_line(message) for message in messages]

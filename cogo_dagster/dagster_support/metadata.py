@@ -34,6 +34,13 @@ def plain_cell(text: object, max_chars: int = 200) -> str:
     return "".join(f"\\{character}" if character in "\\|`*_[]<>~#" else character for character in shown)
 
 
+def code_cell(text: object, max_chars: int = 200) -> str:
+    """Return a text that may contain URLs, as code: the UI makes links of URLs, in which it shows escapes unchanged."""
+    full = " ".join(printable(str(text)).split()).replace("`", "'")
+    shown = full if len(full) <= max_chars else f"{full[: max_chars - 1]}…"
+    return f"`{shown.replace('|', chr(92) + '|')}`" if shown else ""
+
+
 def link_cell(text: object, url: str | None) -> str:
     """Return a link as Markdown; the text alone if there is no URL."""
     return f"[{plain_cell(text)}]({url})" if url else plain_cell(text)

@@ -1,7 +1,7 @@
 """Log and metadata of a run of `process_jobs`: a line for each slow or failed job, counts for the others."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -9,10 +9,10 @@ import dagster as dg
 
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.lineage import artifacts_observation, page_observation
-from cogo_dagster.dagster_support.metadata import link_cell, markdown_table, number, plain_cell
+from cogo_dagster.dagster_support.metadata import code_cell, link_cell, markdown_table, number, plain_cell
 from cogo_dagster.formatting.values import run_time
 from cogo_dagster.links import job_page
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Job, Json
 from cogo_dagster.queue.rows.jobs import payload_subject
 from cogo_dagster.queue.worker import EventKind, Stage, WorkerEvent, WorkerReport
 from cogo_dagster.redaction import redact
@@ -45,8 +45,8 @@ class RunReport:
         self._artifact_bytes = 0
         self._files: dict[str, list[Json]] = {}
         self._gate_jobs: set[str] = set()
-        self._failed: dict[str, list[str]] = {}
-        self._others: dict[str, list[str]] = {}
+        self._failed: dict[str, WorkerEvent] = {}
+        self._others: dict[str, WorkerEvent] = {}
 
     @property
     def gate_jobs(self) -> set[str]:
@@ -70,7 +70,7 @@ class RunReport:
             if event.job is not None:
                 self._files[str(event.job.id)] = event.data["artifacts"]
         elif event.kind is EventKind.SETTLED:
-            self._add_row(event)
+            self._keep(event)
 
     def should_log(self, event: WorkerEvent) -> bool:
         """Whether to log an event: problems and slow jobs always, of the others only the first."""
@@ -130,36 +130,40 @@ class RunReport:
         metadata: dict[str, dg.MetadataValue] = {name: number(n) for name, n in report.counters.items()}
         metadata["elapsed_seconds"] = number(report.elapsed_seconds)
         metadata["ended_because"] = dg.MetadataValue.text(report.ended_because)
-        rows = [*reversed(self._failed.values()), *reversed(self._others.values())][:_TABLE_ROWS]
-        if rows:
-            metadata["jobs"] = markdown_table(_COLUMNS, rows)
+        last = [*reversed(self._failed.values()), *reversed(self._others.values())][:_TABLE_ROWS]
+        if last:
+            metadata["jobs"] = markdown_table(
+                _COLUMNS, [self._row(event.job, event.data) for event in last if event.job]
+            )
         return dg.AssetObservation(asset_keys.JOBS, description="Work of one worker run.", metadata=metadata)
 
-    def _add_row(self, event: WorkerEvent) -> None:
-        job = event.job
-        if job is None:
+    def _keep(self, event: WorkerEvent) -> None:
+        if event.job is None:
             return
-        if job.family in ("gate", "gate_fix"):
-            self._gate_jobs.add(str(job.id))
-        error, page = event.data["error"], job_page(self._settings, job.id)
-        row = [
+        job_id = str(event.job.id)
+        if event.job.family in ("gate", "gate_fix"):
+            self._gate_jobs.add(job_id)
+        has_failed = event.data["outcome"] == "failed"
+        self._others.pop(job_id, None)
+        if not has_failed:
+            self._failed.pop(job_id, None)
+        kept = self._failed if has_failed else self._others
+        kept[job_id] = event
+        if len(kept) > 2 * _TABLE_ROWS:
+            for earlier in list(islice(kept, _TABLE_ROWS)):
+                del kept[earlier]
+
+    def _row(self, job: Job, data: Mapping[str, Json]) -> list[str]:
+        error, page = data["error"], job_page(self._settings, job.id)
+        return [
             link_cell(str(job.id)[-8:], page) if page else f"`cogo job show {job.id}`",
             plain_cell(job.type),
-            plain_cell(event.data["job_status"] or ""),
+            plain_cell(data["job_status"] or ""),
             str(job.attempts),
-            plain_cell(run_time(event.data["run_seconds"])),
-            plain_cell(redact(payload_subject(job.payload) or "")),
-            plain_cell(error["message"] if error else ""),
+            plain_cell(run_time(data["run_seconds"])),
+            code_cell(redact(payload_subject(job.payload) or "")),
+            code_cell(error["message"] if error else ""),
         ]
-        has_failed = event.data["outcome"] == "failed"
-        self._others.pop(str(job.id), None)
-        rows = self._failed if has_failed else self._others
-        rows[str(job.id)] = row
-        if not has_failed:
-            self._failed.pop(str(job.id), None)
-        if len(rows) > 2 * _TABLE_ROWS:
-            for job_id in list(islice(rows, _TABLE_ROWS)):
-                del rows[job_id]
 
     def _quantile(self, share: float) -> float:
         if not self._run_seconds:

@@ -8,7 +8,7 @@ import dagster as dg
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.dagster_support.lineage import PICTURES, REPORTS
-from cogo_dagster.dagster_support.metadata import link_cell, markdown_table, plain_cell
+from cogo_dagster.dagster_support.metadata import code_cell, link_cell, markdown_table, plain_cell
 from cogo_dagster.links import artifact_content, day_partition, job_page
 from cogo_dagster.quality.records import GateRun, Stored
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
@@ -85,7 +85,7 @@ def days_table(settings: Settings, monday: date, stored: Sequence[Stored]) -> di
 def _page_row(settings: Settings, job: WholeJob) -> list[str]:
     picture = next((artifact for artifact in job.artifacts if artifact.content_type in PICTURES), None)
     return [
-        plain_cell(redact(job.subject or "")),
+        code_cell(redact(job.subject or "")),
         plain_cell(job.status),
         link_cell(str(job.id)[-8:], job_page(settings, job.id)),
         _picture_cell(settings, picture),

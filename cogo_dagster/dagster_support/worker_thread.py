@@ -1,7 +1,7 @@
 """The worker of a Dagster run: the worker of `cogo worker` in a thread, followed stage by stage."""
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Iterator
 
 from cogo_dagster.queue.stopping import note_stop
@@ -9,13 +9,15 @@ from cogo_dagster.queue.worker import EventKind, Stage, Worker, WorkerEvent, Wor
 
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 60.0
+_STAGE_FINISHED = EventKind.STAGE_FINISHED
 
 
 class WorkerThread:
     """Runs a worker in a thread with its own event loop, and queues its events."""
 
     def __init__(self) -> None:
-        self._events: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()
+        self._events: deque[WorkerEvent] = deque()
+        self._arrived = threading.Event()
         self._finished_stages: set[Stage] = set()
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
@@ -29,8 +31,13 @@ class WorkerThread:
         return self._thread is not None
 
     def observe(self, event: WorkerEvent) -> None:
-        """Queue an event; the worker's observer."""
-        self._events.put(event)
+        """Queue an event; the worker's observer.
+
+        The follower is woken for the end of a stage only: a wake-up for each event slows the worker down.
+        """
+        self._events.append(event)
+        if event.kind is _STAGE_FINISHED:
+            self._arrived.set()
 
     def start(self, worker: Worker) -> None:
         """Start the worker."""
@@ -45,14 +52,16 @@ class WorkerThread:
             Exception: The error that ended the worker early.
         """
         while stage not in self._finished_stages:
-            try:
-                event = self._events.get(timeout=_POLL_SECONDS)
-            except queue.Empty:
-                if self._thread is None or self._ended.is_set():
+            ended = self._thread is None or self._ended.is_set()
+            if not self._events:
+                if ended:
                     self._raise_error()
                     return
+                self._arrived.wait(_POLL_SECONDS)
+                self._arrived.clear()
                 continue
-            if event.kind is EventKind.STAGE_FINISHED:
+            event = self._events.popleft()
+            if event.kind is _STAGE_FINISHED:
                 self._finished_stages.add(event.stage)
             yield event
 
@@ -80,6 +89,7 @@ class WorkerThread:
         """End the run with an error while the thread keeps running, because its event loop is blocked."""
         self._error = WorkerStuck(reason)
         self._ended.set()
+        self._arrived.set()
 
     def _run(self, worker: Worker) -> None:
         try:
@@ -88,6 +98,7 @@ class WorkerThread:
             self._error = self._error or error
         finally:
             self._ended.set()
+            self._arrived.set()
 
     def _raise_error(self) -> None:
         if self._error is not None:

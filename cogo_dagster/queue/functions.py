@@ -51,6 +51,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "close_circuit": {"name": "text"},
     "complete_job": {"job_id": "uuid", "lease_token": "uuid", "result": "jsonb"},
     "count_jobs": {"count_limit": "integer"},
+    "count_operation": {"operation": "text", "arguments": "jsonb"},
     "count_query": {"filter": "jsonb"},
     "create_access_token": {
         "token_id": "uuid",
@@ -116,6 +117,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "fail_unreadable_jobs": {"claim_id": "uuid", "every_one": "boolean"},
     "find_cached_artifacts": {"cache_keys": "jsonb"},
+    "find_ids": {"kind": "text", "part": "text", "max_ids": "integer"},
     "find_jobs": {"part": "text", "max_jobs": "integer"},
     "finish_artifacts": {"job_id": "uuid", "lease_token": "uuid", "artifact_ids": "jsonb"},
     "finish_report": {"artifact_id": "uuid"},
@@ -250,6 +252,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "action": "jsonb",
     },
     "query_jobs": {"filter": "jsonb", "before_id": "uuid", "max_jobs": "integer"},
+    "queue_depth": {"families": "jsonb", "max_jobs": "integer"},
     "queue_numbers": {},
     "queue_stats": {"executor_id": "text", "count_limit": "integer"},
     "record_alert_target": {"target": "text", "outcome": "text", "error": "jsonb"},

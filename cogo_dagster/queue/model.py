@@ -20,6 +20,7 @@ from uuid import UUID
 from typing_extensions import TypeVar
 
 from cogo_dagster.queue.decoding import read_time
+from cogo_dagster.queue.ids import StoredId
 from cogo_dagster.redaction import redactor_of
 from cogo_dagster.text import storable
 
@@ -98,7 +99,7 @@ class Job(Generic[PayloadT_co]):
     @classmethod
     def from_compact(cls, row: Sequence[Json], lease_token: UUID) -> Self:
         """Parse a job as a compact `claim_jobs` returns it; see the SQL function `compact_job`."""
-        job = cls(uuid_of(row[0]), row[1], row[2], row[3], row[4], lease_token, created_at=_moment(row[5]))
+        job = cls(StoredId(row[0]), row[1], row[2], row[3], row[4], lease_token, created_at=_moment(row[5]))
         if len(row) > 6:
             others = row[6]
             job.executor_id = others["executor_id"]
@@ -118,15 +119,6 @@ def _moment(text: Json) -> datetime | None:
     """Parse a timestamp; None outside Python's range."""
     moment = read_time(text)
     return moment if isinstance(moment, datetime) else None
-
-
-def uuid_of(text: str) -> UUID:
-    """Parse a UUID in the canonical form that the database writes; faster than `UUID(text)`, which accepts other forms.
-
-    Raises:
-        ValueError: The text is not a UUID.
-    """
-    return UUID(int=int(text.replace("-", ""), 16))
 
 
 def family_of(type: str) -> str:

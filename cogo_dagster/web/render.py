@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader
@@ -14,7 +15,7 @@ from cogo_dagster.links import dagster_asset, dagster_run
 from cogo_dagster.web import filters, views
 from cogo_dagster.web.attempt_views import waterfall
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
-from cogo_dagster.web.files import StaticFiles
+from cogo_dagster.web.files import static_files
 
 _FLASH_MESSAGES: Final = {
     "enqueued": "Job enqueued.",
@@ -47,7 +48,7 @@ _FRAME: Final = {"session": None, "may_act": False, "follows": False, "numbers":
 class Pages:
     """Renders the dashboard's pages."""
 
-    def __init__(self, static: StaticFiles) -> None:
+    def __init__(self) -> None:
         self._environment = Environment(
             loader=PackageLoader("cogo_dagster.web"),
             autoescape=True,
@@ -56,7 +57,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
-            static=static.address,
+            static=static_files().address,
             tabs=views.TABS,
             icon=views.icon,
             job_search=views.job_search,
@@ -150,6 +151,12 @@ class Pages:
             next_url=_address(request) if is_temporary and not flash_message(request) else "/dashboard/local",
             button="Try again" if is_temporary else "Overview",
         )
+
+
+@cache
+def shared_pages() -> Pages:
+    """Return the pages, which all applications of the process share: a template is compiled once."""
+    return Pages()
 
 
 def _address(request: Request) -> str:

@@ -198,7 +198,7 @@ def test_commands_leave_the_embedded_database_running(tmp_path: Path, embedded_h
         second = here.ok("db", "status")["server"]
         assert (first["running"], second["pid"], second["owner"]) == (True, first["pid"], "lease")
         assert 0 < second["idle_seconds_left"] <= 60
-        assert "stopped in " in here.run("db", "status").out
+        assert ", kept for " in here.run("db", "status").out
     finally:
         assert here.ok("db", "stop") == {"stopped": True}
 

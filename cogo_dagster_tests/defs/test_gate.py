@@ -125,7 +125,7 @@ def test_a_recent_day_leads_to_its_gate_runs_and_pages(launcher: Launcher, owner
     result = launcher.run("snapshot_gate", f"{yesterday:%Y-%m-%d}")
     shown = launcher.shown(asset_keys.GATE_SNAPSHOT, f"{yesterday:%Y-%m-%d}")
     assert shown["runs_of_the_day"].count("| pass | gate | main |") == 5
-    assert "| https://shop.example/ | succeeded |" in shown["pages"]
+    assert "| `https://shop.example/` | succeeded |" in shown["pages"]
     seen = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
     assert {event.asset_key for event in seen} == {asset_keys.GATE_RUNS}
     assert len(seen) == 5

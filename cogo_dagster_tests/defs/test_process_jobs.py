@@ -157,7 +157,7 @@ def test_the_run_is_an_observation_of_the_jobs_table(runs: Runs, queue: Queue, i
     assert run["elapsed_seconds"] == round(run["elapsed_seconds"], 3)
     first, second = table_of(result)
     assert first.startswith(f"| [{str(odd)[-8:]}]({WEB}/dashboard/jobs/{odd}) | ")
-    assert "https://a.example/x\\|y | There is no such page. |" in first
+    assert "`https://a.example/x\\|y` | `There is no such page.` |" in first
     assert f"/dashboard/jobs/{well}) | " in second
 
 
@@ -215,7 +215,7 @@ def test_a_gate_job_is_an_observation_of_its_gate_run(
     [run] = observations(result, asset_keys.GATE_RUNS)
     assert (run["status"], run["branch"], run["job"]) == ("fail", "main", f"{WEB}/dashboard/jobs/{job}")
     assert {"day", "week"} <= run.keys()
-    assert "| web main | " in table_of(result)[0]
+    assert "| `web main` | " in table_of(result)[0]
 
 
 def test_a_run_has_tags_with_its_counts(runs: Runs, queue: Queue, install: Installed) -> None:

@@ -95,9 +95,10 @@ def test_probes_are_kept_for_400_days(instance: dg.DagsterInstance, cogo: CogoRe
     assert [instance.has_run(run_id) for run_id in runs] == [False, True]
 
 
-def test_logs_of_deleted_runs_are_deleted(persistent: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """Old log folders of deleted runs are deleted; recent folders, folders of existing runs, and others are kept."""
-    logs = Path(persistent.root_directory) / "logs"
+@pytest.mark.parametrize("base", ["logs", "storage", "dagster_celery/config"])
+def test_folders_of_deleted_runs_are_deleted(persistent: dg.DagsterInstance, cogo: CogoResource, base: str) -> None:
+    """Old folders of deleted runs are deleted; recent folders, folders of existing runs, and others are kept."""
+    logs = Path(persistent.root_directory) / base
     old, kept = run_aged(persistent, 21), run_aged(persistent, 1)
     names = [old, kept, str(uuid4()), str(uuid4()), "not-a-run"]
     for name in names:

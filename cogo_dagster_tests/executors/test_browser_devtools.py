@@ -1,11 +1,15 @@
 """The proxy's credential is sent once per job, and fast screenshots show the same as others."""
 
+import asyncio
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from playwright.async_api import Page
 
 from cogo_dagster.executors.browser.devtools import DevTools
+from cogo_dagster.executors.browser.process import RunningBrowser
+from cogo_dagster.queue.model import ExecutionResult
 from cogo_dagster_tests.executors.bench import Bench, artifact
 from cogo_dagster_tests.executors.png import pixels
 
@@ -15,6 +19,15 @@ MIXED = (
 )
 
 
+@pytest.fixture(params=["verified", "with a credential"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of using the proxy: the second one is for systems on which processes cannot be verified."""
+    if request.param != "verified":
+        monkeypatch.setattr(RunningBrowser, "verifies_connections", False)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
 def test_resources_are_cached_between_documents(shared: Bench) -> None:
     """Requests are not intercepted, which would disable the HTTP cache: two documents request one script once."""
     for path in ("/first", "/second"):
@@ -24,6 +37,7 @@ def test_resources_are_cached_between_documents(shared: Bench) -> None:
     assert shared.site.requests == ["/first", "/cached", "/second"]
 
 
+@pytest.mark.usefixtures("way")
 def test_a_tab_has_the_credential_too(shared: Bench) -> None:
     """A tab that the page opens can use the proxy."""
     shared.site.pages["/opens"] = "<a id='a' target='_blank' href='/list?tab'>x</a>"
@@ -32,6 +46,7 @@ def test_a_tab_has_the_credential_too(shared: Bench) -> None:
     assert "/list?tab" in shared.site.requests
 
 
+@pytest.mark.usefixtures("way")
 def test_a_site_that_requires_a_credential_does_not_get_the_one_of_the_proxy(shared: Bench) -> None:
     """A site's challenge is not answered: the job fails with its status."""
     error = shared.fail({"url": shared.site.url("/challenge/401")})
@@ -40,6 +55,7 @@ def test_a_site_that_requires_a_credential_does_not_get_the_one_of_the_proxy(sha
     assert not {"authorization", "proxy-authorization"} & set(shared.site.headers["/challenge/401"])
 
 
+@pytest.mark.usefixtures("way")
 def test_a_site_that_answers_as_a_proxy_does_not_revoke_the_credential(shared: Bench) -> None:
     """After an image with status 407 the job can open other pages; as a page it is a server error."""
     shared.site.pages["/image"] = "<title>Image</title><img src='/challenge/407'>"
@@ -49,6 +65,38 @@ def test_a_site_that_answers_as_a_proxy_does_not_revoke_the_credential(shared: B
     error = shared.fail({"url": shared.site.url("/challenge/407")})
     assert (error.error_class, error.retryable) == ("http_status", True)
     assert "proxy-authorization" not in shared.site.headers["/challenge/407"]
+
+
+@pytest.mark.linux("the kernel is asked for the owner of a socket")
+def test_another_program_cannot_use_the_port_of_a_job(shared: Bench) -> None:
+    """While a job runs, a program that knows its port needs the credential, and the job is not disturbed."""
+    shared.run({"url": shared.site.url()})  # the browser has started its network process
+    assert shared.running.verifies_connections
+    opened, answers = [], []
+    open_port = shared.executor._proxy.open_port
+
+    async def noted(*arguments: Any) -> str:
+        opened.append(await open_port(*arguments))
+        return opened[-1]
+
+    shared.site.reached.clear()
+
+    async def scenario() -> ExecutionResult:
+        with patch.object(shared.executor._proxy, "open_port", noted):
+            actions = [{"do": "wait", "ms": 1_000}, {"do": "goto", "url": shared.site.url("/list")}]
+            job = asyncio.create_task(shared.attempt({"url": shared.site.url("/wait"), "actions": actions}))
+
+            assert await asyncio.to_thread(shared.site.reached.wait, 20)
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(opened[0].rpartition(":")[2]))
+            writer.write(f"GET {shared.site.url('/secret')} HTTP/1.1\r\n\r\n".encode())
+            answers.append(await asyncio.wait_for(reader.readline(), 10))
+            writer.close()
+            found: ExecutionResult = await job
+            return found
+
+    assert shared.do(scenario()).result["title"] == "List"
+    assert answers[0].startswith(b"HTTP/1.1 407 ")
+    assert "/secret" not in shared.site.requests
 
 
 @pytest.mark.parametrize("full_page", [False, True])

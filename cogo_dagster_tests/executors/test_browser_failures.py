@@ -260,7 +260,7 @@ def test_a_failure_records_its_evidence(shared: Bench) -> None:
     """evidence.json has the timed steps, console and page errors, failed requests and notes."""
     shared.site.pages["/noisy"] = (
         "<script>console.error('cannot'); setTimeout(() => { throw Error('thrown') }); alert('hello')</script>"
-        "<img src='/cut'>"
+        "<img src='/cut'><img src='/status/404'>"
     )
     error = shared.fail(
         {"url": shared.site.url("/noisy"), "actions": [{"do": "click", "selector": "#no", "timeout_ms": 500}]}
@@ -269,7 +269,9 @@ def test_a_failure_records_its_evidence(shared: Bench) -> None:
     assert [step["step"] for step in record["steps"]][-1] == "click #no"
     assert "cannot" in record["console_errors"]
     assert record["page_errors"] == ["thrown"]
-    assert record["failed_requests"][0]["url"] == shared.site.authority
+    failed = {request["url"]: request["reason"] for request in record["failed_requests"]}
+    assert shared.site.authority in failed
+    assert failed[shared.site.url("/status/404")] == "HTTP status 404"
     assert "The alert dialog 'hello' was dismissed" in str(error.detail)
 
 

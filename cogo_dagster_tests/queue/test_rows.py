@@ -19,6 +19,7 @@ from cogo_dagster.queue.rows import (
     access,
     alerts,
     artifacts,
+    bulk_actions,
     dead_letters,
     gates,
     jobs,
@@ -65,6 +66,12 @@ SILENCE: Final[dict[str, Json]] = {
 }
 SESSION: Final[dict[str, Json]] = {"holder": "admin", "lifetime_seconds": 60, "seal": "b" * 64}
 MONDAY: Final = "2026-10-05T00:00:00+00:00"
+ACTION: Final[dict[str, Json]] = {
+    "action_id": "01a20e7e-05b7-7aaa-bad6-5ea8efa1a0bb",
+    "operation": "retry",
+    "items": [],
+    "actor": "me",
+}
 ANNOUNCEMENT: Final[dict[str, Json]] = {
     "key": "weekly:2026-W40",
     "kind": "weekly",
@@ -117,6 +124,7 @@ class Seeded:
         transport.call("create_access_token", a_token("anna"))
         transport.call("open_web_session", {"session_hash": hashed("cookie"), **SESSION})
         transport.call("store_gate_snapshot", {"kind": "rolling"})
+        transport.call("plan_bulk_action", ACTION)
 
     def _lose(self, queue: Queue, age: Age) -> None:
         """Let an attempt lose its lease."""
@@ -147,6 +155,11 @@ def _gate_run(transport: Transport, _: "Seeded") -> Json:
 CASES: Final[list[tuple[type[Row], Call]]] = [
     (jobs.JobRow, calls("list_jobs")),
     (jobs.FoundJobs, calls("search_jobs")),
+    (jobs.FoundJobs, calls("query_jobs")),
+    (bulk_actions.ActionItems, calls("select_for_action", operation="retry")),
+    (bulk_actions.MatchCount, calls("count_query")),
+    (bulk_actions.BulkAction, calls("plan_bulk_action", **ACTION)),
+    (bulk_actions.BulkAction, calls("list_bulk_actions")),
     (jobs.WholeJob, lambda transport, seeded: transport.call("get_jobs", {"job_ids": [str(seeded.retried)]})),
     (jobs.TruncatedJob, lambda transport, seeded: transport.call("look_at_job", {"job_id": str(seeded.retried)})),
     (jobs.Cancelled, lambda transport, seeded: transport.call("cancel_job", {"job_id": str(seeded.running.id)})),
@@ -215,10 +228,18 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (access.NewAccessTokenRow, lambda transport, _: transport.call("create_access_token", a_token("ben"))),
     (access.RevokedTokenRow, calls("revoke_access_token", name="anna")),
     (access.WebSessionRow, calls("use_web_session", session_hash=hashed("cookie"))),
+    (jobs.WholeJob, lambda transport, _: a_discarded_job(transport)),
 ]
 
-MORE: Final = {jobs.JobReason, stats.HeldSnapshot}
+MORE: Final = {jobs.JobReason, stats.HeldSnapshot, bulk_actions.ReplayResults}
 """Tested separately."""
+
+
+def a_discarded_job(transport: Transport) -> Json:
+    """Discard the dead-lettered jobs; return one of them."""
+    dead_lettered = transport.call("list_dlq", {})
+    transport.call("discard_dlq", {"dry_run": False, "reason": "gone"})
+    return transport.call("get_jobs", {"job_ids": [dead_lettered[0]["job_id"]]})
 
 
 @pytest.fixture

@@ -176,10 +176,11 @@ def _before_the_indexes(owner: Owner) -> None:
 
 
 def _indexes(owner: Owner) -> dict[str, bool]:
-    """Return the indexes of finished jobs, and whether they are valid."""
+    """Return the indexes that are built after a migration or replaced by them, and whether they are valid."""
     found = owner.execute(
         "select c.relname, i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid "
-        "where i.indrelid = 'public.jobs'::regclass and pg_get_indexdef(c.oid) like '%finished_at%'"
+        "where c.relnamespace = 'public'::regnamespace and c.relname = any (%s)",
+        ([*INDEXES, "jobs_finished"],),
     )
     return dict(found.fetchall())
 

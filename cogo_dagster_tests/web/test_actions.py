@@ -25,6 +25,9 @@ ACTIONS: list[tuple[str, Json]] = [
     ("/api/operations/{id}/undo", None),
     ("/api/alerts/silences", {"kind": "job_failed", "duration_seconds": 60}),
     ("/api/alerts/silences/{id}/end", None),
+    ("/api/actions", {"operation": "retry", "where": "status:failed", "dry_run": False}),
+    ("/api/actions/{id}/run", None),
+    ("/api/actions/{id}/stop", None),
     ("/api/pause", {"kind": "type", "name": "browser"}),
     ("/api/resume", {"kind": "type", "name": "browser"}),
 ]

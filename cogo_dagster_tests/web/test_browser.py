@@ -1,7 +1,7 @@
 """The dashboard in a real browser: pages, keyboard shortcuts, actions, live updates, and untrusted content."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -28,6 +28,9 @@ PAGES = {
     "dead-letter queue": "/dashboard/dlq",
     "replay": "/dashboard/dlq/replay",
     "discard": "/dashboard/dlq/discard",
+    "bulk actions": "/dashboard/actions",
+    "bulk action": "/dashboard/actions/{action}",
+    "pause": "/dashboard/pause?q=type:browser",
     "new job": "/dashboard/jobs/new",
     "new job as JSON": "/dashboard/jobs/new?type=figma.images&json=true",
     "run with changes": "/dashboard/jobs/new?from={dead}",
@@ -97,7 +100,7 @@ def log_in(page: Page, token: str = TOKEN) -> None:
 
 def address(path: str, populated: Population) -> str:
     """Insert the ids of the test data into a path."""
-    return path.format(**{name: getattr(populated, name) for name in ("done", "dead", "running", "waiting")})
+    return path.format(**{name: getattr(populated, name) for name in ("done", "dead", "running", "waiting", "action")})
 
 
 @each_page
@@ -155,6 +158,36 @@ def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populat
     expect(page.locator("#flash")).to_contain_text("opened again")
     page.goto("/dashboard/dlq")
     expect(rows).to_have_count(count)
+
+
+def test_one_job_of_a_cause_is_tried_before_the_others(page: Page, site: Site, populated: Population) -> None:
+    """The cause then shows how many of its replays succeeded."""
+    page.goto("/dashboard/dlq")
+    cause = page.locator(".cause", has_text="answered 502").locator(".count.big").get_attribute("href") or ""
+    page.goto(cause)
+    page.get_by_role("button", name="Try one first").click()
+    expect(page.locator("#facts")).to_contain_text("Replay of")
+    settle(site.queue, take_one(site.queue))
+    page.goto(cause)
+    expect(page.locator("#dlq")).to_contain_text("1 of 1 replay of this cause succeeded")
+    expect(page.locator(".row.job")).to_have_count(2)
+    page.get_by_role("link", name="Replay all that match").click()
+    expect(page.locator("main")).to_contain_text("1 of 1 replay of this cause succeeded")
+
+
+def test_a_discarded_job_offers_the_undo(page: Page, site: Site, populated: Population) -> None:
+    """Its page says why it was discarded, and by whom it can be acted on again."""
+    page.goto(f"/dashboard/jobs/{populated.dead}")
+    page.get_by_role("link", name="Discard").click()
+    page.get_by_label("Reason").fill("the shop is closed")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.locator(".why")).to_contain_text("was discarded")
+    expect(page.locator(".why")).to_contain_text("the shop is closed")
+    expect(page.get_by_role("link", name="Discard …")).to_have_count(0)
+    page.get_by_role("button", name="Undo the discard").click()
+    expect(page.locator("#flash")).to_contain_text("opened again: 1")
+    page.goto(f"/dashboard/jobs/{populated.dead}")
+    expect(page.get_by_role("link", name="Discard …")).to_be_visible()
 
 
 def test_an_operator_finds_why_a_job_waits(page: Page, site: Site, populated: Population) -> None:
@@ -362,6 +395,36 @@ def test_a_paused_page_does_not_change(page: Page, site: Site) -> None:
     add(site.queue)
     page.keyboard.press("p")
     expect(page.locator(".rows > li")).to_have_count(1)
+
+
+def test_updates_can_be_paused_before_the_event_stream_is_open(page: Page, site: Site) -> None:
+    """The page is not live until the server has responded, and p works before that."""
+    page.route("**/dashboard/live*", lambda _: None)
+    page.goto("/dashboard/jobs")
+    expect(page.locator("#live")).to_have_text("connecting")
+    page.keyboard.press("p")
+    expect(page.locator("#live")).to_have_text("paused")
+
+
+@pytest.mark.parametrize("end", [Route.continue_, Route.abort], ids=["response", "failure"])
+def test_an_update_that_ends_after_the_pause_is_dropped(
+    page: Page, site: Site, errors: list[str], end: Callable[[Route], None]
+) -> None:
+    """The response to a request that was sent before the pause changes neither the rows nor the label."""
+    updates: list[Route] = []
+    page.route(
+        "**/dashboard/jobs",
+        lambda route: route.continue_() if route.request.is_navigation_request() else updates.append(route),
+    )
+    with page.expect_request(lambda request: request.resource_type == "fetch"):
+        page.goto("/dashboard/jobs")
+    page.keyboard.press("p")
+    add(site.queue)
+    end(updates[0])
+    page.evaluate("async () => { while (live.busy) await new Promise((done) => setTimeout(done, 10)); }")
+    expect(page.locator("#live")).to_have_text("paused")
+    expect(page.locator(".rows > li")).to_have_count(0)
+    errors.clear()  # the browser reports the failed request
 
 
 def test_a_page_polls_without_an_event_stream(page: Page, site: Site) -> None:

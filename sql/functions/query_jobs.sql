@@ -2,8 +2,8 @@
  * Jobs that match a filter, newest first or oldest first.
  *
  * filter      An object; every key is optional, and all must hold:
- *     statuses, types (prefixes: "browser" matches browser and browser.pdf), families, executor_ids (addressed to),
- *     worker_ids, hosts (of the last worker), error_classes (of the last error), causes (fingerprints of its dead-lettered
+ *     statuses, types (prefixes: "browser" matches browser and browser.pdf, "=browser" only browser), families, executor_ids (addressed to),
+ *     worker_ids (or digits of an instance's id), hosts (of the last worker), error_classes (of the last error), causes (fingerprints of its dead-lettered
  *     row), releases (that dead-lettered it, else that ran it last): arrays; any of their values
  *     not                       an object with the same arrays: none of their values
  *     release_before            a release by its leading numbers, such as "0.2.0"

@@ -1,4 +1,4 @@
-"""The memory use of a browser and its child processes."""
+"""The child processes of a browser and their memory."""
 
 import os
 from collections import defaultdict
@@ -22,15 +22,19 @@ class ProcessTree:
 
         The processes share their other memory, which the sum of what `ps` shows would count several times.
         """
+        return {pid: _anonymous_bytes(pid) for pid in self.pids()}
+
+    def pids(self) -> list[int]:
+        """Return the processes that exist."""
         self._update_parents()
         children: defaultdict[int, list[int]] = defaultdict(list)
         for pid, parent in self._parents.items():
             children[parent].append(pid)
-        found: dict[int, int] = {}
+        found: list[int] = []
         left = [pid for pid in self._roots if pid in self._parents]
         while left:
             pid = left.pop()
-            found[pid] = _anonymous_bytes(pid)
+            found.append(pid)
             left.extend(children.pop(pid, ()))
         return found
 
@@ -55,10 +59,15 @@ def tree_memory_bytes(roots: Iterable[int]) -> int | None:
 
 def is_renderer(pid: int) -> bool:
     """Whether this process of a browser runs the scripts of pages."""
-    try:
-        return b"--type=renderer" in (_PROCESSES / str(pid) / "cmdline").read_bytes()
-    except OSError:  # the process has ended
-        return False
+    return b"--type=renderer" in _read(pid, "cmdline")
+
+
+def network_process(browser_pid: int) -> int | None:
+    """Return the process that opens all connections of a browser; None if it is unknown or hides its files."""
+    for pid in ProcessTree([browser_pid]).pids():
+        if b"network.mojom.NetworkService" in _read(pid, "cmdline"):
+            return pid if os.access(_PROCESSES / str(pid) / "fd", os.R_OK) else None
+    return None
 
 
 def _anonymous_bytes(pid: int) -> int:
@@ -73,7 +82,7 @@ def _read(pid: int, name: str) -> bytes:
     except OSError:  # the process has ended
         return b""
     try:
-        return os.read(file, 4096)
+        return os.read(file, 65_536)
     except OSError:
         return b""
     finally:

@@ -8,8 +8,11 @@ from playwright.async_api import Error, Page
 from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.fonts import BOXED
 from cogo_dagster.executors.browser.tasks import with_timeout
+from cogo_dagster.formatting.browser_evidence import FailedRequest
+from cogo_dagster.text import storable
 
 TRIES: Final = 5
+MAX_ERRORS: Final = 20
 MAX_PX: Final = 1e9
 
 _STATE: Final = f"""missing => {{
@@ -17,10 +20,12 @@ _STATE: Final = f"""missing => {{
     const root = document.documentElement, focused = document.activeElement
     const caret = () => focused && (focused.isContentEditable || /^(INPUT|TEXTAREA)$/.test(focused.tagName))
     return {{
-        title: document.title,
+        title: attempt(() => document.title, ''),
         status: attempt(() => performance.getEntriesByType('navigation')[0].responseStatus, 0),
         size: attempt(() => [root.scrollWidth, root.scrollHeight], [0, 0]),
         settled: attempt(() => document.fonts.status === 'loaded' && !caret(), false),
+        errors: attempt(() => performance.getEntriesByType('resource').filter(entry => entry.responseStatus >= 400)
+            .slice(-{MAX_ERRORS}).map(entry => [entry.name.slice(0, 300), entry.responseStatus]), []),
         boxed: missing.length ? attempt(() => ({BOXED})(missing), []) : [],
     }}
 }}"""
@@ -34,6 +39,7 @@ class PageState:
         status: Its HTTP status, also after client-side redirects.
         width: Width of the content in CSS pixels; `height` likewise.
         settled: Whether it can be captured now: all fonts have loaded, and no caret blinks.
+        errors: The latest resources of the document with a status of 400 or above, if the browser shows their status.
         boxed: The scripts that it contains and that are rendered as boxes.
     """
 
@@ -42,6 +48,7 @@ class PageState:
     width: int = 0
     height: int = 0
     settled: bool = False
+    errors: tuple[FailedRequest, ...] = ()
     boxed: tuple[str, ...] = ()
 
 
@@ -63,7 +70,7 @@ async def page_state(page: Page, without_glyphs: tuple[str, ...], timeout_ms: in
                 raise
             await page.wait_for_load_state("domcontentloaded", timeout=timeout_ms)
         else:
-            return _parsed(found, without_glyphs)
+            return parsed(found, without_glyphs)
     raise AssertionError
 
 
@@ -75,7 +82,16 @@ def _size(found: Any) -> tuple[int, int]:
             return 0, 0
 
 
-def _parsed(found: Any, without_glyphs: tuple[str, ...]) -> PageState:
+def _errors(found: Any) -> tuple[FailedRequest, ...]:
+    errors: list[FailedRequest] = []
+    for entry in found[:MAX_ERRORS] if isinstance(found, list) else ():
+        match entry:
+            case [str() as url, int() as status]:
+                errors.append(FailedRequest(url=storable(url[:300]), reason=f"HTTP status {status}"))
+    return tuple(errors)
+
+
+def parsed(found: Any, without_glyphs: tuple[str, ...]) -> PageState:
     """Return what the page's script returned; the page can change it."""
     if not isinstance(found, dict):
         return PageState()
@@ -88,5 +104,6 @@ def _parsed(found: Any, without_glyphs: tuple[str, ...]) -> PageState:
         width,
         height,
         found.get("settled") is True,
+        _errors(found.get("errors")),
         tuple(script for script in without_glyphs if isinstance(boxed, list) and script in boxed),
     )

@@ -166,7 +166,11 @@ class BrowserAttempt:
             refused=tuple(blocked_reasons(self._session)),
             console_errors=seen.console_errors,
             page_errors=seen.page_errors,
-            failed_requests=(*seen.failed_requests, *unreachable_hosts(self._session)),
+            failed_requests=(
+                *seen.failed_requests,
+                *page_session.failed_resources,
+                *unreachable_hosts(self._session),
+            ),
             missing=missing or {},
         )
 
@@ -179,8 +183,9 @@ class BrowserAttempt:
             self._collector.take("trace.zip")
 
     async def _open_context(self) -> PageSession:
-        proxy: ProxySettings = {"server": self._proxy.url, "bypass": "<-loopback>"}
-        request = self._request
+        request, verified = self._request, self._running.verifies_connections
+        url = await self._proxy.open_port(self._session, self._running.has_connection) if verified else self._proxy.url
+        proxy: ProxySettings = {"server": url, "bypass": "<-loopback>"}
         options = context_options(request)
         context = self._context = await self._running.browser.new_context(proxy=proxy, **options)
         if self._abandoned:
@@ -194,7 +199,8 @@ class BrowserAttempt:
             )
         page = await context.new_page()
         devtools = await DevTools.attach(page)
-        await devtools.authenticate(self._session.username, self._session.password)
+        if not verified:
+            await devtools.authenticate(self._session.username, self._session.password)
         events = Events(context, page, accept_dialogs=request.dialogs == "accept")
         self._page_session = PageSession(
             page, devtools, self._session, self._collector, self._timeout_ms, request.wait_until, events

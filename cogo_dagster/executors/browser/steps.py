@@ -15,6 +15,7 @@ from cogo_dagster.executors.browser.failures import response_error, response_fai
 from cogo_dagster.executors.browser.page_state import PageState, page_state
 from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height
 from cogo_dagster.executors.browser.tasks import unless_broken, with_timeout
+from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable_json
@@ -57,6 +58,7 @@ class PageSession:
         status: HTTP status of the latest `goto`.
         notes: Notes for the result.
         without_glyphs: Scripts that are rendered as boxes on this machine.
+        failed_resources: Resources of the last document that was read with a status of 400 or above.
         finishing: Whether the final steps are running: the document is then read once.
     """
 
@@ -72,6 +74,7 @@ class PageSession:
     extracted: dict[str, Json] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     without_glyphs: tuple[str, ...] = ()
+    failed_resources: tuple[FailedRequest, ...] = ()
     finishing: bool = False
     _looked: tuple[int, PageState] | None = None
 
@@ -102,6 +105,7 @@ class PageSession:
         """Return the state of the current document."""
         changes = self.events.changes
         state = await page_state(self.page, self.without_glyphs, timeout_ms)
+        self.failed_resources = state.errors
         self._looked = (changes, state) if self.finishing else None
         return state
 

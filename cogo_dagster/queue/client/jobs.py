@@ -11,8 +11,8 @@ from typing import Final
 from uuid import UUID
 
 from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
-from cogo_dagster.queue.ids import new_request_id
-from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, JsonValue, NewJob, uuid_of
+from cogo_dagster.queue.ids import StoredId, new_request_id
+from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, JsonValue, NewJob
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import (
@@ -44,7 +44,7 @@ class JobCalls:
             arguments = _columns(jobs[first : first + _ENQUEUE_BATCH])
             result = self._transport.call("enqueue_columns", {**arguments, "request_id": str(new_request_id())})
             created = result["created"] or itertools.repeat(True)
-            enqueued.extend(map(Enqueued, map(uuid_of, result["job_ids"]), created))
+            enqueued.extend(map(Enqueued, map(StoredId, result["job_ids"]), created))
         return enqueued
 
     def get_jobs(self, job_ids: Sequence[UUID]) -> list[WholeJob]:

@@ -107,6 +107,13 @@ class OperatorCalls:
         """
         return HealthFacts.model_validate(self._transport.call("health_facts", {"key_ids": list(key_ids)}))
 
+    def count_operation(self, function: str, arguments: Mapping[str, Json]) -> int | None:
+        """Return how many rows a bulk operation will read, at most 1,000,000; None if it is unknown."""
+        counted: int | None = self._transport.call(
+            "count_operation", {"operation": function, "arguments": dict(arguments)}
+        )["count"]
+        return counted
+
     def first_day(self) -> date:
         """Return the first UTC day of the numbers of days and weeks."""
         return date.fromisoformat(self._transport.call("first_day", {})["first_day"])

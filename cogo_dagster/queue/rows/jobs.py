@@ -131,6 +131,14 @@ class SupersededAttempt(Row):
     ended_job: bool
 
 
+class JobDiscard(Row):
+    """The discard of a dead-lettered job; `id` is that of the operation, which can be undone."""
+
+    id: UUID | None
+    at: MaybeTime
+    reason: str | None
+
+
 class WholeJob(JobRow):
     """A job with its attempts and artifacts.
 
@@ -139,6 +147,7 @@ class WholeJob(JobRow):
         dagster_run_id: The run of the worker that claimed it last.
         replay_of: The dead-lettered job that it replays.
         replayed_job_id: The job that replays it.
+        discard: None unless it is dead-lettered and discarded.
         artifacts: Ready artifacts.
     """
 
@@ -151,6 +160,7 @@ class WholeJob(JobRow):
     superseded_attempts: list[SupersededAttempt]
     replay_of: UUID | None
     replayed_job_id: UUID | None
+    discard: JobDiscard | None
     artifacts: list[ArtifactRow]
 
     @property

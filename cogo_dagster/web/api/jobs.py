@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.responses import JSONResponse, Response
 
@@ -22,7 +22,7 @@ from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, E
 from cogo_dagster.web.cursors import PageSize
 from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
 from cogo_dagster.web.job_requests import JobRequest
-from cogo_dagster.web.lookups import find_job, reason
+from cogo_dagster.web.lookups import find_job, part_of, reason
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 403, 422, 429))
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 40
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 Seconds = Annotated[float | None, Query(ge=0, le=315_360_000)]
 Condition = Literal["due", "scheduled", "paused", "unaddressed", "dead-lettered"]
-JobId = Annotated[UUID, Path(description="Job ID.")]
+JobId = Annotated[UUID, part_of("job", "job_id", "Job ID, or 8 or more of its first or last digits.")]
 
 
 class Retry(Filters):
@@ -51,7 +51,7 @@ class RetryOne(BaseModel):
     )
 
 
-@router.get("", dependencies=[Depends(require_reader)])
+@router.get("", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_jobs(
     application: ApplicationDep,
     *,

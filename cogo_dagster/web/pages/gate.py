@@ -17,11 +17,13 @@ from cogo_dagster.queue.artifacts import ArtifactStoreError
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.cursors import cursor_of, following, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
-from cogo_dagster.web.lookups import with_addresses
+from cogo_dagster.web.lookups import part_of, with_addresses
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
 PAGE: Final = 50
+
+GateRunId = Annotated[UUID, part_of("gate_run", "gate_run_id", "Gate run ID.")]
 
 GateFilter = Literal["gate", "gate_fix", "all"]
 
@@ -62,7 +64,7 @@ def gate(  # noqa: PLR0917 - FastAPI passes them by name
 
 
 @router.get("/gate/{gate_run_id}")
-def gate_run(request: Request, application: ApplicationDep, gate_run_id: UUID) -> Response:
+def gate_run(request: Request, application: ApplicationDep, gate_run_id: GateRunId) -> Response:
     """One run: its numbers, its reports and the tests that failed."""
     run = application.gates.find(gate_run_id)
     if run is None:

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
-from cogo_dagster.queue.rows.bulk_actions import MatchCount
+from cogo_dagster.queue.rows.bulk_actions import MatchCount, ReplayResults
 from cogo_dagster.queue.rows.jobs import FoundJobs
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.qualifiers import QUALIFIERS, STATUSES
@@ -81,6 +81,7 @@ def dlq(
         incidents=incidents,
         cause=next((incident for incident in incidents if incident.fingerprint == fingerprint), None),
         fingerprint=fingerprint,
+        replays=_replays(application, fingerprint),
         dead_lettered=rows,
         following=following(fingerprint=fingerprint, before=next_cursor(rows, PAGE, "failed_at", "job_id")),
     )
@@ -97,6 +98,7 @@ def replay_preview(
         request,
         "replay.html",
         title="Replay",
+        replays=_replays(application, fingerprint),
         fingerprint=fingerprint,
         found=found,
         same_code_version=found.counts["same_code_version"],
@@ -159,3 +161,8 @@ def _as_id(application: Application, typed: str) -> UUID | None:
         return application.queue.find_id(typed.strip())
     except (InvalidArgument, JobNotFound):
         return None
+
+
+def _replays(application: Application, fingerprint: str | None) -> ReplayResults | None:
+    """Return what became of the replays of a cause; None if none has ended."""
+    return application.queue.replay_results([fingerprint]).get(fingerprint) if fingerprint else None

@@ -63,11 +63,13 @@ function insert(element) {
 }
 
 async function refresh() {
+  if (!live.following) return;
   if (live.busy) { live.again = true; return; }
   live.busy = true;
   try {
     const response = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (!live.following) return;  // paused while the response was on its way
     if (response.ok) {
       update(fresh);
       updateAges();
@@ -78,7 +80,7 @@ async function refresh() {
       show("lost", "no response");
     }
   } catch {
-    show("lost", "no response");
+    if (live.following) show("lost", "no response");
   } finally {
     live.busy = false;
     if (live.again) { live.again = false; setTimeout(refresh, GATHER_MS); }
@@ -93,6 +95,7 @@ function poll() {
 
 function follow() {
   live.following = true;
+  show("polling", "connecting");
   const job = document.body.dataset.job;
   live.source = new EventSource("/dashboard/live" + (job ? `?job=${encodeURIComponent(job)}` : ""));
   live.source.addEventListener("open", () => { clearInterval(live.timer); show("live", "live"); });
@@ -118,7 +121,7 @@ function pause() {
 
 function toggleLive() {
   if (live.following) pause();
-  else { live.mark = null; refresh(); follow(); }
+  else { live.mark = null; follow(); refresh(); }
 }
 
 if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.follows !== undefined) {
