@@ -20,6 +20,7 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker import Stage, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import Observer, ignore
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
+from cogo_dagster.settings import load_settings
 
 if TYPE_CHECKING:
     from cogo_dagster.dagster_support.worker_thread import WorkerThread
@@ -101,7 +102,7 @@ def _follow(followed: "WorkerThread") -> None:
     from cogo_dagster.dagster_support.reporting import RunReport  # noqa: PLC0415 - takes a second
 
     followed._thread = threading.current_thread()  # noqa: SLF001 - the worker runs in the main thread
-    report = RunReport()
+    report = RunReport(load_settings())
     for event in followed.follow(Stage.UPLOAD):
         report.add(event)
         report.should_log(event)
