@@ -34,7 +34,7 @@ SIDES: Final = {
     "loop with Playwright's screenshot": {"BENCHMARK_BROWSER": "loop"},
     "loop with a trace": {"BENCHMARK_BROWSER": "traced"},
 }
-DEFAULT_SIDES: Final = tuple(SIDES)[:4]
+DEFAULT_SIDES: Final = tuple(SIDES)[:3]
 WARM_UP_JOBS: Final = 8
 
 
@@ -128,7 +128,7 @@ def _median(values: Sequence[float], form: str) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=60, help="jobs per program and round")
+    parser.add_argument("--jobs", type=int, default=40, help="jobs per program and round")
     parser.add_argument("--pages", nargs="+", choices=(*KINDS, "noisy"), default=KINDS)
     parser.add_argument("--sides", nargs="+", choices=tuple(SIDES), default=DEFAULT_SIDES)
     return parser.parse_args()

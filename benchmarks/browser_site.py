@@ -3,6 +3,7 @@
 It runs in its own process, so that its CPU time is not part of a job's. Connections are kept open.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,9 @@ DOCUMENTS: Final = (
     "operations", "architecture", "performance", "reliability", "dagster", "executors", "reference/commands",
     "reference/settings",
 )  # fmt: skip
+
+_REMOTE: Final = re.compile(r"""<(?:link|script|img)\b[^>]*(?:href|src)=["']?https?://[^>]*>""")
+"""Elements that load something from another host, such as fonts."""
 
 _STYLE: Final = "body{font:16px sans-serif}section{margin:8px;padding:8px;border:1px solid #999}img{width:60px}"
 _SCRIPT: Final = (
@@ -84,6 +88,8 @@ def _build_documentation(target: Path) -> None:
             [sys.executable, "-m", "zensical", "build"], cwd=source, check=True, capture_output=True, timeout=120
         )
         shutil.copytree(source / "site", target)
+    for page in target.rglob("*.html"):
+        page.write_text(_REMOTE.sub("", page.read_text()))
 
 
 class _Server(ThreadingHTTPServer):

@@ -63,6 +63,9 @@ _FILL: Final = """
                                   created_at, ready_at)
         select id, 1, 'page.html', 'text/html', 100, md5(id::text), 'jobs/' || id, 'ready', ended, ended
         from made where n % 10 = 0;
+    insert into public.gate_runs (id, type, status, branch, commit_sha, created_at)
+        select gen_random_uuid(), 'gate', case when n % 5 = 0 then 'fail' else 'pass' end, 'main', md5(n::text),
+               now() - n * interval '30 minutes' from generate_series(1, 4000) n;
     insert into public.jobs (type, payload)
         select 'browser', '{{"url": "https://example.com"}}' from generate_series(1, 200);
     insert into public.workers (worker_id, families, concurrency, started_at, last_heartbeat_at)
@@ -97,7 +100,14 @@ CASES: Final = (
     Case("one job", "/dashboard/jobs/{job}"),
     Case("dead-lettered jobs", "/dashboard/dlq"),
     Case("dead-lettered jobs of a cause", "/dashboard/dlq?fingerprint={cause}"),
+    Case("a dead-lettered job", "/dashboard/jobs/{failed}"),
+    Case("new job", "/dashboard/jobs/new"),
     Case("workers", "/dashboard/workers"),
+    Case("a worker", "/dashboard/workers?name=w1"),
+    Case("gate", "/dashboard/gate"),
+    Case("week", "/dashboard/weeks"),
+    Case("history, 24 h", "/dashboard/history"),
+    Case("history, 30 d", "/dashboard/history?range=30d"),
     Case("alerts", "/dashboard/alerts"),
     Case("log", "/dashboard/log"),
     Case("API jobs", "/api/jobs"),
@@ -115,15 +125,16 @@ CASES: Final = (
 
 @dataclass(frozen=True)
 class Site:
-    """A running web server on one database, with the ids of a job and a cause."""
+    """A running web server on one database, with the ids of a job, a cause and a failed job."""
 
     client: httpx.Client
     job: str
     cause: str
+    failed: str
 
     def seconds(self, case: Case) -> float:
         """Return the duration of one request."""
-        path = case.path.format(job=self.job, cause=self.cause)
+        path = case.path.format(job=self.job, cause=self.cause, failed=self.failed)
         started = time.perf_counter()
         response = self.client.get(path)
         taken = time.perf_counter() - started
@@ -141,6 +152,7 @@ def site(dsn: str, rows: int) -> Iterator[Site]:
             owner.execute(statement.encode())
         owner.execute("vacuum analyze")
         job = _text(owner, "select id from public.jobs where status = 'succeeded' order by id desc limit 1")
+        failed = _text(owner, "select job_id from public.jobs_dlq order by failed_at desc limit 1")
         cause = _text(owner, "select fingerprint from public.jobs_dlq limit 1")
     with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
         settings = load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=home, QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN)
@@ -155,7 +167,7 @@ def site(dsn: str, rows: int) -> Iterator[Site]:
         app = create_app(settings, opener=opened, keep_seconds=0)
         url = stack.enter_context(serving(app, stack.enter_context(listening("127.0.0.1", 0))))
         client = httpx.Client(base_url=url, timeout=60, headers={"x-admin-token": TOKEN})
-        yield Site(stack.enter_context(client), job, cause)
+        yield Site(stack.enter_context(client), job, cause, failed)
 
 
 def measure(requests: int) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """URLs of pages of the dashboard and of the Dagster UI."""
 
+from datetime import date, timedelta
 from urllib.parse import quote
 
 from cogo_dagster.settings import Settings
@@ -38,6 +39,17 @@ def dagster_run(settings: Settings, run_id: object) -> str:
 def dagster_asset(settings: Settings, *key: str) -> str:
     """Return the URL of an asset in the Dagster UI."""
     return f"{settings.dagster_url.rstrip('/')}/assets/{'/'.join(quote(part, safe='') for part in key)}"
+
+
+def day_partition(settings: Settings, day: date) -> str:
+    """Return the URL of a day of `gate_snapshot` in the Dagster UI."""
+    return f"{dagster_asset(settings, 'gate_snapshot')}?partition={day:%Y-%m-%d}"
+
+
+def week_partition(settings: Settings, day: date) -> str:
+    """Return the URL of the week of a day, a partition of `weekly_summary`, in the Dagster UI."""
+    monday = day - timedelta(days=day.weekday())
+    return f"{dagster_asset(settings, 'weekly_summary')}?partition={monday:%Y-%m-%d}"
 
 
 def week_links(settings: Settings) -> dict[str, str]:

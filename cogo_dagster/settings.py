@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
+from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -15,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from cogo_dagster.machine import slots_of_this_machine
 from cogo_dagster.text import is_storable, load_json
 from cogo_dagster.validation import Mistake, mistakes
 
@@ -108,6 +110,8 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home, alias="COGO_HOME")
     dagster_postgres_url: SecretStr | None = Field(None, alias="DAGSTER_POSTGRES_URL")
     dagster_home: Path | None = Field(None, alias="DAGSTER_HOME")
+    first_day: date | None = Field(None, alias="COGO_FIRST_DAY", ge=date(2000, 1, 1))
+    database_idle_seconds: float = Field(300, alias="COGO_DATABASE_IDLE_SECONDS", ge=0, le=86_400)
 
     # Worker
     worker_mode: Literal["db"] = Field("db", alias="WORKER_MODE")
@@ -115,7 +119,7 @@ class Settings(BaseSettings):
     executor_id: str | None = Field(None, alias="EXECUTOR_ID", max_length=200)
     max_jobs: int | None = Field(None, alias="MAX_JOBS", ge=1)
     lease_seconds: int = Field(60, alias="COGO_LEASE_SECONDS", ge=5, le=3600)
-    concurrency: int = Field(4, alias="COGO_CONCURRENCY", ge=1, le=1000)
+    concurrency: int = Field(default_factory=slots_of_this_machine, alias="COGO_CONCURRENCY", ge=1, le=1000)
     max_workers: int = Field(2, alias="COGO_MAX_WORKERS", ge=1, le=100)
     pool_size: int = Field(8, alias="COGO_POOL_SIZE", ge=1, le=1000)
     grace_seconds: float = Field(25, alias="COGO_GRACE_SECONDS", ge=0, le=3600)

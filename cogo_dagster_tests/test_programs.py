@@ -61,6 +61,7 @@ def test_installations_are_reported_before_and_after(monkeypatch: pytest.MonkeyP
     assert "installed" not in happened
     happened.clear()
     needs.prepare(happened.append, all_tests=True)
+    assert "ten minutes on two cores" in happened.pop(0)
     assert "before the first test" in happened[0]
     assert [line.split() for line in happened[1:3]] == [
         ["tool", "2", "min", "apt-get", "install", "tool"],

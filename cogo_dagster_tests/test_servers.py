@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ import pytest
 
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster_tests.postgres15 import fetched_binaries
-from cogo_dagster_tests.servers import HOMES, Major, shared_server, swept_home
+from cogo_dagster_tests.servers import HOMES, Major, TestServer, shared_server, swept_home
 
 START_AND_WAIT = """
 import sys
@@ -23,7 +24,13 @@ with swept_home(sys.argv[1]) as home:
 """
 
 
-@pytest.mark.parametrize("major", [15, 18])
+@pytest.fixture(params=[15, 18])
+def major(request: pytest.FixtureRequest) -> Major:
+    """Return each version."""
+    version: Major = request.param
+    return version
+
+
 def test_copies_of_a_template_are_independent(major: Major, tmp_path: Path) -> None:
     """A template is built once; each copy starts like it, changes alone, and is dropped despite open connections."""
     built: list[str] = []
@@ -46,6 +53,47 @@ def test_copies_of_a_template_are_independent(major: Major, tmp_path: Path) -> N
         with pytest.raises(psycopg.OperationalError, match="does not exist"):
             psycopg.connect(first)
         left_open.close()
+
+
+def test_a_lent_database_is_used_again_like_new(servers: Callable[[Major], TestServer], major: Major) -> None:
+    """Its rows are deleted, its sequences restarted and its connections closed."""
+    server = servers(major)
+    with server.lend("migrated") as first:
+        left_open = psycopg.connect(first, autocommit=True)
+        left_open.execute("insert into public.jobs (type) values ('browser')")
+        left_open.execute("insert into public.worker_heartbeats (worker_id) values ('w')")
+    with server.lend("migrated") as again, psycopg.connect(again, autocommit=True) as owner:
+        assert again == first
+        assert owner.execute("select count(*) from public.jobs").fetchone() == (0,)
+        written = owner.execute("insert into public.worker_heartbeats (worker_id) values ('w') returning id")
+        assert written.fetchone() == (1,)
+    with pytest.raises(psycopg.OperationalError):
+        left_open.execute("select 1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "create table public.more ()",
+        "alter table public.jobs drop constraint jobs_dates_known",
+        "alter function public.queue_stats set work_mem = '8MB'",
+        "grant select on public.jobs to anon",
+        "drop index public.jobs_lease",
+        "update public.deployment set max_payload_bytes = 5000",
+        "insert into public.jobs (type) select 'browser' from generate_series(1, 100); analyze public.jobs",
+        "insert into public.jobs (type) select 'browser' from generate_series(1, 20000)",
+    ],
+)
+def test_a_lent_database_with_another_schema_is_dropped(
+    servers: Callable[[Major], TestServer], major: Major, change: str
+) -> None:
+    """This holds for statistics, settings and rows of the template too, and for more rows than are deleted quickly."""
+    server = servers(major)
+    with server.lend("migrated") as changed, psycopg.connect(changed, autocommit=True) as owner:
+        for statement in change.split("; "):
+            owner.execute(statement.encode())
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(changed)
 
 
 def test_users_of_one_run_share_a_server_until_the_last_leaves(tmp_path: Path) -> None:

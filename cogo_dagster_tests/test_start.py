@@ -9,12 +9,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 import yaml  # type: ignore[import-untyped]
 
 from cogo_dagster.executors.browser import advice
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests import machine
 from cogo_dagster_tests.fresh import run
+from cogo_dagster_tests.fresh.__main__ import chosen_rows
 from cogo_dagster_tests.fresh.access import shared_paths
 from cogo_dagster_tests.fresh.readme import start
 from cogo_dagster_tests.fresh.rows import all_rows
@@ -107,3 +109,20 @@ def test_only_user_namespaces_are_denied(namespaces: str, made: bool) -> None:
     threads = "import threading as t; one = t.Thread(target=print, args=('ran',)); one.start(); one.join()"
     program = [*enter, sys.executable, "-c", threads]
     assert subprocess.run(program, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True).stdout == "ran\n"
+
+
+@pytest.mark.parametrize("only", ["pytest", "bookworm another"])
+def test_words_of_no_row_are_rejected(only: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command exits with 2 and lists the rows, instead of running none."""
+    with pytest.raises(typer.Exit) as ended:
+        chosen_rows(only)
+    assert ended.value.exit_code == 2
+    listed = capsys.readouterr().err
+    assert only in listed
+    assert [row.name for row in all_rows() if row.name not in listed] == []
+
+
+def test_words_choose_the_rows_that_have_them_all() -> None:
+    """Without words, all rows are chosen."""
+    assert [row.name for row in chosen_rows("tests trixie")] == ["trixie newcomer allowed tests"]
+    assert chosen_rows("") == all_rows()

@@ -22,6 +22,7 @@ from cogo_dagster.cli.command import EXIT_CODES
 from cogo_dagster.queue import errors
 from cogo_dagster.queue.migrate import grants, sql_folder
 from cogo_dagster.queue.schema_access import with_access
+from cogo_dagster.queue.search.qualifiers import ALIASES, EXAMPLES, QUALIFIERS
 from cogo_dagster.settings import PROJECT_ROOT, Settings
 from docs.api_pages import http_lines, python_lines
 from docs.sql_functions import catalogue, functions, signature
@@ -56,6 +57,7 @@ def pages() -> dict[Path, str]:
         FOLDER / "commands.md": commands_page(),
         FOLDER / "sql-functions.md": functions_page(),
         FOLDER / "errors.md": errors_page(),
+        FOLDER / "filters.md": filters_page(),
         FOLDER / "python-api.md": python_api_page(),
         FOLDER / "http-api.md": http_api_page(),
     }
@@ -120,6 +122,32 @@ def functions_page() -> str:
         for function in group:
             lines += ["", f"### {function.name}", "", "```sql", signature(function), "```", ""]
             lines += ["```text", function.header, "```"]
+    return _page(lines)
+
+
+def filters_page() -> str:
+    """Return the page of the filter language: its qualifiers, from the module that parses them."""
+    lines = _head(
+        "Filters of jobs",
+        "One language for reading and acting: the search field of the dashboard, `GET /api/jobs?where=…`, "
+        "`POST /api/actions`, and `--where` of `cogo list jobs`, `cogo retry failed`, `cogo replay dlq`, "
+        "`cogo discard dlq` and `cogo cancel jobs`.",
+        "A filter is a list of `qualifier:value` and free text; all of them must hold.",
+        "Commas separate values, any of which matches; a value with spaces or commas is written in quotes.",
+        "A hyphen in front, as in `-type:gate`, means none of the values.",
+        "Days begin at midnight UTC.",
+        "Other text is searched in the ID, the idempotency key, the message of the error and the payload; text in "
+        "quotes is never read as a qualifier.",
+        "A misspelt qualifier is rejected with the nearest one.",
+    )
+    lines += ["", "| qualifier | meaning | `-` | values |", "|---|---|---|---|"]
+    for qualifier in QUALIFIERS.values():
+        name = f"{qualifier.name}.KEY" if qualifier.kind == "payload" else qualifier.name
+        values = ", ".join(f"`{value}`" for value in qualifier.values)
+        lines.append(_row(f"`{name}:`", qualifier.meaning, "yes" if qualifier.negatable else "", values))
+    aliases = ", ".join(f"`{old}:` is `{new}:`" for old, new in ALIASES.items())
+    lines += ["", f"Former names that still work: {aliases}.", "", "## Examples", "", "| filter | finds |", "|---|---|"]
+    lines += [_row(f"`{example}`", meaning) for example, meaning in EXAMPLES.items()]
     return _page(lines)
 
 
@@ -244,6 +272,8 @@ def _takes(field: FieldInfo) -> str:
 def _default(name: str, field: FieldInfo) -> str:
     if name == "COGO_HOME":
         return "`.cogo` in the project; `~/.cogo` without a checkout"
+    if name == "COGO_CONCURRENCY":
+        return "by cores and memory"
     if field.default_factory is not None:
         return "the host's name"
     value = field.default

@@ -34,6 +34,9 @@ class _Client(asyncio.Protocol):
             head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
             first, _, rest = head.partition(b"\r\n")
             method, url, version = first.decode("latin-1").split(" ")
+            if method == "CONNECT":
+                self.transport.close()
+                return
             parts = urlsplit(url)
             server = self._servers.get(parts.netloc)
             if server is None or server.is_closing():

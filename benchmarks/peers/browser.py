@@ -20,7 +20,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Error, Page, async_playwright
 
 from benchmarks.peers import cogo, program
 from cogo_dagster.executors.browser import BrowserOptions
@@ -130,8 +130,14 @@ class BrowserLoop(cogo.Cogo):
 async def _fast_picture(page: Page) -> bytes:
     """Return the screenshot that the executor takes."""
     session = await page.context.new_cdp_session(page)
-    answer = await session.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
-    return base64.b64decode(answer["data"])
+    for tries_left in reversed(range(3)):
+        try:
+            answer = await session.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
+            return base64.b64decode(answer["data"])
+        except Error:  # Chromium has no frame yet on a busy machine
+            if not tries_left:
+                raise
+    raise AssertionError
 
 
 def _bare_proxy() -> str:

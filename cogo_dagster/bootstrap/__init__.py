@@ -8,7 +8,14 @@ from cogo_dagster.bootstrap.database import (
     own_dsn,
     without_password,
 )
-from cogo_dagster.bootstrap.opening import alert_loop, alerts_without_database, open_application, open_queue
+from cogo_dagster.bootstrap.opening import (
+    alert_loop,
+    alerts_without_database,
+    open_application,
+    open_queue,
+    read_first_day,
+    running_queue,
+)
 from cogo_dagster.bootstrap.workers import worker_options
 
 __all__ = [
@@ -21,6 +28,8 @@ __all__ = [
     "open_database",
     "open_queue",
     "own_dsn",
+    "read_first_day",
+    "running_queue",
     "without_password",
     "worker_options",
 ]

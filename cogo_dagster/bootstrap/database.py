@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_database(settings: Settings, *, keep: bool = False) -> Iterator[str]:
+def open_database(settings: Settings, *, keep: bool = False, idle_seconds: float = 0) -> Iterator[str]:
     """Yield the connection string of the queue's database.
 
     An embedded database is started and migrated. The schema of another database is checked.
+
+    Args:
+        keep: Keep the embedded server running until it is stopped.
+        idle_seconds: Keep the embedded server running for this long after its last user.
     """
     if settings.uses_embedded_database:
-        with embedded_server(settings).running(keep=keep) as server:
+        with embedded_server(settings).running(keep=keep, idle_seconds=idle_seconds) as server:
             dsn = server.dsn()
             migrate(dsn)
             yield dsn

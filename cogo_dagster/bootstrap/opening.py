@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from typing import TYPE_CHECKING
 
 from cogo_dagster.bootstrap.application import Application
 from cogo_dagster.bootstrap.artifacts import artifact_store
-from cogo_dagster.bootstrap.database import open_database, supabase_project
+from cogo_dagster.bootstrap.database import embedded_server, open_database, own_dsn, supabase_project
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import require_release
-from cogo_dagster.queue.transports.base import NoDatabase
+from cogo_dagster.queue.transports.base import NoDatabase, Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.settings import Settings, load_settings
 
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_application(settings: Settings, *, keep_database: bool = False) -> Iterator[Application]:
+def open_application(
+    settings: Settings, *, keep_database: bool = False, idle_seconds: float = 0
+) -> Iterator[Application]:
     """Open the database that the settings select, and the services on it; close them at the end.
 
     Args:
         settings: From `load_settings`.
         keep_database: Keep the embedded server running after its last user.
+        idle_seconds: Keep the embedded server running for this long after its last user.
 
     Raises:
         SettingsError: The settings are inconsistent.
@@ -35,7 +39,7 @@ def open_application(settings: Settings, *, keep_database: bool = False) -> Iter
         if settings.uses_rest:
             yield _over_rest(settings, stack)
             return
-        dsn = stack.enter_context(open_database(settings, keep=keep_database))
+        dsn = stack.enter_context(open_database(settings, keep=keep_database, idle_seconds=idle_seconds))
         pooled = not settings.uses_embedded_database and is_transaction_pooled(dsn)
         transport = PostgresTransport(dsn, max_connections=settings.pool_size, prepare=not pooled)
         stack.callback(transport.close)
@@ -57,6 +61,43 @@ def open_queue(settings: Settings | None = None) -> Iterator[Queue]:
     """
     with open_application(settings or load_settings()) as application:
         yield application.queue
+
+
+def read_first_day(settings: Settings) -> date | None:
+    """Return the first day of the numbers of days and weeks; None if the embedded server does not run.
+
+    The server is not started, and a schema of another release is not migrated.
+
+    Raises:
+        SettingsError: The settings are inconsistent.
+        QueueError: The database is unreachable, or its schema is older than this function.
+    """
+    with running_queue(settings) as queue:
+        return queue.first_day() if queue else None
+
+
+@contextmanager
+def running_queue(settings: Settings) -> Iterator[Queue | None]:
+    """Open the queue without starting or migrating a database; yield None if the embedded server does not run.
+
+    Raises:
+        SettingsError: The settings are inconsistent.
+        QueueError: See the methods of `Queue`.
+    """
+    if settings.uses_rest:
+        from cogo_dagster.queue.transports.supabase import SupabaseTransport  # noqa: PLC0415 - takes two seconds
+
+        transport: Transport = SupabaseTransport(supabase_project(settings))
+    elif settings.uses_embedded_database and not embedded_server(settings).status().running:
+        yield None
+        return
+    else:
+        dsn = embedded_server(settings).dsn() if settings.uses_embedded_database else own_dsn(settings)
+        transport = PostgresTransport(dsn, max_connections=1, prepare=False)
+    try:
+        yield Queue(transport)
+    finally:
+        transport.close()
 
 
 def _over_rest(settings: Settings, stack: ExitStack) -> Application:

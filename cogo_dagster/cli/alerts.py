@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 import typer
 
 from cogo_dagster.alerts.outage import is_unreachable
 from cogo_dagster.alerts.receipt import DeliveryOutcome, Receipt
 from cogo_dagster.alerts.service import delivered
-from cogo_dagster.bootstrap import Application, alerts_without_database, open_application
+from cogo_dagster.bootstrap import Application, alerts_without_database
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
-from cogo_dagster.cli.options import Limit, Since, read_settings, seconds_of
+from cogo_dagster.cli.opened import opened
+from cogo_dagster.cli.options import Limit, Since, part_of_id, read_settings, seconds_of
 from cogo_dagster.cli.tables import Column, Row, column, lists, print_table
 from cogo_dagster.formatting.values import NOTHING, counted, distance
 from cogo_dagster.queue.decoding import Unreadable
@@ -81,12 +81,12 @@ def _error(error: Json | Unreadable) -> str:
 
 _ALERTS: Final = (
     column("fingerprint", whole=True),
-    Column("status", _state, whole=True),
+    Column("status", _state, whole=True, is_status=True),
     column("count", whole=True),
-    column("first", "first_seen_at", distance, whole=True),
+    column("first", "first_seen_at", distance, whole=True, min_width=120),
     column("last", "last_seen_at", distance, whole=True),
     column("title"),
-    Column("deliveries", _deliveries),
+    Column("deliveries", _deliveries, min_width=110),
     column("error", "error_message"),
 )
 
@@ -110,11 +110,11 @@ def list_(
 _DELIVERIES: Final = (
     column("alert", "alert_id", whole=True),
     column("target", whole=True),
-    column("status", whole=True),
+    column("status", whole=True, is_status=True),
     column("event", whole=True),
-    column("attempts", whole=True),
+    column("attempts", whole=True, min_width=110),
     column("sent", "announced_at", distance, whole=True),
-    column("next attempt", "next_attempt_at", distance, whole=True),
+    column("next attempt", "next_attempt_at", distance, whole=True, min_width=110),
     column("title"),
     column("error", show=_error),
 )
@@ -160,7 +160,7 @@ def deliver(
     """Raise alerts for new failures and deliver due messages once; exit with 1 if a delivery failed."""
     settings = read_settings()
     try:
-        with open_application(settings) as application:
+        with opened(settings) as application:
             report = application.alerts.deliver(max_seconds)
     except QueueError as error:
         if is_unreachable(error):
@@ -219,10 +219,17 @@ def silence(
 @command(app)
 def unsilence(
     application: Application,
-    silence_id: Annotated[UUID, typer.Argument(help="ID of the silence, from `cogo alerts silences`.")],
+    silence_id: Annotated[
+        str,
+        typer.Argument(
+            parser=part_of_id,
+            metavar="SILENCE_ID",
+            help="ID of the silence, from `cogo alerts silences`; 8 first or last digits suffice.",
+        ),
+    ],
 ) -> Report:
     """End a silence early."""
-    result = application.alerts.end_silence(silence_id, actor())
+    result = application.alerts.end_silence(application.queue.find_any("silence", silence_id), actor())
     return Report(
         result, "Silence ended." if result.changed else "No active silence has this ID: see `cogo alerts silences`."
     )
@@ -252,10 +259,14 @@ def silences(
 def replay(
     application: Application,
     target: Annotated[TargetName | None, typer.Argument(help="Only deliveries to this target.")] = None,
-    alert_id: Annotated[UUID | None, typer.Option("--alert", help="Only deliveries of this alert.")] = None,
+    alert_id: Annotated[
+        str | None,
+        typer.Option("--alert", parser=part_of_id, metavar="ALERT_ID", help="Only deliveries of this alert."),
+    ] = None,
 ) -> Report:
     """Schedule dead deliveries again, and enable targets that were disabled."""
-    result = application.alerts.replay(actor(), target=target, alert_id=alert_id)
+    found_id = application.queue.find_any("alert", alert_id) if alert_id else None
+    result = application.alerts.replay(actor(), target=target, alert_id=found_id)
     return Report(result, f"Dead deliveries rescheduled: {result['changed']}. `cogo alerts deliver` sends them now.")
 
 

@@ -5,28 +5,35 @@ import inspect
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
+from uuid import UUID
 
 import typer
 
-from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.bulk_filter import COLUMNS, FilterOperation, performed, previewed, print_preview
-from cogo_dagster.cli.command import BadInput, print_json, registered
+from cogo_dagster.cli.command import BadInput, name_environment_options, print_json, registered
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.progress import progress_bar
 from cogo_dagster.cli.tables import Column, print_table
 from cogo_dagster.formatting.values import counted
-from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, ignore_progress, preview
+from cogo_dagster.queue.bulk import MAX_LIMIT, Operation, Progress, Totals, preview
 from cogo_dagster.queue.bulk_plan import BulkPlan
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.text import load_json
 
 _SHOWN = 50
+_SUMS = 10
 
 Limit = Annotated[
     int | None,
@@ -49,8 +56,6 @@ ApplyFile = Annotated[
     Path | None,
     typer.Option("--apply", metavar="FILE", help="Apply a plan; rows that have changed since are skipped."),
 ]
-
-_CONTEXT: Final = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 
 def _option(name: str, annotation: object) -> inspect.Parameter:
@@ -160,12 +165,13 @@ def bulk(
         ) -> None:
             operation = function(**options, **({"as_json": as_json} if takes_flag else {}))
             mode = Mode.of(context, dry_run, plan_file, apply_file, limit, dry_run_by_default=dry_run_by_default)
-            with open_application(read_settings()) as application:
+            name_environment_options(context)
+            with opened(read_settings()) as application:
                 totals = run(application, operation, mode, labels, as_json=as_json)
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)
 
-        return registered(run_command, function, app, name, (*(_PLANNED if planned else (_DRY_RUN,)), _CONTEXT))
+        return registered(run_command, function, app, name, _PLANNED if planned else (_DRY_RUN,))
 
     return register
 
@@ -180,13 +186,17 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
     if named := operation.arguments.get("job_ids"):
         job_ids = [str(application.queue.find_id(job_id)) for job_id in named]
         operation = replace(operation, arguments={**operation.arguments, "job_ids": job_ids})
+    if part := operation.arguments.get("discard_id"):
+        found_id = str(application.queue.find_any("operation", part))
+        operation = replace(operation, arguments={**operation.arguments, "discard_id": found_id})
     if mode.dry_run:
         found = None
         if isinstance(operation, FilterOperation):
             totals, found = previewed(application, operation, mode.limit)
             labels = replace(labels, columns=COLUMNS)
         else:
-            totals = preview(application.queue, operation, mode.limit)
+            with _progress(application, operation, labels, mode.limit, as_json) as on_batch:
+                totals = preview(application.queue, operation, mode.limit, on_batch=on_batch)
         if found and isinstance(operation, FilterOperation) and not as_json:
             print_preview(operation, found)
         if mode.plan_file is not None:
@@ -196,7 +206,8 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
     if as_json:
         print_json(document(totals, dry_run=mode.dry_run))
     else:
-        _print_totals(totals, mode, labels)
+        shown = _with_subjects(application.queue, totals.items[:_SHOWN]) if mode.dry_run else []
+        _print_totals(totals, mode, labels, shown)
     return totals
 
 
@@ -221,7 +232,8 @@ def _execute(application: Application, operation: Operation, mode: Mode, labels:
     if plan is not None:
         plan.require(operation.function, str(application.queue.schema_version().deployment_id), datetime.now(UTC))
     operation = _planned(plan) if plan else operation
-    with _progress(labels, len(plan.items) if plan else mode.limit, quiet) as on_batch:
+    total = len(plan.items) if plan else mode.limit
+    with _progress(application, operation, labels, total, quiet) as on_batch:
         if isinstance(operation, FilterOperation):
             return performed(application, operation, plan, limit=mode.limit, actor=actor(), on_batch=on_batch)
         return application.perform(
@@ -240,28 +252,36 @@ def _planned(plan: BulkPlan) -> Operation:
 
 
 @contextmanager
-def _progress(labels: Labels, total: int | None, quiet: bool) -> Iterator[Progress]:
-    """Show a progress bar on standard error if it is a terminal."""
-    # rich.progress is slow to import.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+def _progress(
+    application: Application, operation: Operation, labels: Labels, total: int | None, quiet: bool
+) -> Iterator[Progress]:
+    """Show a progress bar; without a limit or a plan, the database counts the rows first."""
 
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield ignore_progress
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"{labels.noun}s", total=total)
-        yield lambda so_far: bar.update(task, completed=so_far.matched)
+    def rows() -> int | None:
+        with suppress(QueueError):  # a database of another release, or an argument that the operation rejects
+            counted_rows = application.queue.count_operation(operation.function, operation.set_arguments)
+            return counted_rows if total is None or counted_rows is None else min(total, counted_rows)
+        return total
+
+    is_planned = isinstance(operation, FilterOperation)
+    with progress_bar(f"{labels.noun}s", (lambda: total) if is_planned else rows, quiet=quiet) as advance:
+        yield lambda so_far: advance(so_far.matched)
 
 
-def _print_totals(totals: Totals, mode: Mode, labels: Labels) -> None:
+def _with_subjects(queue: Queue, items: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
+    """Return items of jobs with what the jobs are about; items of artifacts have no ID of a job in `id`."""
+    ids = [UUID(str(item["id"])) for item in items if "type" in item]
+    subjects = {str(job.id): job.subject for job in queue.get_jobs(ids)} if ids else {}
+    return [{**item, "subject": subjects.get(str(item["id"]))} for item in items]
+
+
+def _print_totals(totals: Totals, mode: Mode, labels: Labels, shown: Sequence[Mapping[str, Json]]) -> None:
     if mode.dry_run:
-        if totals.items:
-            print_table(totals.items[:_SHOWN], labels.columns, when_empty="")
+        if shown:
+            print_table(shown, labels.columns, when_empty="")
         if len(totals.items) > _SHOWN:
             typer.echo(f"… and {len(totals.items) - _SHOWN:,} more; use --json or --plan FILE for all of them.")
+            _print_sums(totals.items)
         typer.echo(
             f"{labels.count(totals.matched)} would be {labels.done}. Nothing was changed{_next_step(totals, mode)}."
         )
@@ -270,6 +290,14 @@ def _print_totals(totals: Totals, mode: Mode, labels: Labels) -> None:
     ineligible = totals.counts["ineligible"]
     left_out = f"; {ineligible:,} could not be {labels.done}" if ineligible else ""
     typer.echo(f"{labels.count(totals.changed)} {labels.done}{skipped}{left_out}.")
+
+
+def _print_sums(items: Sequence[Mapping[str, Json]]) -> None:
+    """Print the number of items by type and by status."""
+    for name in ("type", "status"):
+        sums = Counter(str(item[name]) for item in items if item.get(name))
+        if sums:
+            typer.echo(f"By {name}: {', '.join(f'{value} {count:,}' for value, count in sums.most_common(_SUMS))}.")
 
 
 def _next_step(totals: Totals, mode: Mode) -> str:

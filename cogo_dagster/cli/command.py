@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from cogo_dagster.text import printable
 
@@ -36,6 +37,22 @@ EXIT_CODES: Final = (
 )
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+_NAMED_VARIABLES: Final = frozenset(
+    {
+        "ARTIFACT_TTL_DAYS",
+        "EXECUTOR_ID",
+        "JOB_PURGE_STATUSES",
+        "JOB_TTL_DAYS",
+        "JOB_TYPE",
+        "LIMIT",
+        "TYPE_PREFIX",
+        "WORKER_ID",
+    }
+)
+"""Variables that select rows or the address of a job, and are often set for other programs."""
+
+_CONTEXT: Final = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
 
 _CONTROL_CHARACTERS: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -76,9 +93,30 @@ class Report:
             raise typer.Exit(self.exit_code)
 
 
+class Group(TyperGroup):
+    """A group that names the command meant by words in the wrong order: `list alerts` is `alerts list`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the command that the first argument names, and the remaining arguments."""
+        try:
+            return super().resolve_command(ctx, args)
+        except typer.TyperException:
+            own, other = ctx.info_name, args[0]
+            if _is_command(other, own):
+                raise BadInput(f"The command is `cogo {other} {own}`.") from None
+            raise
+
+
+def _is_command(name: str, subcommand: str) -> bool:
+    from cogo_dagster.cli.app import COMMANDS, load  # noqa: PLC0415 - the table imports this module
+
+    return name in COMMANDS and subcommand in getattr(load(name), "commands", {})
+
+
 def group(summary: str) -> typer.Typer:
     """Return a group of commands that prints its help when it is called without a command."""
     return typer.Typer(
+        cls=Group,
         help=summary,
         callback=print_help_without_command,
         invoke_without_command=True,
@@ -109,16 +147,17 @@ def command(
     def register(function: Callable[..., Report]) -> Callable[..., None]:
         parameters = inspect.signature(function).parameters
 
-        def run(**options: Any) -> None:
+        def run(context: typer.Context, **options: Any) -> None:
             as_json = options["as_json"] if "as_json" in parameters else options.pop("as_json")
             if "application" in parameters:
-                from cogo_dagster.bootstrap import open_application  # noqa: PLC0415 - not every command needs it
+                from cogo_dagster.cli.opened import opened  # noqa: PLC0415 - not every command needs it
                 from cogo_dagster.settings import load_settings  # noqa: PLC0415
 
-                with open_application(load_settings()) as application:
+                with opened(load_settings()) as application:
                     report = function(application, **options)
             else:
                 report = function(**options)
+            name_environment_options(context)
             report.show(as_json=as_json)
 
         return registered(run, function, app, name)
@@ -137,11 +176,26 @@ def registered(
     own = inspect.signature(function).parameters.values()
     flag = inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=JsonFlag)
     shown = [parameter for parameter in own if parameter.name not in ("application", "as_json")]
-    parameters = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in (*shown, *options, flag)]
+    every = (_CONTEXT, *shown, *options, flag)
+    parameters = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in every]
     setattr(run, "__signature__", inspect.Signature(parameters))  # noqa: B010 - read by typer; not in the type stubs
     run.__annotations__ = {option.name: option.annotation for option in parameters}
     run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
     return run if app is None else app.command(name)(run)
+
+
+def name_environment_options(context: typer.Context) -> None:
+    """Print on standard error which options the environment has set, because they are not in the command line."""
+    named = {parameter.name: parameter for parameter in context.command.params}
+    found = [
+        f"{envvar}={value} ({named[name].opts[0]})"
+        for name, value in context.params.items()
+        if (envvar := str(getattr(named.get(name), "envvar", None))) in _NAMED_VARIABLES
+        and (source := context.get_parameter_source(name)) is not None
+        and source.name == "ENVIRONMENT"
+    ]
+    if found:
+        typer.echo(f"From the environment: {printable(', '.join(found))}.", err=True)
 
 
 def print_json(document: object) -> None:

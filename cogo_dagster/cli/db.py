@@ -11,16 +11,16 @@ import typer
 
 from cogo_dagster.bootstrap import (
     embedded_server,
-    open_application,
     open_database,
     own_dsn,
     without_password,
 )
 from cogo_dagster.bootstrap.leftovers import leftovers, remove
 from cogo_dagster.cli.command import BadInput, Report, command, group
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import column, print_facts, print_table
-from cogo_dagster.formatting.values import counted, distance, size
+from cogo_dagster.formatting.values import counted, distance, run_time, size
 from cogo_dagster.queue import migrate as schema
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
@@ -127,7 +127,7 @@ def destroy(
 def _unmigrated(settings: Settings) -> Iterator[str]:
     """Yield the address of the database without migrating it; starts an embedded one."""
     if settings.uses_embedded_database:
-        with embedded_server(settings).running() as server:
+        with embedded_server(settings).running(idle_seconds=settings.database_idle_seconds) as server:
             yield server.dsn()
     elif settings.uses_rest:
         raise BadInput(
@@ -155,7 +155,7 @@ def _direct(settings: Settings) -> dict[str, Json]:
 
 def _rest(settings: Settings) -> dict[str, Json]:
     """Return the status over REST, without the migrations; opening the application checks the release."""
-    with open_application(settings) as application:
+    with opened(settings) as application:
         release = application.queue.schema_version().release
         schema_state = {"release": release, "pending": [], "current": True, "code_release": schema.SCHEMA_RELEASE}
         return {"database": "supabase", "address": application.public_dsn, "server": None, "schema": schema_state}
@@ -182,12 +182,18 @@ def _readable(state: Json) -> dict[str, Json]:
     server, schema_ = state["server"], state["schema"]
     facts = {"database": state["database"], "address": state["address"]}
     if server is not None:
-        facts["server"] = f"PostgreSQL {server['version']}, process {server['pid']}" if server["running"] else "stopped"
+        facts["server"] = _server(server) if server["running"] else "stopped"
         facts["started"] = distance(server["started_at"].isoformat()) if server["started_at"] else None
         facts["data"], facts["log"] = str(server["data_folder"]), str(server["log_file"])
     if schema_ is not None:
         facts["schema"] = _schema_state(schema_)
     return facts
+
+
+def _server(server: Json) -> str:
+    left = server["idle_seconds_left"]
+    end = "" if left is None else f", kept for {run_time(max(left, 1))} and while it is used"
+    return f"PostgreSQL {server['version']}, process {server['pid']}{end}"
 
 
 def _schema_state(facts: Json) -> str:

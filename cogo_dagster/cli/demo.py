@@ -80,7 +80,7 @@ _FILES: Final = {
 COLUMNS: Final = (
     column("job", "id", whole=True),
     column("type"),
-    column("status", whole=True),
+    column("status", whole=True, is_status=True),
     Column("seconds", lambda job: f"{job.run_seconds:.2f}" if job.run_seconds else NOTHING, whole=True),
     Column("files", lambda job: str(len(job.artifacts))),
     column("error", "error", error_line),

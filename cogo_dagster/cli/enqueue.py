@@ -1,4 +1,4 @@
-"""`cogo enqueue`: add one job, validated by its executor."""
+"""`cogo enqueue`: add jobs, validated by their executors."""
 
 import json
 import sys
@@ -10,8 +10,9 @@ from typing import Annotated, Final
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
-from cogo_dagster.cli.command import BadInput, Report, command, group
+from cogo_dagster.cli.command import BadInput, JsonFlag, Report, command, group
+from cogo_dagster.cli.enqueue_file import JobsFile, enqueue_file
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings, seconds_of
 from cogo_dagster.executors.registry import validate_payload
 from cogo_dagster.queue.client import content_key
@@ -19,7 +20,7 @@ from cogo_dagster.queue.model import Json, NewJob, family_of
 from cogo_dagster.settings import Settings
 from cogo_dagster.text import parse_json, storable_json
 
-app = group("Add one job.")
+app = group("Add jobs.")
 
 Url = Annotated[
     str | None, typer.Option("--url", envvar="BROWSER_TEST_URL", help="Page to open; required unless in --payload.")
@@ -56,7 +57,25 @@ class Format(StrEnum):
 
 
 @command(app)
+def jobs(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="@FILE",
+            help='A file with one job per line, {"type": "browser", "payload": {"url": "https://example.com"}}. '
+            "@- is standard input.",
+        ),
+    ],
+    *,
+    as_json: JsonFlag = False,
+) -> Report:
+    """Add the jobs of a file, of any type; none if a line is invalid."""
+    return enqueue_file(read_settings(), file, NewJob(""), family=None, quiet=as_json)
+
+
+@command(app)
 def figma(
+    file: JobsFile = None,
     *,
     file_key: Annotated[
         str | None,
@@ -90,8 +109,14 @@ def figma(
     priority: Priority = 5,
     max_attempts: MaxAttempts = 5,
     run_in_seconds: RunIn = 0,
+    as_json: JsonFlag = False,
 ) -> Report:
-    """Export a Figma file, nodes of it, or rendered nodes."""
+    """Export a Figma file, nodes of it, or rendered nodes; with @FILE, one job per line."""
+    if file is not None:
+        _check_no_single_job(payload, idempotency_key)
+        template = NewJob(job_type or "", {}, executor_id, priority, max_attempts, run_in_seconds=run_in_seconds)
+        type_of = None if job_type else _figma_type
+        return enqueue_file(read_settings(), file, template, family="figma", quiet=as_json, type_of=type_of)
     if file_key is None and payload is None:
         raise BadInput("No file to export: use --file-key or --payload, or set FIGMA_FILE_KEY.")
     options = {
@@ -119,6 +144,7 @@ def figma(
 
 @command(app)
 def browser(
+    file: JobsFile = None,
     *,
     url: Url = None,
     payload: Payload = None,
@@ -128,8 +154,13 @@ def browser(
     priority: Priority = 5,
     max_attempts: MaxAttempts = 5,
     run_in_seconds: RunIn = 0,
+    as_json: JsonFlag = False,
 ) -> Report:
-    """Open a web page in a browser and store a screenshot and its content."""
+    """Open a web page in a browser and store a screenshot and its content; with @FILE, one job per line."""
+    if file is not None:
+        _check_no_single_job(payload, idempotency_key)
+        template = NewJob(job_type, {}, executor_id, priority, max_attempts, run_in_seconds=run_in_seconds)
+        return enqueue_file(read_settings(), file, template, family="browser", quiet=as_json)
     chosen = _of_family("browser", job_type, "browser or browser.pdf")
     given_payload = _page_payload(payload, url)
     return _validate_and_enqueue(
@@ -168,6 +199,12 @@ def idempotent(
     return _enqueue(settings, NewJob(job_type, checked, executor_id=executor_id, idempotency_key=key))
 
 
+def _check_no_single_job(payload: str | None, idempotency_key: str | None) -> None:
+    """Reject options that a file has in its lines."""
+    if payload is not None or idempotency_key is not None:
+        raise BadInput("--payload and --idempotency-key are for one job: write them in the lines of the file.")
+
+
 def _of_family(family: str, job_type: str, types: str) -> str:
     if family_of(job_type) != family:
         raise BadInput(f"`cogo enqueue {family}` adds jobs of type {types}, not {job_type!r}.")
@@ -180,7 +217,7 @@ def _validate_and_enqueue(job: NewJob) -> Report:
 
 
 def _enqueue(settings: Settings, job: NewJob) -> Report:
-    with open_application(settings) as application:
+    with opened(settings) as application:
         [enqueued] = application.queue.enqueue([job])
     document = {"job_id": str(enqueued.job_id), "created": enqueued.created}
     if enqueued.created:

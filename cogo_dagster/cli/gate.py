@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import Report, command, group
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import Limit, Since
 from cogo_dagster.cli.tables import Row, column, lists
 from cogo_dagster.formatting.values import counted, distance
@@ -59,8 +60,8 @@ ReportFiles = list[Path] | None
 
 _RUNS = (
     column("at", "created_at", distance, whole=True),
-    column("type", whole=True),
-    column("status", whole=True),
+    column("type"),
+    column("status", whole=True, is_status=True),
     column("branch"),
     column("commit", "commit_sha", lambda sha: str(sha)[:12], whole=True),
     column("pull request", "pull_request"),
@@ -163,7 +164,7 @@ def read_summary(settings: Settings, source: Source, hours: float, branch: str |
     """Return the summary of the last hours."""
     if source is Source.API:
         return metrics_api(settings).summary(hours, branch or settings.gate_branch)
-    with open_application(settings) as application:
+    with opened(settings) as application:
         return application.gates.summary(hours, branch)
 
 

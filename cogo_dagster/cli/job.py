@@ -24,6 +24,7 @@ _FACTS = (
     "id",
     "type",
     "status",
+    "subject",
     "why",
     "priority",
     "executor_id",
@@ -38,7 +39,7 @@ _TIMES = ("created_at", "next_run_at", "claimed_at", "lease_expires_at", "finish
 
 _ATTEMPTS = (
     column("attempt"),
-    column("outcome"),
+    column("outcome", is_status=True),
     column("worker", "worker_id"),
     column("ended", "finished_at", distance),
     column("error", "error", error_line),
@@ -56,7 +57,11 @@ def show(application: Application, job_id: JobId) -> Report:
     artifacts = [(artifact, application.address_of(artifact)) for artifact in job.artifacts]
     reasons = [why(fact, datetime.now(UTC)) for fact in application.queue.explain([found_id])]
     reason = reasons[0] if reasons else None
-    shown = {"artifacts": [row.document | {"address": address} for row, address in artifacts], "why": reason}
+    shown = {
+        "artifacts": [row.document | {"address": address} for row, address in artifacts],
+        "subject": job.subject,
+        "why": reason,
+    }
     return Report(job.document | shown, lambda: _print(job, reason, artifacts))
 
 
@@ -84,7 +89,7 @@ def _print(job: WholeJob, reason: str | None, artifacts: Sequence[tuple[Artifact
 
 
 def _facts(job: WholeJob, reason: str | None) -> dict[str, Json]:
-    document = job.document | {"why": reason}
+    document = job.document | {"why": reason, "subject": job.subject}
     facts = {name: document[name] for name in _FACTS if document[name] is not None}
     facts["attempts"] = f"{job.attempts}/{job.max_attempts}"
     facts |= {name: _time(document[name]) for name in _TIMES if document[name]}

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.cli import completion
 from cogo_dagster.cli.command import BadInput, Report, command, group
 from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, Where, part_of_id
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists
@@ -14,7 +15,7 @@ from cogo_dagster.formatting.explanation import why as explanation_of
 from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, until
 from cogo_dagster.queue.rows.bulk_actions import BulkAction
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
-from cogo_dagster.queue.rows.jobs import JobRow
+from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
 from cogo_dagster.queue.search.grammar import JobSearch
@@ -32,20 +33,32 @@ class ArtifactStatus(StrEnum):
     EXPIRED = "expired"
 
 
-_ATTEMPTS: Final = Column("attempts", lambda row: f"{row.attempts}/{row.max_attempts}", whole=True)
+_ATTEMPTS: Final = Column("attempts", lambda row: f"{row.attempts}/{row.max_attempts}", whole=True, min_width=90)
+_ABOUT: Final = column("about", "subject")
+_JOB_ID: Final = column("job", "job_id", whole=True, is_id=True)
 _ERROR: Final = column("error", "error", error_line)
 _REASON: Final = column("reason")
 
+
+def _status(row: JobRow) -> str:
+    return f"{row.status} (forced)" if row.forced else row.status
+
+
+def _next_run(row: JobRow) -> str:
+    return until(row.next_run_at) if row.status == "queued" else NOTHING
+
+
 _JOBS: Final = (
-    column("id", whole=True),
+    column("id", whole=True, is_id=True),
     column("type"),
-    Column("status", lambda row: f"{row.status} (forced)" if row.forced else row.status, whole=True),
+    Column("status", _status, whole=True, is_status=True),
     _ATTEMPTS,
-    Column("next run", lambda row: until(row.next_run_at) if row.status == "queued" else NOTHING, whole=True),
-    column("created", "created_at", distance, whole=True),
+    _ABOUT,
+    Column("next run", _next_run, whole=True, min_width=100),
+    column("created", "created_at", distance, whole=True, min_width=120),
     _ERROR,
 )
-_WHY: Final = (*_JOBS[:4], column("why"))
+_WHY: Final = (*_JOBS[:5], column("why"))
 
 
 @command(app)
@@ -56,6 +69,7 @@ def jobs(
         list[str] | None,
         typer.Option(
             metavar="[queued|running|succeeded|failed|cancelled]",
+            autocompletion=completion.statuses,
             help="Only these statuses; repeatable or comma-separated.",
         ),
     ] = None,
@@ -94,11 +108,11 @@ def jobs(
 
 
 _ARTIFACTS: Final = (
-    column("job", "job_id", whole=True),
+    _JOB_ID,
     column("name"),
-    column("status"),
+    column("status", whole=True, is_status=True),
     column("size", "size_bytes", size, whole=True),
-    column("created", "created_at", distance),
+    column("created", "created_at", distance, min_width=90),
     column("address"),
 )
 
@@ -107,7 +121,14 @@ _ARTIFACTS: Final = (
 def artifacts(
     application: Application,
     job_id: Annotated[
-        str | None, typer.Option("--job", parser=part_of_id, metavar="JOB_ID", help="Only artifacts of this job.")
+        str | None,
+        typer.Option(
+            "--job",
+            parser=part_of_id,
+            metavar="JOB_ID",
+            autocompletion=completion.job_ids,
+            help="Only artifacts of this job.",
+        ),
     ] = None,
     status: Annotated[ArtifactStatus | None, typer.Option(help="Only this status.")] = None,
     *,
@@ -137,13 +158,13 @@ def _state(row: WorkerRow) -> str:
 
 _WORKERS: Final = (
     column("worker", "worker_id"),
-    Column("state", _state, whole=True),
+    Column("state", _state, whole=True, is_status=True),
     Column("running", lambda row: f"{row.running}/{row.concurrency}", whole=True),
     Column("families", lambda row: ", ".join(str(family) for family in row.families)),
-    column("executor", "executor_id"),
-    column("started", "started_at", distance),
+    column("executor", "executor_id", min_width=90),
+    column("started", "started_at", distance, min_width=90),
     column("heartbeat", "last_heartbeat_at", distance),
-    column("instance", "instance_id", whole=True),
+    column("instance", "instance_id", whole=True, is_id=True, min_width=110),
 )
 
 
@@ -168,7 +189,7 @@ def _counted(counters: object) -> str:
 
 _HEARTBEATS: Final = (
     column("worker", "worker_id"),
-    column("instance", "instance_id", whole=True),
+    column("instance", "instance_id", whole=True, is_id=True),
     column("at", "created_at", distance, whole=True),
     column("running"),
     column("counters", show=_counted),
@@ -186,13 +207,14 @@ def heartbeats(
 
 
 _DLQ: Final = (
-    column("job", "job_id", whole=True),
+    _JOB_ID,
     column("type"),
     _ATTEMPTS,
-    _REASON,
-    column("replays", whole=True),
+    column("reason", min_width=110),
+    column("replays", whole=True, min_width=130),
     column("failed", "failed_at", distance, whole=True),
-    Column("replayed", lambda row: distance(row.replayed_at or row.closed_at)),
+    Column("replayed", lambda row: distance(row.replayed_at or row.closed_at), min_width=130),
+    _ABOUT,
     _ERROR,
 )
 _EMPTY_DLQ: Final = "The dead-letter queue is empty."
@@ -224,7 +246,7 @@ _INCIDENTS: Final = (
     column("fingerprint", whole=True),
     column("count", whole=True),
     column("type"),
-    column("first", "first_failed_at", distance, whole=True),
+    column("first", "first_failed_at", distance, whole=True, min_width=110),
     column("last", "last_failed_at", distance, whole=True),
     Column("error", lambda row: f"{row.error_class}: {row.message}"),
 )
@@ -268,6 +290,7 @@ def limits(application: Application) -> list[Row]:
 
 _OPERATIONS: Final = (
     column("at", "created_at", distance, whole=True),
+    column("id", "id", whole=True, min_width=120),
     column("operation", whole=True),
     column("by", "actor"),
     column("changed", whole=True),
@@ -300,7 +323,7 @@ def actions(application: Application, limit: Limit = 50) -> list[BulkAction]:
     return application.queue.list_actions(max_actions=limit)
 
 
-def found_jobs(application: Application, search: JobSearch, limit: int) -> list[JobRow]:
+def found_jobs(application: Application, search: JobSearch, limit: int) -> list[FoundJob]:
     """Return the jobs of a search, over as many pages as it takes.
 
     Raises:
@@ -308,7 +331,7 @@ def found_jobs(application: Application, search: JobSearch, limit: int) -> list[
     """
     if problems := JobSearch.parse(str(search)).problems:
         raise BadInput(" ".join(problems))
-    rows: list[JobRow] = []
+    rows: list[FoundJob] = []
     filters, before_id = search.filter(code_version()), None
     while len(rows) < limit:
         page = application.queue.query_jobs(filters, before_id=before_id, max_jobs=limit - len(rows))

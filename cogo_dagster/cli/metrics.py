@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from cogo_dagster.bootstrap import Application, open_application
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import ExitCode, Report, command, echo_markdown, group
 from cogo_dagster.cli.gate import (
     BranchOption,
@@ -18,6 +18,7 @@ from cogo_dagster.cli.gate import (
     metrics_api,
     read_summary,
 )
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Column, column, print_table
 from cogo_dagster.formatting.values import counted
@@ -53,7 +54,7 @@ def snapshot(
     if source is Source.API:
         summary, document = metrics_api(settings).summary(24, branch or settings.gate_branch), {}
     else:
-        with open_application(settings) as application:
+        with opened(settings) as application:
             gates = application.gates
             stored = gates.store_day(day_start(day), branch) if day else gates.store_rolling(branch)
         summary, document = stored.summary, _metadata(stored)

@@ -1,15 +1,24 @@
 """`cogo retry`, `replay`, `discard`, `undo`, `recover`, `cleanup` and `purge`: bulk operations."""
 
 from typing import Annotated, Final
-from uuid import UUID
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
+from cogo_dagster.cli import completion
 from cogo_dagster.cli.bulk import Labels, bulk
 from cogo_dagster.cli.bulk_filter import Name, operation_of
 from cogo_dagster.cli.command import BadInput, Report, group
-from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, JobIds, Since, TypePrefix, Where, read_settings
+from cogo_dagster.cli.opened import opened
+from cogo_dagster.cli.options import (
+    ExecutorFilter,
+    Fingerprint,
+    JobIds,
+    Since,
+    TypePrefix,
+    Where,
+    part_of_id,
+    read_settings,
+)
 from cogo_dagster.cli.tables import Column, column
 from cogo_dagster.formatting.values import distance, error_line, size
 from cogo_dagster.queue.bulk import Operation, Totals
@@ -18,7 +27,7 @@ from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.release import code_version
 
 _FINISHED_STATUSES: Final = ("succeeded", "cancelled", "failed")
-_JOB: Final = (column("job", "id", whole=True), column("type"))
+_JOB: Final = (column("job", "id", whole=True, is_id=True), column("type"), column("about", "subject"))
 _FAILED: Final = column("failed", "failed_at", distance, whole=True)
 _ERROR: Final = column("error", "error", error_line)
 
@@ -57,7 +66,13 @@ def failed(
     where: Where = None,
     name: Name = "",
     type_prefix: Annotated[
-        str | None, typer.Option("--type", envvar="TYPE_PREFIX", help="Only types with this prefix.")
+        str | None,
+        typer.Option(
+            "--type",
+            envvar="TYPE_PREFIX",
+            autocompletion=completion.types,
+            help="Only types with this prefix.",
+        ),
     ] = None,
     executor_id: Annotated[
         str | None, typer.Option("--executor", envvar="EXECUTOR_ID", help="Only jobs addressed to this executor ID.")
@@ -96,7 +111,7 @@ def _filters(
 _REPLAYED: Final = Labels(
     "dead-lettered job",
     "replayed",
-    (*_JOB, column("replays", whole=True), column("reason"), _FAILED, _ERROR),
+    (*_JOB, column("replays", whole=True, min_width=120), column("reason", min_width=110), _FAILED, _ERROR),
 )
 
 
@@ -125,7 +140,7 @@ def dlq(
     return operation_of("replay_dlq", filters, {}, where, name)
 
 
-_DISCARDED: Final = Labels("dead-lettered job", "discarded", (*_JOB, column("reason"), _FAILED, _ERROR))
+_DISCARDED: Final = Labels("dead-lettered job", "discarded", (*_JOB, column("reason", min_width=110), _FAILED, _ERROR))
 
 
 def _name_the_undo(totals: Totals, dry_run: bool, as_json: bool) -> None:  # noqa: ARG001 - to standard error
@@ -164,10 +179,17 @@ _OPENED: Final = Labels("dead-lettered job", "opened again", (*_JOB, _FAILED, _E
 
 @bulk(undo, _OPENED, planned=False, name="discard")
 def undo_discard(
-    discard_id: Annotated[UUID, typer.Argument(help="ID of the discard, from `cogo list operations`.")],
+    discard_id: Annotated[
+        str,
+        typer.Argument(
+            parser=part_of_id,
+            metavar="DISCARD_ID",
+            help="ID of the discard, from `cogo list operations`; 8 first or last digits suffice.",
+        ),
+    ],
 ) -> Operation:
     """Open the dead-lettered jobs of a discard again, except those that were retried since."""
-    return Operation("undo_discard", {"discard_id": str(discard_id)})
+    return Operation("undo_discard", {"discard_id": discard_id})
 
 
 _RECOVERED: Final = Labels(
@@ -198,11 +220,11 @@ _CLEANED: Final = Labels(
     "artifact",
     "deleted",
     (
-        column("job", "job_id", whole=True),
+        column("job", "job_id", whole=True, is_id=True),
         column("name"),
         column("size", "size_bytes", size, whole=True),
         column("created", "created_at", distance, whole=True),
-        column("storage key", "storage_key"),
+        column("storage key", "storage_key", min_width=110),
     ),
 )
 
@@ -245,7 +267,7 @@ def artifacts(
 
 
 def _adopt_store(*, as_json: bool) -> None:
-    with open_application(read_settings()) as application:
+    with opened(read_settings()) as application:
         application.store.adopt()
         where = application.store.where
     Report({"adopted": where}, f"{where} belongs to this database now.").show(as_json=as_json)
@@ -256,8 +278,8 @@ _PURGED: Final = Labels(
     "purged",
     (
         *_JOB,
-        column("status", whole=True),
-        column("attempts", whole=True),
+        column("status", whole=True, is_status=True),
+        column("attempts", whole=True, min_width=90),
         column("ended", "finished_at", distance, whole=True),
     ),
 )
@@ -272,7 +294,12 @@ def jobs(
     ] = 30,
     statuses: Annotated[
         str,
-        typer.Option("--status", envvar="JOB_PURGE_STATUSES", help="Comma-separated: succeeded, cancelled, failed."),
+        typer.Option(
+            "--status",
+            envvar="JOB_PURGE_STATUSES",
+            autocompletion=completion.finished_statuses,
+            help="Comma-separated: succeeded, cancelled, failed.",
+        ),
     ] = "succeeded,cancelled",
 ) -> Operation:
     """Delete finished jobs and their attempts, but not dead-lettered jobs and artifacts. A dry run by default."""

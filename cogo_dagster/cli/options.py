@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cogo_dagster.cli import completion
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.suggestions import complete
@@ -40,6 +41,7 @@ JobId = Annotated[
     typer.Argument(
         parser=part_of_id,
         metavar="JOB_ID",
+        autocompletion=completion.job_ids,
         help="ID of the job, from `cogo list jobs`; 8 first or last digits suffice.",
     ),
 ]
@@ -48,6 +50,7 @@ JobIds = Annotated[
     typer.Argument(
         parser=part_of_id,
         metavar="[JOB_IDS]...",
+        autocompletion=completion.job_ids,
         help="Only these jobs; all that match by default. 8 first or last digits of an ID suffice.",
     ),
 ]
@@ -93,7 +96,12 @@ Since = Annotated[
     typer.Option("--since", parser=seconds_of, metavar="DURATION", help="Maximum age of the rows: 30m, 2h, 1d …"),
 ]
 TypePrefix = Annotated[
-    str | None, typer.Option("--type", help="Only this type and the types below it: browser includes browser.pdf.")
+    str | None,
+    typer.Option(
+        "--type",
+        autocompletion=completion.types,
+        help="Only this type and the types below it: browser includes browser.pdf.",
+    ),
 ]
 Fingerprint = Annotated[str | None, typer.Option(help="Only this fingerprint, from `cogo list incidents`.")]
 ExecutorFilter = Annotated[str | None, typer.Option("--executor", help="Only jobs addressed to this executor ID.")]

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.cli import completion
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import Report, command, group
 
@@ -17,7 +18,12 @@ Reason = Annotated[str | None, typer.Option(help="Reason, shown in `cogo list pa
 @command(pause, "type")
 def pause_type(
     application: Application,
-    name: Annotated[str, typer.Argument(help="The type; includes the types below it: browser includes browser.pdf.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.types, help="The type; includes the types below it: browser includes browser.pdf."
+        ),
+    ],
     reason: Reason = None,
 ) -> Report:
     """Stop claims of jobs of a type; running jobs continue."""
@@ -35,7 +41,10 @@ def pause_executor(
 
 
 @command(resume, "type")
-def resume_type(application: Application, name: Annotated[str, typer.Argument(help="The paused type.")]) -> Report:
+def resume_type(
+    application: Application,
+    name: Annotated[str, typer.Argument(autocompletion=completion.types, help="The paused type.")],
+) -> Report:
     """Resume claims of jobs of a type."""
     return _resumed(application, "type", name)
 
@@ -65,8 +74,14 @@ def limit(
 def _paused(application: Application, kind: str, name: str, reason: str | None) -> Report:
     change = application.queue.pause(kind, name, reason=reason, actor=actor())
     if change.changed:
-        return Report(change, f"Paused {kind} {name}. Resume with `cogo resume {kind} {name}`.")
+        message = f"Paused {kind} {name}. Resume with `cogo resume {kind} {name}`."
+        return Report(change, message if change.known else f"{message}\n{_unknown(kind, name)}")
     return Report(change, f"The {kind} {name} is already paused: see `cogo list paused`.")
+
+
+def _unknown(kind: str, name: str) -> str:
+    shown = "type" if kind == "type" else "executor ID"
+    return f"Warning: no worker or job has the {shown} {name}; if it is misspelt, resume it: `cogo list workers`."
 
 
 def _resumed(application: Application, kind: str, name: str) -> Report:

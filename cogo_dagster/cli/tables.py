@@ -1,4 +1,8 @@
-"""Text tables: fitted to the width of a terminal, or complete in a file or pipe."""
+"""Text tables: fitted to the width of a terminal, or complete in a file or pipe.
+
+On a terminal, statuses are in color. A narrow one shows only the last digits of IDs, and leaves out columns that need
+more space.
+"""
 
 import functools
 import json
@@ -20,6 +24,20 @@ from cogo_dagster.text import printable
 
 Row = Any
 
+SHORT_ID_CHARS: Final = 8
+_UUID_CHARS: Final = 36
+_WIDE: Final = 100
+"""Columns of a terminal from which IDs are shown completely."""
+
+_STYLES: Final = {
+    **dict.fromkeys(("succeeded", "alive", "ready", "pass", "delivered"), "green"),
+    **dict.fromkeys(("failed", "lost", "silent", "fail", "firing", "dead"), "red"),
+    **dict.fromkeys(("running", "claimed"), "cyan"),
+    **dict.fromkeys(("queued", "pending", "requeued", "snoozed", "retried"), "yellow"),
+    **dict.fromkeys(("cancelled", "stopped", "expired", "orphaned", "resolved"), "dim"),
+}
+"""Colors of statuses and outcomes on a terminal."""
+
 _UNLIMITED_WIDTH: Final = 100_000
 _MAX_CHARS: Final = 64_000
 _MAX_CELL_CHARS: Final = 3_000  # longer than any error; all lines are as long as the widest cell
@@ -32,15 +50,28 @@ class Column:
     Attributes:
         value: Returns the text of the cell of a row.
         whole: Whether cells are never shortened; the cells of other columns are, on a narrow terminal.
+        min_width: Width of a terminal from which the column is shown.
+        is_id: Whether a narrow terminal shows only the last digits of the cells, which every command accepts.
+        is_status: Whether a terminal shows the cells in the color of their status.
     """
 
     title: str
     value: Callable[[Row], str]
     whole: bool = False
+    min_width: int = 0
+    is_id: bool = False
+    is_status: bool = False
 
 
 def column(
-    title: str, name: str | None = None, show: Callable[[Any], str] | None = None, *, whole: bool = False
+    title: str,
+    name: str | None = None,
+    show: Callable[[Any], str] | None = None,
+    *,
+    whole: bool = False,
+    min_width: int = 0,
+    is_id: bool = False,
+    is_status: bool = False,
 ) -> Column:
     """Return a column that shows one attribute or key of a row.
 
@@ -48,9 +79,13 @@ def column(
         title: Header of the column.
         name: Name of the attribute or key; the title by default.
         show: Formats the value; by default as JSON.
-        whole: See `Column`.
+        whole, min_width, is_id, is_status: See `Column`.
     """
-    return Column(title, lambda row: (show or _plain)(_value(row, name or title)), whole)
+
+    def value(row: Row) -> str:
+        return (show or _plain)(_value(row, name or title))
+
+    return Column(title, value, whole, min_width, is_id, is_status)
 
 
 def lists(
@@ -98,14 +133,20 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
     if not rows:
         typer.echo(when_empty)
         return
+    console = _console()
+    fitting = [column for column in columns if not console.is_terminal or column.min_width <= console.width]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for shown in columns:
+    for shown in fitting:
         # Rich narrows only columns that may wrap. The cells do not wrap, so they are truncated.
-        table.add_column(Text(shown.title, no_wrap=True), no_wrap=shown.whole)
+        table.add_column(Text(shown.title, no_wrap=True), no_wrap=shown.whole or shown.is_id)
     for row in rows:
-        cells = (one_line(_cell(column, row), _MAX_CELL_CHARS) for column in columns)
-        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
+        table.add_row(*(_shown(column, row, console) for column in fitting))
     _print(table)
+
+
+def status_style(status: str) -> str:
+    """Return the style in which a terminal shows a status of a job, an attempt, a worker or an alert."""
+    return _STYLES.get(status.partition(" ")[0], "")
 
 
 def print_facts(facts: Mapping[str, Json]) -> None:
@@ -116,6 +157,13 @@ def print_facts(facts: Mapping[str, Json]) -> None:
     for name, value in facts.items():
         table.add_row(name, Text(printable(_cut(_plain(value)))))
     _print(table)
+
+
+def _shown(column: Column, row: Row, console: Console) -> Text:
+    cell = one_line(_cell(column, row), _MAX_CELL_CHARS)
+    if column.is_id and console.is_terminal and console.width < _WIDE and len(cell) == _UUID_CHARS:
+        cell = cell[-SHORT_ID_CHARS:]
+    return Text(cell, no_wrap=True, overflow="ellipsis", style=status_style(cell) if column.is_status else "")
 
 
 def _cell(column: Column, row: Row) -> str:
@@ -137,11 +185,13 @@ def _cut(text: str) -> str:
     return f"{text[:_MAX_CHARS]}… ({len(text):,} characters; use --json for the whole text)"
 
 
-def _print(table: Table) -> None:
+def _console() -> Console:
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_UNLIMITED_WIDTH, color_system=None)
-    console.print(table)
+    return console if console.is_terminal else Console(highlight=False, width=_UNLIMITED_WIDTH, color_system=None)
+
+
+def _print(table: Table) -> None:
+    _console().print(table)
     sys.stdout.flush()
 
 

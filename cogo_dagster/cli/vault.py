@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import BadInput, ExitCode, Report, command, group
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.cli.tables import Row, column, lists, print_facts
 from cogo_dagster.formatting.values import counted, distance
@@ -55,7 +55,7 @@ def set_(
     settings = read_settings(COGO_ENV=scope)
     vault_keys(settings)()
     secret = value if value not in (None, "-") else _read_secret()
-    with open_application(settings) as application:
+    with opened(settings) as application:
         row = application.vault.put(reference, secret, actor())
     if unencrypted:
         typer.echo('The final argument "false" has no effect: secrets are always encrypted.', err=True)
@@ -70,7 +70,7 @@ def get(
 ) -> Report:
     """Show the source and version of a secret; with --reveal, print the secret."""
     name = _joined(reference)
-    with open_application(read_settings()) as application:
+    with opened(read_settings()) as application:
         vault = application.vault_in(environment or application.settings.env)
         secret = vault.find(name)
     if secret is None:
@@ -93,7 +93,7 @@ def list_(
     everywhere: Annotated[bool, typer.Option("--all", help="Include all environments.")] = False,
 ) -> list[Row]:
     """Show secrets without their values."""
-    with open_application(read_settings(COGO_ENV=environment)) as application:
+    with opened(read_settings(COGO_ENV=environment)) as application:
         rows = application.vault.secrets(everywhere=everywhere)
     return [row.document | {"variable": variable_of(row.reference)} for row in rows]
 
@@ -102,7 +102,7 @@ def list_(
 def remove(reference: Reference, environment: Environment = None) -> Report:
     """Remove a secret."""
     name = _joined(reference)
-    with open_application(read_settings(COGO_ENV=environment)) as application:
+    with opened(read_settings(COGO_ENV=environment)) as application:
         changed = application.vault.remove(name, actor())
         scope = application.settings.env
     document = {"reference": name, "environment": scope, "changed": changed}
@@ -128,7 +128,7 @@ def rotate(
         )
     if make_key:
         add_key(vault_key_file(settings))
-    with open_application(settings) as application:
+    with opened(settings) as application:
         done = application.vault.rotate(actor())
     return Report(
         {"key_id": done.key_id, "changed": done.changed, "skipped": done.skipped, "unreadable": done.unreadable},

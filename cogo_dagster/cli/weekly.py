@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cogo_dagster.bootstrap import open_application
 from cogo_dagster.cli.command import ExitCode, Report, command, echo_markdown, group
 from cogo_dagster.cli.gate import BranchOption, Source, SourceOption, metrics_api
+from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
 from cogo_dagster.quality.gates import PublishedWeek
 from cogo_dagster.quality.weeks import finished_week, start_of, week_of
@@ -28,7 +28,7 @@ AgainFlag = Annotated[bool, typer.Option("--again", help="Send it again, also to
 def enqueue(*, week: WeekOption = None, again: AgainFlag = False) -> Report:
     """Enqueue the job that sends a weekly summary, at most one per week unless it delivered nothing."""
     requested = week and finished_week(week, datetime.now(UTC))
-    with open_application(read_settings()) as application:
+    with opened(read_settings()) as application:
         chosen = requested or application.gates.last_week()
         job = application.weeks.enqueue(chosen, again=again)
     document = {"job_id": str(job.job_id), "created": job.created, "week": chosen}
@@ -47,7 +47,7 @@ def show(*, week: WeekOption = None, branch: BranchOption = None, source: Source
     if source is Source.API:
         summary = metrics_api(settings).weekly(week and week_of(start_of(week)), branch)
     else:
-        with open_application(settings) as application:
+        with opened(settings) as application:
             summary = application.gates.weekly(week, branch)
     return Report(summary.model_dump(mode="json"), lambda: echo_markdown(summary.markdown))
 
@@ -67,7 +67,7 @@ def weekly(
         raise SettingsError("WEBHOOK_TYPE is not set: set it to one or more of github, slack, http, googlechat.")
     chosen = week and finished_week(week, datetime.now(UTC))
     summary = metrics_api(settings).weekly(chosen) if source is Source.API else None
-    with open_application(settings) as application:
+    with opened(settings) as application:
         weeks = application.weeks
         published = PublishedWeek(summary) if summary else weeks.publish(chosen or application.gates.last_week())
         announced = weeks.announce(published, again=again)

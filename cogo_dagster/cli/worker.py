@@ -46,7 +46,12 @@ def worker(
     ] = None,
     concurrency: Annotated[
         int | None,
-        typer.Option(envvar="COGO_CONCURRENCY", min=1, max=1000, help="Number of concurrent jobs; 4 by default."),
+        typer.Option(
+            envvar="COGO_CONCURRENCY",
+            min=1,
+            max=1000,
+            help="Number of concurrent jobs; by default two per core, depending on the memory.",
+        ),
     ] = None,
     drain: Annotated[bool, typer.Option("--drain", help="Exit when no job is due.")] = False,
     as_json: JsonFlag = False,

@@ -8,6 +8,9 @@ PAGES: Final = dg.AssetKey(["queue", "pages"])
 JOBS: Final = dg.AssetKey(["queue", "jobs"])
 ARTIFACTS: Final = dg.AssetKey(["queue", "artifacts"])
 GATE_RUNS: Final = dg.AssetKey(["quality", "gate_runs"])
+GATE_SNAPSHOT: Final = dg.AssetKey(["gate_snapshot"])
+WEEKLY_SUMMARY: Final = dg.AssetKey(["weekly_summary"])
+WEEKLY_MESSAGE: Final = dg.AssetKey(["weekly_message"])
 
 OWNERS: Final = ["team:cogo-operations"]
 """Owners of the assets. Owners of jobs, schedules and sensors are beta in Dagster and cause a warning at each load."""

@@ -12,15 +12,17 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 from cogo_dagster.alerts.service import Alerts
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_status import seconds_since
+from cogo_dagster.dagster_support.run_status import seconds_since, was_terminated
 
 
 @dg.failure_hook(required_resource_keys={"cogo"}, name="alert_on_failure")
 def alert_on_failure(context: dg.HookContext) -> None:
-    """Record that an op failed, unless the run was launched by mistake."""
+    """Record that an op failed, unless the run was terminated by a user or launched by mistake."""
     error = context.op_exception
     run = context.instance.get_run_by_id(context.run_id)
     if error and run and is_mistaken_launch(run.tags, type(error).__name__):
+        return
+    if was_terminated(context.instance, context.run_id):
         return
     failure = {
         "run_id": context.run_id,

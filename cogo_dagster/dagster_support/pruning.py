@@ -1,4 +1,4 @@
-"""Old Dagster runs, the assets of their events, and the folders of their logs."""
+"""Old Dagster runs, the assets of their events, and the folders of their logs and outputs."""
 
 import shutil
 import time
@@ -35,24 +35,30 @@ def assets_of(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetKey]:
     return {event.asset_key for event in events if event is not None and event.asset_key is not None}
 
 
-def delete_logs(instance: dg.DagsterInstance, keep_days: int) -> int:
-    """Delete the log folders of deleted runs; return their number."""
-    manager = instance.compute_log_manager
-    if not isinstance(manager, LocalComputeLogManager):
-        return 0
-    folders = [folder for folder in _run_folders(Path(manager._base_dir)) if _is_old(folder, keep_days)]  # noqa: SLF001
+def delete_folders(instance: dg.DagsterInstance, keep_days: int) -> int:
+    """Delete the folders of deleted runs (logs, outputs of ops) and of Celery workers' starts; return their number."""
+    folders = [folder for base in _bases(instance) for folder in _named_by_uuid(base) if _is_old(folder, keep_days)]
     gone = [folder for folder in folders if not instance.has_run(folder.name)]
     for folder in gone:
         shutil.rmtree(folder, ignore_errors=True)
     return len(gone)
 
 
-def _run_folders(base: Path) -> Iterator[Path]:
+def _bases(instance: dg.DagsterInstance) -> Iterator[Path]:
+    """Yield the folders in which Dagster makes a folder per run, or per start of a Celery worker."""
+    manager = instance.compute_log_manager
+    if isinstance(manager, LocalComputeLogManager):
+        yield Path(manager._base_dir)  # noqa: SLF001
+    yield Path(instance.storage_directory())
+    yield Path(instance.root_directory) / "dagster_celery" / "config"
+
+
+def _named_by_uuid(base: Path) -> Iterator[Path]:
     for folder in base.iterdir() if base.is_dir() else ():
         try:
             UUID(folder.name)
         except ValueError:
-            continue  # folders of Dagster itself
+            continue  # the value of an asset, or a folder of Dagster itself
         if folder.is_dir() and not folder.is_symlink():
             yield folder
 

@@ -1,37 +1,62 @@
 """Log and metadata of a run of `process_jobs`: a line for each slow or failed job, counts for the others."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 import dagster as dg
 
 from cogo_dagster.dagster_support import asset_keys
-from cogo_dagster.dagster_support.metadata import number
+from cogo_dagster.dagster_support.lineage import artifacts_observation, page_observation
+from cogo_dagster.dagster_support.metadata import code_cell, link_cell, markdown_table, number, plain_cell
+from cogo_dagster.formatting.values import run_time
+from cogo_dagster.links import job_page
 from cogo_dagster.queue.model import Job, Json
+from cogo_dagster.queue.rows.jobs import payload_subject
 from cogo_dagster.queue.worker import EventKind, Stage, WorkerEvent, WorkerReport
+from cogo_dagster.redaction import redact
+from cogo_dagster.settings import Settings
+
+CLAIMED_TAG: Final = "cogo/claimed"
+FAILED_TAG: Final = "cogo/failed"
+WORKER_TAG: Final = "cogo/worker"
 
 _ALWAYS: Final = {EventKind.LEASE_LOST, EventKind.RECOVERED, EventKind.WARNING, EventKind.STAGE_FINISHED}
 _SLOW_SECONDS: Final = 0.5
 _FIRST_JOBS: Final = 20
 _TABLE_ROWS: Final = 200
+_COLUMNS: Final = ["job", "type", "status", "attempt", "run", "about", "error"]
 
 
 class RunReport:
     """Collects the events of one run.
 
     Args:
-        job_page: Returns the URL of a job; if it is None, the command that shows the job is given.
+        settings: Settings with the addresses of links.
     """
 
-    def __init__(self, job_page: Callable[[object], str | None] = lambda _: None) -> None:
-        self._job_page = job_page
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._kinds: Counter[EventKind] = Counter()
         self._outcomes: Counter[str] = Counter()
         self._run_seconds: list[float] = []
         self._artifact_count = 0
         self._artifact_bytes = 0
-        self._settled: dict[str, WorkerEvent] = {}
+        self._files: dict[str, list[Json]] = {}
+        self._gate_jobs: set[str] = set()
+        self._failed: dict[str, WorkerEvent] = {}
+        self._others: dict[str, WorkerEvent] = {}
+
+    @property
+    def gate_jobs(self) -> set[str]:
+        """The IDs of the jobs that may have recorded a gate run."""
+        return self._gate_jobs
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by which the list of runs shows which run had failures."""
+        return {CLAIMED_TAG: str(self._kinds[EventKind.CLAIMED]), FAILED_TAG: str(self._outcomes["failed"])}
 
     def add(self, event: WorkerEvent) -> None:
         """Count an event."""
@@ -42,6 +67,8 @@ class RunReport:
         elif event.kind is EventKind.UPLOADED:
             self._artifact_count += len(event.data["artifacts"])
             self._artifact_bytes += sum(row["size_bytes"] for row in event.data["artifacts"])
+            if event.job is not None:
+                self._files[str(event.job.id)] = event.data["artifacts"]
         elif event.kind is EventKind.SETTLED:
             self._keep(event)
 
@@ -52,13 +79,29 @@ class RunReport:
         slow = (event.data.get("run_seconds") or 0) >= _SLOW_SECONDS or event.kind is EventKind.UPLOADED
         return slow or self._kinds[event.kind] <= _FIRST_JOBS
 
-    def log(self, context: dg.OpExecutionContext, event: WorkerEvent) -> None:
-        """Log an event; for an upload, also record an observation with links to the files."""
-        is_warning = event.kind in (EventKind.WARNING, EventKind.LEASE_LOST) or event.data.get("outcome") == "failed"
-        (context.log.warning if is_warning else context.log.info)(event.message)
-        if event.kind is EventKind.UPLOADED and event.job is not None:
-            metadata = _artifact_metadata(event.job, event.data["artifacts"], self._job_page(event.job.id))
-            context.log_event(dg.AssetObservation(asset_keys.ARTIFACTS, metadata=metadata))
+    def report(self, context: dg.OpExecutionContext, event: WorkerEvent) -> None:
+        """Log an event, if it is one to log, and record its page and artifacts as observations with links."""
+        if self.should_log(event):
+            failed = event.data.get("outcome") == "failed"
+            is_warning = failed or event.kind in (EventKind.WARNING, EventKind.LEASE_LOST)
+            (context.log.warning if is_warning else context.log.info)(event.message)
+            for observation in self._observations(event):
+                context.log_event(observation)
+        if event.job is not None and event.kind in (EventKind.SETTLED, EventKind.LEASE_LOST):
+            self._files.pop(str(event.job.id), None)
+
+    def _observations(self, event: WorkerEvent) -> Iterator[dg.AssetObservation]:
+        job = event.job
+        if job is None:
+            return
+        if event.kind is EventKind.UPLOADED:
+            yield artifacts_observation(self._settings, job, event.data["artifacts"])
+        elif event.kind is EventKind.SETTLED:
+            files, error = self._files.get(str(job.id), []), event.data["error"]
+            message = error["message"] if error else None
+            observed = page_observation(self._settings, job, event.data["job_status"] or "", message, files)
+            if observed is not None:
+                yield observed
 
     def stage_metadata(self, stage: Stage) -> dict[str, dg.MetadataValue]:
         """Return the counts of a stage, for the output of its op."""
@@ -79,49 +122,51 @@ class RunReport:
             }
         return {name: number(value) for name, value in numbers.items()}
 
-    def materialization(self, report: WorkerReport) -> dg.AssetMaterialization:
-        """Return the materialization of the jobs table, with a table of the last jobs."""
+    def observation(self, report: WorkerReport) -> dg.AssetObservation:
+        """Return the observation of the jobs table, with a table of the jobs, failed ones first.
+
+        It is not a materialization: Dagster shows checks that are older than the newest one as not evaluated.
+        """
         metadata: dict[str, dg.MetadataValue] = {name: number(n) for name, n in report.counters.items()}
         metadata["elapsed_seconds"] = number(report.elapsed_seconds)
         metadata["ended_because"] = dg.MetadataValue.text(report.ended_because)
-        if self._settled:
-            last = list(self._settled.values())[-_TABLE_ROWS:]
-            records = [dg.TableRecord(self._row(event.job, event.data)) for event in last if event.job is not None]
-            metadata["jobs"] = dg.MetadataValue.table(records)
-        return dg.AssetMaterialization(asset_keys.JOBS, description="Work of one worker run.", metadata=metadata)
+        last = [*reversed(self._failed.values()), *reversed(self._others.values())][:_TABLE_ROWS]
+        if last:
+            metadata["jobs"] = markdown_table(
+                _COLUMNS, [self._row(event.job, event.data) for event in last if event.job]
+            )
+        return dg.AssetObservation(asset_keys.JOBS, description="Work of one worker run.", metadata=metadata)
 
     def _keep(self, event: WorkerEvent) -> None:
         if event.job is None:
             return
-        self._settled[str(event.job.id)] = event
-        if len(self._settled) > 2 * _TABLE_ROWS:
-            for job_id in list(self._settled)[:_TABLE_ROWS]:
-                del self._settled[job_id]
+        job_id = str(event.job.id)
+        if event.job.family in ("gate", "gate_fix"):
+            self._gate_jobs.add(job_id)
+        has_failed = event.data["outcome"] == "failed"
+        self._others.pop(job_id, None)
+        if not has_failed:
+            self._failed.pop(job_id, None)
+        kept = self._failed if has_failed else self._others
+        kept[job_id] = event
+        if len(kept) > 2 * _TABLE_ROWS:
+            for earlier in list(islice(kept, _TABLE_ROWS)):
+                del kept[earlier]
 
-    def _row(self, job: Job, data: Mapping[str, Json]) -> dict[str, Json]:
-        error = data["error"]
-        return {
-            "job_id": str(job.id),
-            "type": job.type,
-            "attempt": job.attempts,
-            "status": data["job_status"] or "",
-            "run_seconds": data["run_seconds"] or 0.0,
-            "error": error["message"] if error else "",
-            "look": self._job_page(job.id) or f"cogo job show {job.id}",
-        }
+    def _row(self, job: Job, data: Mapping[str, Json]) -> list[str]:
+        error, page = data["error"], job_page(self._settings, job.id)
+        return [
+            link_cell(str(job.id)[-8:], page) if page else f"`cogo job show {job.id}`",
+            plain_cell(job.type),
+            plain_cell(data["job_status"] or ""),
+            str(job.attempts),
+            plain_cell(run_time(data["run_seconds"])),
+            code_cell(redact(payload_subject(job.payload) or "")),
+            code_cell(error["message"] if error else ""),
+        ]
 
     def _quantile(self, share: float) -> float:
         if not self._run_seconds:
             return 0.0
         ordered = sorted(self._run_seconds)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
-
-
-def _artifact_metadata(job: Job, files: Sequence[Json], page: str | None) -> dict[str, dg.MetadataValue]:
-    links: dict[str, dg.MetadataValue] = {row["name"]: dg.MetadataValue.path(row["address"]) for row in files}
-    return {
-        "job_id": dg.MetadataValue.text(str(job.id)),
-        "type": dg.MetadataValue.text(job.type),
-        "look": dg.MetadataValue.url(page) if page else dg.MetadataValue.text(f"cogo job show {job.id}"),
-        **links,
-    }

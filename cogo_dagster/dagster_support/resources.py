@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -11,18 +10,19 @@ from pydantic import PrivateAttr
 from cogo_dagster.bootstrap import Application, open_application, worker_options
 from cogo_dagster.dagster_support.reporting import RunReport
 from cogo_dagster.dagster_support.worker_thread import WorkerThread
-from cogo_dagster.links import job_page
+from cogo_dagster.quality.records import GateRun
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.worker import WorkerOptions
 from cogo_dagster.redaction import redact_logs, redactor_of
 from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
 
+_MAX_GATE_RUNS: Final = 1_000
+
 
 class CogoResource(dg.ConfigurableResource[Any]):
     """The queue and its artifacts, opened for a run or a sensor tick.
 
-    Attributes:
-        settings: Settings by environment name, which override the environment, such as `{"COGO_CONCURRENCY": "16"}`.
+    `settings` overrides the environment, by variable name, such as `{"COGO_CONCURRENCY": "16"}`.
     """
 
     settings: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
@@ -61,14 +61,20 @@ class WorkerResource(dg.ConfigurableResource[Any]):
     _run_report: RunReport = PrivateAttr()
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkerResource"]:  # noqa: ARG002
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkerResource"]:
         """Create the worker's thread, and stop the worker when the run ends."""
         self._thread = WorkerThread()
-        self._run_report = RunReport(partial(job_page, self.cogo.application.settings))
+        self._run_report = RunReport(self.cogo.application.settings)
         try:
             yield self
         finally:
             self._thread.stop_now()
+            self._tag(context)
+
+    def _tag(self, context: dg.InitResourceContext) -> None:
+        """Tag the run with its counts, also if it was interrupted."""
+        if self._thread.started and context.instance is not None and context.run is not None:
+            context.instance.add_run_tags(context.run.run_id, self._run_report.tags)
 
     @property
     def settings(self) -> Settings:
@@ -89,6 +95,18 @@ class WorkerResource(dg.ConfigurableResource[Any]):
     def run_report(self) -> RunReport:
         """The report of the run so far."""
         return self._run_report
+
+    def gate_runs(self, elapsed_seconds: float) -> list[GateRun]:
+        """Return the gate runs that jobs of this run recorded, at most the newest thousand.
+
+        Args:
+            elapsed_seconds: How long ago the worker was started.
+        """
+        jobs = self._run_report.gate_jobs
+        if not jobs:
+            return []
+        recent = self.cogo.application.gates.recent(None, _MAX_GATE_RUNS, since_seconds=elapsed_seconds + 60)
+        return [run for run in recent if run.job_id in jobs]
 
     def start(self, options: WorkerOptions, dagster_run_id: str) -> None:
         """Start the worker."""

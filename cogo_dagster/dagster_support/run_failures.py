@@ -10,7 +10,7 @@ from cogo_dagster.dagster_support.backlog import unserved
 from cogo_dagster.dagster_support.hooks import error_class
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_status import seconds_since
+from cogo_dagster.dagster_support.run_status import seconds_since, was_terminated
 from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
 from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
@@ -96,6 +96,8 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since)
     failures = []
     for record in instance.get_run_records(failed, limit=_MAX_RUNS):
+        if was_terminated(instance, record.dagster_run.run_id):
+            continue
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         steps = [entry.event_log_entry.dagster_event for entry in events.records]
         failure = failure_of(record.dagster_run, [step for step in steps if step], None)

@@ -9,6 +9,12 @@ from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG
 ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
+def was_terminated(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether the termination of a run was requested, whatever its status became."""
+    requests = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.PIPELINE_CANCELING, limit=1)
+    return bool(requests.records)
+
+
 def max_runtime(seconds: float) -> dict[str, str]:
     """Return the tag after which run monitoring ends a run. Nothing else ends a run whose host has died."""
     return {MAX_RUNTIME_SECONDS_TAG: str(int(seconds))}

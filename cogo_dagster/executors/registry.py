@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
+from pydantic import BaseModel
+
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.legacy import LegacyExecutor
 from cogo_dagster.queue.executor import Executor, ExecutorContext, InvalidPayload
@@ -39,6 +41,18 @@ class Loaded:
         return {executor.family: setting for executor in self.executors if (setting := executor.lacks)}
 
 
+@dataclass(frozen=True, slots=True)
+class JobType:
+    """A type whose payloads this installation can validate.
+
+    Attributes:
+        model: The model of its payloads; None if there is none, so that only `validate_payload` knows the rules.
+    """
+
+    name: str
+    model: type[BaseModel] | None
+
+
 def families() -> Mapping[str, EntryPoint]:
     """Return the entry points by family, without loading them."""
     return {point.name: point for point in entry_points(group=GROUP)}
@@ -53,6 +67,19 @@ def load_executors(context: ExecutorContext) -> Loaded:
         except ExecutorUnavailable as error:
             loaded.broken[family] = str(error)
     return loaded
+
+
+def job_types() -> list[JobType]:
+    """Return the types of the installed executors, ordered by name; those that cannot be loaded are left out."""
+    found: list[JobType] = []
+    for family, point in sorted(families().items()):
+        try:
+            executor = _class_of(point)
+        except ExecutorUnavailable:
+            continue
+        names = (executor and executor.types) or (family,)
+        found += [JobType(name, executor.payload_model(name) if executor else None) for name in names]
+    return found
 
 
 def installed_executors(settings: Settings) -> Loaded:

@@ -1,6 +1,6 @@
 """Explains the status of a job as text with advice. Pure functions: SQL determines the reason."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -55,11 +55,21 @@ def advice_for(reason: WaitReason) -> str | None:
     return f"Start one with {_start(reason.family, reason.executor_id)}." if reason.stranded else None
 
 
+def starts(reasons: Iterable[WaitReason]) -> str:
+    """Return the commands that start workers for the due jobs of reasons, each once."""
+    due = [reason for reason in reasons if reason.why.startswith("no_")]
+    commands = dict.fromkeys(_start(reason.family, reason.executor_id) for reason in due)
+    return "; ".join(commands) or "`cogo worker`"
+
+
 def _start(family: str | None, executor_id: str | None) -> str:
-    """Return the command that starts a worker for a family and executor ID."""
+    """Return the command that starts a worker for a family and executor ID, with what it needs."""
     setting = _REQUIRED_SETTINGS.get(family or "")
     needed = [*([setting] if setting else []), *([f"EXECUTOR_ID={executor_id}"] if executor_id else [])]
-    return "`cogo worker`" + (f" and {' and '.join(needed)} set" if needed else "")
+    with_settings = f" and {' and '.join(needed)} set" if needed else ""
+    if family is None or family in _BUILT_IN:
+        return f"`cogo worker`{with_settings}"
+    return f"`cogo worker`{with_settings}, on a machine with an executor for {family} installed"
 
 
 def _paused(fact: JobReason, now: datetime) -> str:
@@ -87,8 +97,12 @@ def _due(fact: JobReason) -> str:
 
 
 def _no_executor(fact: JobReason) -> str:
-    needed = _REQUIRED_SETTINGS.get(fact.family or "")
-    return f"no live worker runs {fact.family} jobs" + (f": start one with {needed} set" if needed else "")
+    return f"no live worker runs {fact.family} jobs: start one with {_start(fact.family, fact.executor_id)}"
+
+
+def _no_address(fact: JobReason) -> str:
+    command = _start(fact.family, fact.executor_id)
+    return f"no live worker serves the executor ID {fact.executor_id}: start one with {command}"
 
 
 def _running(fact: JobReason, now: datetime) -> str:
@@ -127,6 +141,9 @@ _REQUIRED_SETTINGS: Final[Mapping[str, str]] = {
 }
 """Settings that a worker requires to serve a family."""
 
+_BUILT_IN: Final = frozenset({"browser", "figma", "gate", "gate_fix", "weekly_summary"})
+"""Families that every installation can run; those of other packages need their executor."""
+
 _SHORT_REASONS: Final[Mapping[str, str]] = {
     "no_worker": "no worker is alive",
     "no_address": "no live worker serves {executor_id}",
@@ -135,7 +152,6 @@ _SHORT_REASONS: Final[Mapping[str, str]] = {
 }
 
 _TEMPLATES: Final[Mapping[str, str]] = {
-    "no_address": "no live worker serves the executor ID {executor_id}: start one with EXECUTOR_ID={executor_id}",
     "busy": "all slots ({slots}) of the workers that can run it are busy",
     "succeeded": "succeeded",
     "cancelled": "cancelled",
@@ -147,6 +163,7 @@ _FUNCTIONS: Final[Mapping[str, Callable[[JobReason, datetime], str]]] = {
     "in_line": lambda fact, _: _due(fact),
     "no_worker": lambda fact, _: f"no worker is alive: start one with {_start(fact.family, fact.executor_id)}",
     "no_executor": lambda fact, _: _no_executor(fact),
+    "no_address": lambda fact, _: _no_address(fact),
     "running": _running,
     "lease_expired": _lease_expired,
     "failed": _failed,

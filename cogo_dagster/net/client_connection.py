@@ -7,6 +7,8 @@ of its responses affects its own page only.
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -14,6 +16,7 @@ from cogo_dagster.net import responses
 from cogo_dagster.net.dial import Dialer, HopFailed
 from cogo_dagster.net.expiry import Expiry
 from cogo_dagster.net.http_head import BadHead, Head, HeadReader
+from cogo_dagster.net.peers import Address
 from cogo_dagster.net.proxy_limits import ProxyLimits
 from cogo_dagster.net.request import Request, body_length
 from cogo_dagster.net.server_connection import ServerConnection
@@ -43,6 +46,18 @@ class Host(Protocol):
         """Return the session of the credential of a request."""
 
 
+IsUser = Callable[[Address, Address], bool]
+"""Whether the process at the other end may use a session; takes its address and that of the proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortGrant:
+    """A session whose verified connections need no credential."""
+
+    session: Session
+    is_user: IsUser
+
+
 class _ClientState(Enum):
     HEAD = auto()
     DIALING = auto()
@@ -54,7 +69,7 @@ class _ClientState(Enum):
 class ClientConnection(asyncio.Protocol):
     """A client connection. `close` also cancels its requests."""
 
-    def __init__(self, host: Host, dialer: Dialer, limits: ProxyLimits) -> None:
+    def __init__(self, host: Host, dialer: Dialer, limits: ProxyLimits, grant: PortGrant | None = None) -> None:
         self._host = host
         self._dialer = dialer
         self._limits = limits
@@ -68,6 +83,8 @@ class ClientConnection(asyncio.Protocol):
         self._is_full = False
         self._ended: set[str] = set()
         self._session: Session | None = None
+        self._grant = grant
+        self._is_granted = False
         self._request: Request | None = None
         self._server: ServerConnection | None = None
         self._dialing: asyncio.Task[None] | None = None
@@ -86,10 +103,16 @@ class ClientConnection(asyncio.Protocol):
         """Start to wait for a request."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - the type in asyncio is wider
         self._transport = transport
-        if self._host.accept(self):
-            self._expiry.begin(self._limits.head_seconds)
-        else:
+        if not self._host.accept(self):
             self._finish_writing()
+            return
+        self._expiry.begin(self._limits.head_seconds)
+        if self._grant is not None:
+            peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+            self._is_granted = peer is not None and self._grant.is_user(peer[:2], own[:2])
+            if self._is_granted:
+                self._session = self._grant.session
+                self._session.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - signature of asyncio
         """Release everything after the client has disconnected."""
@@ -155,7 +178,8 @@ class ClientConnection(asyncio.Protocol):
         """Forward the head of a response."""
         request = self._request
         self._persistent = request is not None and request.keeps and not ends_with_connection
-        self.forward(head.for_next_hop(head.start, connection="keep-alive" if self._persistent else "close"))
+        start = responses.start_line(head.start)
+        self.forward(head.for_next_hop(start, connection="keep-alive" if self._persistent else "close"))
 
     def finish(self) -> None:
         """Wait for the next request after a complete response, if both connections are persistent."""
@@ -232,7 +256,7 @@ class ClientConnection(asyncio.Protocol):
             self._fail(failure)
 
     def _begin(self, head: Head) -> None:
-        session = self._host.session_of(head)
+        session = self._session if self._is_granted else self._host.session_of(head)
         if session is None or self._session not in (None, session):
             self._require_credential(head)
             return

@@ -5,7 +5,8 @@ Each connection is resolved, checked and opened by `Dialer`. Plain HTTP arrives 
 (https, ws, wss) as CONNECT. Bodies are streamed, and connections are kept open between requests.
 
 Every user has a session with a random credential, so that other programs on this machine cannot use the proxy, and so
-that failures are attributed to the job that caused them.
+that failures are attributed to the job that caused them. A session may have its own port, on which connections of
+verified processes need no credential.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
-from cogo_dagster.net.client_connection import ClientConnection
+from cogo_dagster.net.client_connection import ClientConnection, IsUser, PortGrant
 from cogo_dagster.net.dial import Dialer, HopFailed
 from cogo_dagster.net.http_head import Head
 from cogo_dagster.net.proxy_limits import ProxyLimits
@@ -36,6 +37,7 @@ class ProxySession:
         mark: Value of the header `x-cogo-proxy` in responses that the proxy generates; unknown to servers.
         failures: The latest blocked or failed hops, oldest first.
         connections: Open connections.
+        server: The session's own port, if there is one.
     """
 
     username: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -43,6 +45,13 @@ class ProxySession:
     mark: str = field(default_factory=lambda: secrets.token_hex(8))
     failures: deque[HopFailed] = field(default_factory=lambda: deque(maxlen=100))
     connections: set[ClientConnection] = field(default_factory=set)
+    server: asyncio.Server | None = None
+
+    def close_port(self) -> None:
+        """Close the session's own port; its connections continue."""
+        server, self.server = self.server, None
+        if server is not None:
+            server.close()
 
     def failure_at(self, authority: str) -> HopFailed | None:
         """Return the latest failure for a host:port."""
@@ -76,6 +85,8 @@ class ForwardProxy:
         if self._server is None:
             return
         self._server.close()
+        for session in self._sessions.values():
+            session.close_port()
         for connection in list(self._connections):
             connection.close()
         await asyncio.sleep(0)  # asyncio closes an aborted socket in the next iteration of the loop
@@ -87,8 +98,20 @@ class ForwardProxy:
         """Return `http://127.0.0.1:port`, without credentials."""
         if self._server is None:
             raise RuntimeError("The proxy has not been started.")
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return f"http://{host}:{port}"
+        return _url(self._server)
+
+    async def open_port(self, session: ProxySession, is_user: IsUser) -> str:
+        """Open a port for one session, until its end; return its URL.
+
+        Args:
+            is_user: Verifies the process of a connection; other connections need the credential.
+        """
+        # A connection can be accepted before the end of the session and arrive here after it.
+        grant = PortGrant(session, lambda peer, own: session.server is not None and is_user(peer, own))
+        session.server = await asyncio.get_running_loop().create_server(
+            lambda: ClientConnection(self, self._dialer, self._limits, grant), "127.0.0.1", 0
+        )
+        return _url(session.server)
 
     @contextlib.contextmanager
     def session(self) -> Iterator[ProxySession]:
@@ -100,6 +123,7 @@ class ForwardProxy:
             yield session
         finally:
             del self._sessions[key]
+            session.close_port()
             for connection in list(session.connections):
                 connection.close()
 
@@ -117,3 +141,8 @@ class ForwardProxy:
         credentials = head.values("proxy-authorization")
         scheme, _, key = credentials[0].partition(" ") if len(credentials) == 1 else ("", "", "")
         return self._sessions.get(key.strip()) if scheme.lower() == "basic" else None
+
+
+def _url(server: asyncio.Server) -> str:
+    host, port = server.sockets[0].getsockname()[:2]
+    return f"http://{host}:{port}"

@@ -13,6 +13,14 @@ _STATUS: Final = {
 }
 
 
+def start_line(received: str) -> str:
+    """Return the start line of a server's response as it is forwarded.
+
+    A server's 407 becomes 502: a browser would drop the credential of this proxy.
+    """
+    return "HTTP/1.1 502 Bad Gateway" if received.split(" ")[1:2] == ["407"] else received
+
+
 def established() -> bytes:
     """Return the response that confirms a tunnel."""
     return b"HTTP/1.1 200 Connection established\r\n\r\n"

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple, Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from cogo_dagster.links import artifact_content
+from cogo_dagster.quality.forecast import Forecast, counted_runs, forecast
 from cogo_dagster.quality.records import GateNumbers, GateRun, GateSummary, GateType, Stored, WeeklySummary
 from cogo_dagster.quality.reports.paths import ReportPaths
 from cogo_dagster.quality.reports.report import GateReport, attempt_report
@@ -17,7 +18,7 @@ from cogo_dagster.quality.week_chart import week_chart
 from cogo_dagster.quality.weeks import start_of, week_of
 from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStore, upload_report
 from cogo_dagster.queue.model import ArtifactFile, Json
-from cogo_dagster.queue.rows.base import read_list
+from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.gates import GateRunRow, KeptWindow, RecordedGateRun, StoredWindow
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import Settings
@@ -25,6 +26,10 @@ from cogo_dagster.text import storable
 
 Address = Callable[[str], str | None]
 """Returns the URL of an artifact's content, given the artifact's id."""
+
+_MAX_PAGE: Final = 200
+_MAX_FORECAST_RUNS: Final = 5_000
+_LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 _SETTLE_TIME: Final = timedelta(minutes=5)
 
@@ -123,15 +128,43 @@ class GateService:
         branch: str | None = None,
         status: str | None = None,
         since_seconds: float | None = None,
+        before: Cursor | None = None,
     ) -> list[GateRun]:
         """Return gate runs, newest first.
 
         Args:
             since_seconds: Only runs recorded in the last *since_seconds*.
+            before: `created_at` and `gate_run_id` of the last run of the previous page.
         """
-        filters = {"type": type, "branch": branch, "status": status, "since_seconds": since_seconds, "max_runs": limit}
+        filters = {
+            "type": type,
+            "branch": branch,
+            "status": status,
+            "since_seconds": since_seconds,
+            "before": before and dict(before),
+            "max_runs": limit,
+        }
         rows = read_list(GateRunRow, self._transport.call("list_gate_runs", filters))
         return [self._run(row) for row in rows]
+
+    def find(self, gate_run_id: UUID) -> GateRun | None:
+        """Return a gate run; None if there is none with this ID."""
+        row = self._transport.call("get_gate_run", {"gate_run_id": str(gate_run_id)})
+        return None if row is None else self._run(GateRunRow.model_validate(row))
+
+    def forecast(self, summary: GateSummary) -> Forecast:
+        """Return the forecast for the window of a summary, which ends now."""
+        end = {"created_at": summary.window.end.isoformat(), "gate_run_id": _LAST_ID}
+        runs: list[GateRun] = []
+        while page := self.recent("gate", _MAX_PAGE, branch=summary.branch, before=end):
+            runs += page
+            last = page[-1].created_at
+            if len(page) < _MAX_PAGE or len(runs) >= _MAX_FORECAST_RUNS or not isinstance(last, datetime):
+                break
+            if last < summary.window.start:
+                break
+            end = {"created_at": last.isoformat(), "gate_run_id": page[-1].gate_run_id}
+        return forecast(counted_runs(runs, summary.window, summary.branch), summary.window, self.threshold)
 
     def summary(
         self,
@@ -213,6 +246,17 @@ class GateService:
     def last_week(self) -> str:
         """Return the latest week that is over, by the database's clock."""
         return week_of(self.numbers(hours=0.001).window.end - timedelta(days=7))
+
+    def current_week(self) -> str:
+        """Return the current week, by the database's clock."""
+        return week_of(self.numbers(hours=0.001).window.end)
+
+    def same_part_of_last_week(self, week: WeeklySummary) -> GateSummary | None:
+        """Return the numbers of the previous week up to the same time of the week; None if the week is over."""
+        now = self.numbers(hours=0.001).window.end
+        if now >= week.end or now <= week.start:
+            return None
+        return self.summary(start=week.start - timedelta(days=7), end=now - timedelta(days=7), branch=week.branch)
 
     def weekly(self, week: str | None = None, branch: str | None = None) -> WeeklySummary:
         """Return a week (default: the last completed week) with the week before; stored numbers are preferred."""

@@ -83,6 +83,14 @@ class Window(_Model):
     end: datetime
     hours: float
 
+    def includes(self, time: datetime) -> bool:
+        """Whether the window includes a time."""
+        return self.start <= time < self.end
+
+    def leaves(self, time: datetime) -> datetime:
+        """Return when a time leaves a window of this length that ends now: it is no longer included after that."""
+        return time + (self.end - self.start)
+
 
 class GateQuantiles(_Model):
     """The median and the 95th percentile; None if nothing was measured."""

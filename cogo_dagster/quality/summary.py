@@ -25,7 +25,7 @@ _MEASURES: Final[dict[str, Callable[[GateSummary], float | None]]] = {
     "queue_wait_p95": lambda week: week.jobs.queue_wait_seconds.p95,
 }
 
-_ROWS: Final = (
+ROWS: Final = (
     ("Gate pass rate", "pass_rate", " %"),
     ("Gate runs", "gate_runs", ""),
     ("Runs after a fix", "gate_fix_runs", ""),
@@ -40,6 +40,7 @@ _ROWS: Final = (
     ("Attempts lost", "attempts_lost", ""),
     ("Queue wait, p95", "queue_wait_p95", " s"),
 )
+"""The rows of a comparison: title, measure and unit."""
 
 
 def measures(week: GateSummary) -> dict[str, float | None]:
@@ -56,13 +57,14 @@ def change(this: GateSummary, last: GateSummary) -> dict[str, float | None]:
 def markdown(week: str, this: GateSummary, last: GateSummary, *, complete: bool) -> str:
     """Return the summary as Markdown: Q1, a comparison with last week, the failures."""
     numbers, before, moved = measures(this), measures(last), change(this, last)
+    text = number_text
     lines = [f"## Week {week}", "", f"**{_VERDICTS[this.q1.verdict]}** {this.q1.reason}", ""]
     if not complete:
         lines += ["The numbers are incomplete: the week is not over, or some of its rows were purged.", ""]
     lines += ["| | this week | last week | change |", "|---|---:|---:|---:|"]
     lines += [
-        f"| {title} | {_number(numbers[name], unit)} | {_number(before[name], unit)} | {_signed(moved[name], unit)} |"
-        for title, name, unit in _ROWS
+        f"| {title} | {text(numbers[name], unit)} | {text(before[name], unit)} | {signed_text(moved[name], unit)} |"
+        for title, name, unit in ROWS
     ]
     return "\n".join([*lines, *_failures(this.top_failures, last.top_failures)]) + "\n"
 
@@ -71,7 +73,11 @@ def day_markdown(day: GateSummary) -> str:
     """Return one window as Markdown."""
     numbers = measures(day)
     lines = [f"## {window_title(day.window)}", "", f"**{_VERDICTS[day.q1.verdict]}** {day.q1.reason}", ""]
-    lines += ["| | |", "|---|---:|", *(f"| {title} | {_number(numbers[name], unit)} |" for title, name, unit in _ROWS)]
+    lines += [
+        "| | |",
+        "|---|---:|",
+        *(f"| {title} | {number_text(numbers[name], unit)} |" for title, name, unit in ROWS),
+    ]
     return "\n".join([*lines, *_failures(day.top_failures, day.top_failures)]) + "\n"
 
 
@@ -110,17 +116,19 @@ def _difference(this: float | None, last: float | None) -> float | None:
     return None if this is None or last is None else round(this - last, 3)
 
 
-def _number(value: float | None, unit: str) -> str:
+def number_text(value: float | None, unit: str) -> str:
+    """Return a number with its unit."""
     if value is None:
         return "-"
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")
     return f"{text}{unit}"
 
 
-def _signed(value: float | None, unit: str) -> str:
+def signed_text(value: float | None, unit: str) -> str:
+    """Return a change with its sign and unit."""
     if value is None:
         return "-"
     if not value:
         return "±0"
     # The difference of two percentages is in percentage points.
-    return ("+" if value > 0 else "-") + _number(abs(value), " points" if unit == " %" else unit)
+    return ("+" if value > 0 else "-") + number_text(abs(value), " points" if unit == " %" else unit)

@@ -54,15 +54,22 @@ def backtest(snapshots: Sequence[GateNumbers], threshold: Threshold) -> list[Bac
     return [BacktestDay(numbers.window.start.date().isoformat(), q1(numbers, threshold)) for numbers in ordered]
 
 
+def verdict_of(passed: int, runs: int, threshold: Threshold) -> Verdict:
+    """Return the verdict for a number of gate runs."""
+    if runs < threshold.min_runs or runs == 0:
+        return "not_computed"
+    # Without rounding: 69.999 % must not pass as 70.
+    return "pass" if passed * 100 >= threshold.min_pass_rate * runs else "fail"
+
+
 def _decide(numbers: GateNumbers | GateSummary, threshold: Threshold) -> tuple[Verdict, str]:
     """Return the verdict and its reason."""
     gate = numbers.gate
-    if gate.runs < threshold.min_runs or gate.pass_rate is None:
+    verdict = verdict_of(gate.passed, gate.runs, threshold)
+    if verdict == "not_computed" or gate.pass_rate is None:
         return "not_computed", _not_computed_reason(numbers, threshold)
-    # Without rounding: 69.999 % must not pass as 70.
-    passes = gate.passed * 100 >= threshold.min_pass_rate * gate.runs
     counts = f"{gate.passed} of {gate.runs} gate runs on {numbers.branch} passed ({_percent(gate.pass_rate)})"
-    return "pass" if passes else "fail", f"{counts}; the minimum is {_percent(threshold.min_pass_rate)}."
+    return verdict, f"{counts}; the minimum is {_percent(threshold.min_pass_rate)}."
 
 
 def _not_computed_reason(numbers: GateNumbers | GateSummary, threshold: Threshold) -> str:

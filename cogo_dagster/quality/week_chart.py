@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Final
 
 from cogo_dagster.charts import HEIGHT, Panel, bars_panel, described, document, line_panel
+from cogo_dagster.quality.comparison import week_day
 from cogo_dagster.quality.records import Day, GateSummary, WeeklySummary
+from cogo_dagster.quality.verdict import Threshold
 
 _GAP: Final = 8
 
@@ -13,11 +15,12 @@ def week_chart(week: WeeklySummary) -> str:
     """Return an SVG chart of a week: the pass rate with its threshold, gate runs and jobs by day."""
     days = _all_days(week.this_week)
     labels = [f"{day.day[8:]}.{day.day[5:7]}." for day in days]
-    rates = [_rate(day.gate_passed, day.gate_failed) for day in days]
+    q1 = week.this_week.q1
+    threshold = Threshold(q1.min_pass_rate, q1.min_runs)
+    rates = [week_day(day, day.day, threshold).pass_rate for day in days]
     panels = [Panel(title, at * (HEIGHT + _GAP)) for at, title in enumerate(_titles(week.week))]
-    threshold = week.this_week.q1.min_pass_rate
     shapes = [
-        line_panel(panels[0], labels, rates, maximum=100, unit=" %", threshold=threshold),
+        line_panel(panels[0], labels, rates, maximum=100, unit=" %", threshold=q1.min_pass_rate),
         bars_panel(
             panels[1],
             labels,
@@ -46,7 +49,3 @@ def _all_days(summary: GateSummary) -> list[Day]:
     names = [f"{summary.window.start + timedelta(days=at):%Y-%m-%d}" for at in range(count)]
     none = {"gate_passed": 0, "gate_failed": 0, "jobs_succeeded": 0, "jobs_failed": 0}
     return [known.get(name) or Day(day=name, **none) for name in names]
-
-
-def _rate(passed: int, failed: int) -> float | None:
-    return round(100 * passed / (passed + failed), 1) if passed + failed else None

@@ -150,6 +150,11 @@ class WeeklySummaryExecutor(Executor, family="weekly_summary"):
         """Validate the payload and return it."""
         return _parse(type, payload).model_dump(exclude_defaults=True)
 
+    @classmethod
+    def payload_model(cls, type: str) -> type[WeeklyPayload]:  # noqa: ARG003 - there is only one type
+        """Return the model of the payloads."""
+        return WeeklyPayload
+
     def parse(self, type: str, payload: Json) -> WeeklyPayload:
         """Parse the payload."""
         return _parse(type, payload)

@@ -21,6 +21,11 @@ def day_start(day: str) -> datetime:
     return datetime(found.year, found.month, found.day, tzinfo=UTC)
 
 
+def shifted(week: str, weeks: int) -> str:
+    """Return the week that is a number of weeks later."""
+    return week_of(start_of(week) + timedelta(days=7 * weeks))
+
+
 def is_recent(week_start: datetime, now: datetime) -> bool:
     """Return whether a week is recent enough to be announced: it ended at most two weeks ago."""
     return now - (week_start + timedelta(days=7)) <= timedelta(days=14)

@@ -76,11 +76,14 @@ def ignore_progress(done: Totals) -> None:
     """Ignore the progress."""
 
 
-def preview(queue: Queue, operation: Operation, limit: int | None = None) -> Totals:
+def preview(
+    queue: Queue, operation: Operation, limit: int | None = None, *, on_batch: Progress = ignore_progress
+) -> Totals:
     """Return what would happen to each row; write nothing.
 
     Args:
         limit: Maximum number of rows; None for all matching rows.
+        on_batch: Called after each batch with the totals so far.
 
     Raises:
         QueueError: An argument is invalid, or a named row does not qualify; see the SQL function.
@@ -92,6 +95,7 @@ def preview(queue: Queue, operation: Operation, limit: int | None = None) -> Tot
             operation.function, operation.set_arguments | page | {"dry_run": True, "batch_size": size}
         )
         totals.add(result)
+        on_batch(totals)
         page, more = {"after": result.get("after")}, result["more"]
     return totals
 

@@ -20,7 +20,15 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class InvalidPayload(ValueError):
-    """The payload is invalid; the message states what to correct."""
+    """The payload is invalid; the message states what to correct.
+
+    Args:
+        field: The key of the invalid value, if there is only one.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class ExecutionFailed(Exception):
@@ -103,6 +111,7 @@ class Executor(ABC):
 
     Attributes:
         family: The types it runs: `family` itself and `family.anything`.
+        types: The types that it runs, for forms; by default only the type with the name of the family.
         payload: The model of the payloads. It validates payloads at enqueue, and `execute` gets an instance of it. None
             accepts every JSON object unchanged.
         slots: Maximum number of concurrent jobs in one process; None means the worker's concurrency.
@@ -112,6 +121,7 @@ class Executor(ABC):
     """
 
     family: str = ""
+    types: ClassVar[tuple[str, ...]] = ()
     payload: ClassVar[type[BaseModel] | None] = None
     slots: int | None = None
     prefetch: int = 0
@@ -143,6 +153,11 @@ class Executor(ABC):
         if cls.payload is None:
             return dict(_object(payload))
         return parse_model(cls.payload, payload).model_dump(mode="json", exclude_unset=True)
+
+    @classmethod
+    def payload_model(cls, type: str) -> type[BaseModel] | None:  # noqa: ARG003 - for executors of several types
+        """Return the model of the payloads of a type, from which forms are generated; None if there is none."""
+        return cls.payload
 
     @property
     def lacks(self) -> str | None:

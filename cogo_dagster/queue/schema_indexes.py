@@ -12,10 +12,13 @@ BUILT_LATER: Final = "select set_config('cogo.indexes_later', 'on', true)"
 """In a migration's transaction: `build_indexes` follows, so that the migration need not build the indexes itself."""
 
 INDEXES: Final = {
-    "jobs_succeeded": "(finished_at, id) where status = 'succeeded'",
-    "jobs_unsuccessful_finished": "(status, finished_at, id) where status in ('failed', 'cancelled')",
+    "jobs_succeeded": "jobs (finished_at, id) where status = 'succeeded'",
+    "jobs_unsuccessful_finished": "jobs (status, finished_at, id) where status in ('failed', 'cancelled')",
+    "jobs_succeeded_url": "jobs (md5(payload ->> 'url'), finished_at) "
+    "where status = 'succeeded' and jsonb_typeof(payload -> 'url') = 'string'",
+    "artifacts_expired": "artifacts (created_at) where status = 'expired'",
 }
-"""Columns and conditions of indexes of the table jobs, by name."""
+"""Table, columns and condition of indexes, by name."""
 
 REPLACED: Final = ("jobs_finished",)
 
@@ -25,7 +28,7 @@ _LOCK_TIMEOUT: Final = "60s"
 
 _FOUND: Final = """
 select c.relname, i.indisvalid from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
-where i.indrelid = 'public.jobs'::regclass
+where i.indrelid in ('public.jobs'::regclass, 'public.artifacts'::regclass)
 """
 
 
@@ -63,7 +66,7 @@ def _build(connection: psycopg.Connection[TupleRow]) -> None:
             continue
         if name in found:  # a build that was interrupted leaves an invalid index
             connection.execute(f"drop index concurrently public.{name}".encode())
-        connection.execute(f"create index concurrently {name} on public.jobs {definition}".encode())
+        connection.execute(f"create index concurrently {name} on public.{definition}".encode())
     for name in REPLACED:
         if name in found:
             connection.execute(f"drop index concurrently public.{name}".encode())

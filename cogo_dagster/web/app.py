@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute
 
 from cogo_dagster.bootstrap import Application, open_application
 from cogo_dagster.release import code_version
@@ -22,10 +23,11 @@ from cogo_dagster.web.backend import Backend, ReadTimeout
 from cogo_dagster.web.clients import Forwarded
 from cogo_dagster.web.dependencies import AccessRule, Web, allow_anonymous, rules_of, web_of_app
 from cogo_dagster.web.error_handlers import install_error_handlers
-from cogo_dagster.web.files import StaticFiles
+from cogo_dagster.web.files import static_files
 from cogo_dagster.web.headers import RequestGuard, known_hosts, page_policy
-from cogo_dagster.web.pages import act, alerts, bulk, job, lists, live, login, overview
-from cogo_dagster.web.render import Pages
+from cogo_dagster.web.pages import act, alerts, bulk, gate, history, job, lists, live, login, new_job, overview, weeks
+from cogo_dagster.web.pages import workers as workers_page
+from cogo_dagster.web.render import shared_pages
 from cogo_dagster.web.token import AdminToken
 from cogo_dagster.web.traces import viewer_mount
 
@@ -56,7 +58,6 @@ def create_app(
         keep_seconds: How long numbers are cached for all clients; 0 queries the database each time.
     """
     backend = Backend(opener or partial(open_application, settings), keep_seconds=keep_seconds)
-    static = StaticFiles()
     app = FastAPI(
         title="COGO operations",
         version=code_version(),
@@ -72,13 +73,24 @@ def create_app(
         own_token=new_own_token() if open_here and settings.admin_token is None else None,
         open_here=open_here,
     )
-    app.state.web = Web(settings, backend, access, Pages(static))
+    app.state.web = Web(settings, backend, access, shared_pages())
     app.add_middleware(ReadTimeout)
     app.add_middleware(
         RequestGuard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings), direct_only=open_here
     )
     app.add_middleware(Forwarded, trusted=settings.web_trusted_proxies)  # the last one added runs first
     install_error_handlers(app)
+    app.router.routes += [*_routes(), static_files().mount(), viewer_mount()]
+    for path in ("/", "/dashboard"):
+        app.add_api_route(path, _home, include_in_schema=False, dependencies=[Depends(allow_anonymous)])
+    require_rules(app)
+    return app
+
+
+@cache
+def _routes() -> list[BaseRoute]:
+    """Return the routes of the API and the dashboard. FastAPI builds their models once, for all applications."""
+    router = APIRouter()
     for part in (
         metrics,
         health,
@@ -92,18 +104,19 @@ def create_app(
         overview,
         bulk,
         lists,
+        new_job,
+        workers_page,
+        gate,
+        weeks,
+        history,
         job,
         alerts,
         act,
         login,
         live,
     ):
-        app.include_router(part.router)
-    app.router.routes += [static.mount(), viewer_mount()]
-    for path in ("/", "/dashboard"):
-        app.add_api_route(path, _home, include_in_schema=False, dependencies=[Depends(allow_anonymous)])
-    require_rules(app)
-    return app
+        router.include_router(part.router)
+    return router.routes
 
 
 def require_rules(app: FastAPI) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from datetime import timedelta
 from threading import Lock
 from typing import Any, Final, TypeVar
 
@@ -42,6 +43,11 @@ class ReadTimeout:
             return
         with call_limit(READ_TIMEOUT_SECONDS):
             await self._app(scope, receive, send)
+
+
+def _month(application: Application) -> GateSummary:
+    midnight = application.gates.summary(0.001).window.end.replace(hour=0, minute=0, second=0, microsecond=0)
+    return application.gates.summary(start=midnight - timedelta(days=29), end=midnight + timedelta(days=1))
 
 
 class Backend:
@@ -112,6 +118,10 @@ class Backend:
     def history(self, hours: int = 24) -> History:
         """Return what finished in the last hours, at most 15 s old."""
         return self._cached(f"history {hours}", 15, lambda application: application.stats.history(hours))
+
+    def month(self) -> GateSummary:
+        """Return the numbers of the last 30 UTC days including the current one, at most 60 s old."""
+        return self._cached("month", 60, _month)
 
     def gate(self) -> GateSummary:
         """Return the gate's last 24 hours, at most 10 s old."""

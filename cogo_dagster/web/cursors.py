@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Query
@@ -32,10 +33,29 @@ def next_cursor(rows: Sequence[Row], size: int, time: str, id: str) -> str | Non
         time: Column that the rows are sorted by, newest first.
         id: Column that breaks ties.
     """
-    if len(rows) < size:
-        return None
-    last = json.dumps(list(rows[-1].cursor(time, id).values()), separators=(",", ":"))
+    return cursor_of(*rows[-1].cursor(time, id).values()) if len(rows) >= size else None
+
+
+def cursor_of(time: str, id: str) -> str:
+    """Return the cursor after a row.
+
+    Args:
+        time: Value that the rows are sorted by.
+        id: Value that breaks ties.
+    """
+    last = json.dumps([time, id], separators=(",", ":"))
     return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+def following(*, before: str | None, **kept: str | None) -> str | None:
+    """Return the address of the next page; None after the last.
+
+    Args:
+        kept: The other parameters of the page.
+    """
+    if before is None:
+        return None
+    return f"?{urlencode({name: value for name, value in (*kept.items(), ('before', before)) if value})}"
 
 
 def read_cursor(cursor: str | None, time: str, id: str) -> dict[str, str] | None:

@@ -23,6 +23,7 @@ from cogo_dagster.queue.errors import (
     SchemaTooNew,
     TransportError,
 )
+from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import SettingsError
 from cogo_dagster.validation import mistakes
@@ -39,6 +40,7 @@ _STATUSES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (DuplicateJob, 409),
     (LeaseLost, 409),
     (InvalidArgument, 422),
+    (InvalidPayload, 422),
     (AccessDenied, 503),
     (DatabaseUnavailable, 503),
     (TransportError, 503),
@@ -56,7 +58,7 @@ _RETRY_AFTER: Final = {"retry-after": "5"}
 
 def install_error_handlers(app: FastAPI) -> None:
     """Install the exception handlers of an application."""
-    for kind in (QueueError, SettingsError, ArtifactStoreError, VaultError):
+    for kind in (QueueError, InvalidPayload, SettingsError, ArtifactStoreError, VaultError):
         app.exception_handler(kind)(_expected)
     app.exception_handler(RequestDenied)(_denied)
     app.exception_handler(RequestValidationError)(_invalid)

@@ -3,6 +3,7 @@
 import hashlib
 import mimetypes
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -48,3 +49,9 @@ class StaticFiles:
         if file is None:
             return PlainTextResponse("Not found.\n", 404)
         return Response(file.content, media_type=file.content_type, headers={"cache-control": _IMMUTABLE})
+
+
+@cache
+def static_files() -> StaticFiles:
+    """Return the static files, which all applications of the process share."""
+    return StaticFiles()

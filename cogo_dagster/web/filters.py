@@ -23,14 +23,31 @@ def ago(time: str | datetime | None) -> Markup | str:
     )
 
 
+def moment(time: datetime | Unreadable | None) -> Markup | str:
+    """Return a time with its date in UTC; a script adds the local time."""
+    if time is None:
+        return "-"
+    if isinstance(time, Unreadable):
+        return unreadable(time)
+    at = time.astimezone(UTC)
+    return Markup('<time datetime="{}" data-local>{} UTC</time>').format(
+        at.isoformat(timespec="seconds"), at.strftime("%Y-%m-%d %H:%M:%S")
+    )
+
+
 def clock(time: datetime | Unreadable) -> Markup:
     """Return a time of day, with the date as a tooltip."""
     if isinstance(time, Unreadable):
         return unreadable(time)
     moment = time.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+    return Markup('<time datetime="{}" title="{}" data-local>{}</time>').format(
         moment.isoformat(timespec="seconds"), moment.strftime("%Y-%m-%d %H:%M:%S UTC"), moment.strftime("%H:%M:%S")
     )
+
+
+def day(time: datetime | Unreadable) -> str:
+    """Return the date of a time in UTC; empty if it is unreadable."""
+    return "" if isinstance(time, Unreadable) else f"{time.astimezone(UTC):%Y-%m-%d}"
 
 
 def unreadable(reason: str) -> Markup:
@@ -72,6 +89,11 @@ def compact(value: int) -> str:
 def in_json(document: Json) -> str:
     """Return a document as one line of JSON, truncated."""
     return cut(_json(document), 1_000)
+
+
+def plain_json(document: Json) -> str:
+    """Return a whole document as one line of JSON."""
+    return _json(document)
 
 
 def pretty(document: Json) -> str:

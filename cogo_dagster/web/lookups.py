@@ -2,21 +2,54 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 from uuid import UUID
 
+from fastapi import Depends, Path
 from starlette.requests import Request
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.formatting.explanation import short_reason, why
 from cogo_dagster.quality.records import GateRun, ProviderHealth
+from cogo_dagster.queue.client.ids import IdKind
 from cogo_dagster.queue.errors import JobNotFound
-from cogo_dagster.queue.rows.jobs import JobRow
-from cogo_dagster.web.dependencies import web_of
+from cogo_dagster.queue.rows.jobs import JobRow, WholeJob
+from cogo_dagster.web.dependencies import ApplicationDep, web_of
+
+ID_PATTERN: Final = r"^(?:[0-9a-fA-F]{8,32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"
+
+
+def part_of(kind: IdKind, name: str, meaning: str) -> Any:
+    """Return a parameter of a route: an ID in its path, or 8 or more of its first or last digits.
+
+    Args:
+        name: Name of the parameter in the path.
+    """
+
+    def found_id(
+        application: ApplicationDep,
+        given: Annotated[str, Path(alias=name, pattern=ID_PATTERN, description=meaning)],
+    ) -> UUID:
+        return application.queue.find_id(given) if kind == "job" else application.queue.find_any(kind, given)
+
+    return Depends(found_id)
 
 
 def no_such_job(job_id: UUID) -> JobNotFound:
     """Return the error for an unknown job."""
     return JobNotFound(f"Job {job_id} not found. It may have been purged; check the ID.")
+
+
+def find_job(application: Application, job_id: UUID) -> WholeJob:
+    """Return a job with its whole payload and result.
+
+    Raises:
+        JobNotFound: There is no such job.
+    """
+    jobs = application.queue.get_jobs([job_id])
+    if not jobs:
+        raise no_such_job(job_id)
+    return jobs[0]
 
 
 def reason(application: Application, job_id: UUID) -> str | None:

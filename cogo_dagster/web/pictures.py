@@ -9,7 +9,7 @@ from markupsafe import Markup
 from cogo_dagster.charts import circle, rect, rule, text
 from cogo_dagster.formatting.values import counted
 from cogo_dagster.quality.records import GateRun
-from cogo_dagster.queue.stats import Hour
+from cogo_dagster.web.history import Bucket
 
 _HEIGHT: Final = 150
 _TOP: Final = 14
@@ -17,22 +17,24 @@ _LEFT: Final = 44
 _KINDS: Final = ("succeeded", "failed", "cancelled")
 
 
-def bars(hours: Sequence[Hour], width: int = 1_000) -> Markup:
-    """Draw the number of jobs that finished in each hour, newest on the right.
+def bars(buckets: Sequence[Bucket], width: int = 1_000) -> Markup:
+    """Draw the number of jobs that finished in each hour or on each day, newest on the right, with links to them.
 
     Args:
         width: Width in SVG units; a narrow screen needs a narrow chart, so that labels stay legible.
     """
-    highest = max((hour.succeeded + hour.failed + hour.cancelled for hour in hours), default=0)
-    total = {kind: sum(getattr(hour, kind) for hour in hours) for kind in _KINDS}
-    step = (width - _LEFT) / max(len(hours), 1)
+    highest = max((sum(_counts(bucket).values()) for bucket in buckets), default=0)
+    total = {kind: sum(_counts(bucket)[kind] for bucket in buckets) for kind in _KINDS}
+    step = (width - _LEFT) / max(len(buckets), 1)
+    every = -(-len(buckets) // (6 if width > 500 else 4)) if buckets else 1
     parts = [_scale(highest, width)]
-    for at, hour in enumerate(hours):
-        parts.append(_bar(hour, _LEFT + at * step, step, highest))
-        if hour.start.hour % (4 if width > 500 else 6) == 0:
-            parts.append(text(_LEFT + (at + 0.5) * step, _HEIGHT + 14, f"{hour.start:%H:%M}", "middle"))
+    for at, bucket in enumerate(buckets):
+        parts.append(_bar(bucket, _LEFT + at * step, step, highest))
+        if at % every == every // 2:
+            parts.append(text(_LEFT + (at + 0.5) * step, _HEIGHT + 14, _mark(bucket, len(buckets)), "middle"))
     label = ", ".join(f"{number:,} {kind}" for kind, number in total.items())
-    return _picture("bars", f'viewBox="0 0 {width} {_HEIGHT + 20}"', label, parts)
+    # Not an image: the bars are links. The tab key skips them, since the history has a table of them.
+    return _picture("bars", f'viewBox="0 0 {width} {_HEIGHT + 20}"', label, parts, role="group")
 
 
 def gate_trend(runs: Sequence[GateRun]) -> Markup:
@@ -66,8 +68,8 @@ def gate_latency(runs: Sequence[GateRun]) -> Markup:
     return _picture("bars lines", 'viewBox="0 0 500 130"', label, parts)
 
 
-def _picture(kind: str, place: str, label: str, parts: Sequence[str]) -> Markup:
-    head = f'<svg class="chart {kind}" {place} role="img" aria-label="{escape(label)}">'
+def _picture(kind: str, place: str, label: str, parts: Sequence[str], role: str = "img") -> Markup:
+    head = f'<svg class="chart {kind}" {place} role="{role}" aria-label="{escape(label)}">'
     return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704 - the shapes escape their text
 
 
@@ -79,17 +81,26 @@ def _scale(highest: int, width: int) -> str:
     return "".join(parts)
 
 
-def _bar(hour: Hour, x: float, step: float, highest: int) -> str:
+def _counts(bucket: Bucket) -> dict[str, int]:
+    return {"succeeded": bucket.succeeded, "failed": bucket.failed, "cancelled": bucket.cancelled or 0}
+
+
+def _mark(bucket: Bucket, count: int) -> str:
+    """Return the label of a bar on the axis."""
+    return f"{bucket.start:%H:%M}" if count <= 24 else f"{bucket.start:%d %b}"
+
+
+def _bar(bucket: Bucket, x: float, step: float, highest: int) -> str:
     y = float(_HEIGHT)
-    counts = f"{hour.succeeded:,} succeeded, {hour.failed:,} failed, {hour.cancelled:,} cancelled"
-    parts = [f"<title>{hour.start:%H:%M}: {counts}</title>"]
-    for kind in _KINDS:
-        value = getattr(hour, kind)
+    counts = ", ".join(f"{number:,} {kind}" for kind, number in _counts(bucket).items())
+    parts = [f"<title>{bucket.label}: {counts}</title>", rect("hit", x, 0, step, _HEIGHT)]
+    for kind, value in _counts(bucket).items():
         if value:
             height = max(value / highest * (_HEIGHT - _TOP), 1.5)
             y -= height
             parts.append(rect(kind, x + step * 0.14, y, step * 0.72, height))
-    return f"<g>{''.join(parts)}</g>"
+    label = escape(f"{bucket.label}: {counts}")
+    return f'<a href="{escape(bucket.search)}" tabindex="-1" aria-label="{label}">{"".join(parts)}</a>'
 
 
 def _line(name: str, values: Sequence[float | None], highest: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader
@@ -12,10 +13,13 @@ from cogo_dagster.formatting.explanation import advice_for
 from cogo_dagster.formatting.values import error_line, one_line, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
 from cogo_dagster.web import filters, views
+from cogo_dagster.web.attempt_views import waterfall
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
-from cogo_dagster.web.files import StaticFiles
+from cogo_dagster.web.files import static_files
 
 _FLASH_MESSAGES: Final = {
+    "enqueued": "Job enqueued.",
+    "existing": "No new job: this job has the same idempotency key.",
     "cancelled": "Job cancelled.",
     "cancel_requested": "Cancellation requested. If the job succeeds first, it stays succeeded.",
     "retried": "Jobs requeued: {n}.",
@@ -25,6 +29,7 @@ _FLASH_MESSAGES: Final = {
     "discarded": "Dead-lettered jobs discarded: {n}. The log can undo it.",
     "undone": "Dead-lettered jobs opened again: {n}.",
     "paused": "Paused. Jobs of this type or executor are not claimed until it is resumed.",
+    "paused_unknown": "Paused, but no worker or job has this name: resume it if it is misspelt.",
     "resumed": "Resumed.",
     "notified": "The weekly summary is being delivered; targets: {n}.",
     "not_notified": "The weekly summary was not delivered: no alert target is configured. Set WEBHOOK_TYPE.",
@@ -43,7 +48,7 @@ _FRAME: Final = {"session": None, "may_act": False, "follows": False, "numbers":
 class Pages:
     """Renders the dashboard's pages."""
 
-    def __init__(self, static: StaticFiles) -> None:
+    def __init__(self) -> None:
         self._environment = Environment(
             loader=PackageLoader("cogo_dagster.web"),
             autoescape=True,
@@ -52,7 +57,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals.update(
-            static=static.address,
+            static=static_files().address,
             tabs=views.TABS,
             icon=views.icon,
             job_search=views.job_search,
@@ -69,15 +74,20 @@ class Pages:
             clock=filters.clock,
             compact=filters.compact,
             counted=filters.counted,
+            counter=views.counter,
             cut=filters.cut,
+            day=filters.day,
+            default_text=views.default_text,
             error_line=error_line,
             gate_reports=views.gate_reports,
             gate_tests=views.gate_tests,
             in_json=filters.in_json,
             items=filters.items,
+            json=filters.plain_json,
             known=views.known,
             line=one_line,
             machine=views.machine,
+            moment=filters.moment,
             number=filters.number,
             other_facts=views.other_facts,
             percent=views.percent,
@@ -93,6 +103,7 @@ class Pages:
             spaced=views.spaced,
             span=span,
             status_icon=views.status_icon,
+            steps=waterfall,
             target_state=views.target_state,
             text_or_error=views.text_or_error,
             tiles=views.tiles,
@@ -121,7 +132,7 @@ class Pages:
             dagster_run=lambda run_id: dagster_run(web.settings, run_id),
             dagster_asset=lambda *key: dagster_asset(web.settings, *key),
             flash=flash_message(request),
-            **_FRAME | _frame(request, status) | context,
+            **_FRAME | ({} if template == "problem.html" else _frame(request, status)) | context,
         )
         return HTMLResponse(text, status, headers=dict(headers or {}))
 
@@ -142,13 +153,19 @@ class Pages:
         )
 
 
+@cache
+def shared_pages() -> Pages:
+    """Return the pages, which all applications of the process share: a template is compiled once."""
+    return Pages()
+
+
 def _address(request: Request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _frame(request: Request, status: int) -> dict[str, Any]:
     """Return the variables of the layout; on an error page, none that need the database."""
-    if status >= 400:
+    if status >= 400 and status != 422:  # 422: a form with its errors
         return {}
     session = session_of(request)
     return {

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from cogo_dagster.alerts.references import Facts, references
+from cogo_dagster.alerts.references import AlertFacts, references
 from cogo_dagster.formatting.explanation import short_reason
 from cogo_dagster.formatting.timeline import Moment
 from cogo_dagster.formatting.values import error_line, one_line, span
@@ -23,7 +23,8 @@ from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
-from cogo_dagster.web.filters import ago, counted, in_seconds, number
+from cogo_dagster.web.filters import ago, counted, in_json, in_seconds, number
+from cogo_dagster.web.payload_form import FormField
 
 UNKNOWN: Final = "\u2013"
 
@@ -37,6 +38,8 @@ _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
 
 _COUNTED: Final = 100_000
 """Queued jobs are counted up to this number."""
+
+_LAUNCH_SECONDS: Final = 60.0
 
 _SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
 
@@ -52,16 +55,22 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A page of the navigation; `brief` is its label on a narrow screen."""
+    """A page of the navigation.
+
+    Attributes:
+        brief: Its label on a narrow screen.
+        also: Other pages that belong to it.
+    """
 
     href: str
     icon: str
     name: str
     brief: str | None = None
+    also: tuple[str, ...] = ()
 
     def is_current(self, path: str) -> bool:
         """Whether a path is this page or below it."""
-        return path == self.href or path.startswith(f"{self.href}/")
+        return path in (self.href, *self.also) or path.startswith(f"{self.href}/")
 
 
 TABS: Final = (
@@ -69,6 +78,7 @@ TABS: Final = (
     Tab("/dashboard/jobs", "jobs", "Jobs"),
     Tab("/dashboard/dlq", "dlq", "Dead-letter queue", "DLQ"),
     Tab("/dashboard/workers", "workers", "Workers"),
+    Tab("/dashboard/gate", "gate", "Gate", also=("/dashboard/weeks", "/dashboard/history")),
     Tab("/dashboard/alerts", "alerts", "Alerts"),
     Tab("/dashboard/log", "log", "Log"),
 )
@@ -181,8 +191,8 @@ def tiles(numbers: Numbers) -> list[Tile]:
 
 
 def has_no_worker(numbers: Numbers) -> bool:
-    """Whether jobs are due and no worker is alive."""
-    return not numbers.workers_alive and numbers.ready > 0
+    """Whether jobs have been due for a minute and no worker is alive: Dagster launches one within seconds."""
+    return not numbers.workers_alive and numbers.ready > 0 and numbers.oldest_ready_seconds > _LAUNCH_SECONDS
 
 
 def reason_search(reason: WaitReason) -> str:
@@ -244,7 +254,7 @@ def alert_state(alert: AlertRow) -> Label:
 
 def alert_pages(alert: AlertRow, settings: Settings) -> list[PageLink]:
     """Return the pages on which an alert's cause can be inspected, the most specific first."""
-    facts = Facts(alert.kind, alert.subject, alert.fingerprint, alert.refs if isinstance(alert.refs, dict) else {})
+    facts = AlertFacts(alert.kind, alert.subject, alert.fingerprint, alert.refs if isinstance(alert.refs, dict) else {})
     return [
         PageLink(page.title, dagster_page(settings, page.path) if page.in_dagster else page.path)
         for page in references(facts)
@@ -281,6 +291,13 @@ def percent(value: float | None, digits: int = 1) -> str:
     return UNKNOWN if value is None else f"{value:.{digits}f} %"
 
 
+def default_text(field: FormField) -> str:
+    """Return the default of a field as it would be entered; empty if there is none."""
+    if field.default in (None, "", [], {}, ()):
+        return ""
+    return field.default if isinstance(field.default, str) else in_json(field.default)
+
+
 def known(value: object) -> object:
     """Return a value; a dash if it is None."""
     return UNKNOWN if value is None else value
@@ -309,6 +326,12 @@ def worker_state(worker: WorkerRow) -> Label:
 def slots_in_use(worker: WorkerRow) -> int:
     """Return the number of jobs that a worker runs; 0 if it is not alive."""
     return worker.running if worker.alive else 0
+
+
+def counter(worker: WorkerRow, name: str) -> str:
+    """Return a counter of a worker; a dash if it is unknown."""
+    value = worker.counters.get(name) if isinstance(worker.counters, dict) else None
+    return UNKNOWN if value is None else number(value)
 
 
 def machine(worker: WorkerRow) -> str:

@@ -5,7 +5,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.alerts.steps import (
     ONE,
@@ -113,6 +113,70 @@ def test_two_workers_with_one_name_are_two_workers(transport: Transport, queue: 
     register(queue, a_worker("host"))
     raised(transport)
     assert firing(transport, "worker_dead") == []
+
+
+def silent(owner: Owner, *workers: WorkerIdentity, since: str = "10 min") -> None:
+    """Let workers have started an hour ago, and have sent no heartbeat for a time."""
+    owner.execute(
+        "update public.workers set started_at = now() - interval '1 hour',"
+        " last_heartbeat_at = now() - %s::interval where instance_id = any (%s)",
+        [since, [worker.instance_id for worker in workers]],
+    )
+
+
+def test_each_of_two_silent_workers_with_one_name_is_counted(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """Also the one whose last heartbeat is older than the alert; the alert fires until both were started again."""
+    ignore_the_servers_uptime(owner)
+    first, second = a_worker("host"), a_worker("host")
+    register(queue, first)
+    register(queue, second)
+    silent(owner, first, second, since="0 s")
+    silent(owner, first)
+    assert raised(transport)["workers"] == 1
+    silent(owner, second, since="9 min")
+    assert raised(transport)["workers"] == 1
+    [alert] = firing(transport, "worker_dead")
+    assert alert["count"] == 2
+    register(queue, a_worker("host"))
+    raised(transport)
+    assert len(firing(transport, "worker_dead")) == 1
+    register(queue, a_worker("host"))
+    raised(transport)
+    assert firing(transport, "worker_dead") == []
+
+
+def test_a_worker_that_crashes_and_restarts_repeatedly_is_replaced_each_time(
+    transport: Transport, queue: Queue, owner: Owner
+) -> None:
+    """Each crash is counted, and the last start resolves the alert."""
+    ignore_the_servers_uptime(owner)
+    for count, since in enumerate(("30 min", "20 min", "10 min"), start=1):
+        worker = a_worker("host")
+        register(queue, worker)
+        raised(transport)
+        assert firing(transport, "worker_dead") == []
+        owner.execute(
+            "update public.workers set started_at = now() - %s::interval - interval '1 min',"
+            " last_heartbeat_at = now() - %s::interval where instance_id = %s",
+            [since, since, worker.instance_id],
+        )
+        raised(transport)
+        assert [alert["count"] for alert in firing(transport, "worker_dead")] == [count]
+    register(queue, a_worker("host"))
+    raised(transport)
+    assert firing(transport, "worker_dead") == []
+
+
+def test_a_dagster_run_does_not_replace_a_worker_of_its_name(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """The machine of a silent `cogo worker` runs process_jobs, whose worker has the same default name."""
+    ignore_the_servers_uptime(owner)
+    worker, run = a_worker("host"), a_worker("host")
+    register(queue, worker)
+    silent(owner, worker)
+    register(queue, run)
+    owner.execute("update public.workers set dagster_run_id = 'r' where instance_id = %s", [run.instance_id])
+    raised(transport)
+    assert len(firing(transport, "worker_dead")) == 1
 
 
 def test_a_stuck_worker_is_an_alert_at_once(transport: Transport, queue: Queue, owner: Owner) -> None:

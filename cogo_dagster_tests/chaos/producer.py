@@ -13,14 +13,14 @@ from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster_tests.chaos.endings import ENDINGS, KILLS, SLOW
 from cogo_dagster_tests.chaos.world import World
 
-_BACKLOG: Final = 3_000
 _MAX_WAITING: Final = 300
 """Limit of jobs that are not quick; otherwise those that workers cannot keep up with would fill the queue."""
 _WAITING: Final = (
     "select count(*) filter (where family = 'chaos_quick'), count(*) filter (where family = 'chaos')"
     " from public.jobs where status = 'queued'"
 )
-_BATCH: Final = 1_000
+_BATCHES: Final = 3
+"""How many batches are a full backlog."""
 _PAUSE_SECONDS: Final = 0.25
 _EXPENSIVE_SECONDS: Final = 0.5
 _QUICK_SHARE: Final = 0.97
@@ -32,13 +32,17 @@ class Producer:
 
     Most jobs are cheap, so that there are many attempts; expensive ones are enqueued at a separate rate.
 
+    Args:
+        backlog: Quick jobs are enqueued while fewer than this number are queued.
+
     Attributes:
         enqueued: IDs of the jobs that the queue accepted.
     """
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, backlog: int) -> None:
         self._world = world
         self._chance = random.Random(seed)
+        self._backlog = backlog
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
         self.enqueued: set[UUID] = set()
@@ -62,8 +66,8 @@ class Producer:
     def _top_up(self, *, expensive: bool) -> None:
         jobs = [NewJob("chaos", self._expensive(), max_attempts=self._chance.choice((1, 2)))] if expensive else []
         quick, others = self._world.numbers(_WAITING)
-        if quick < _BACKLOG:
-            jobs += [self._cheap(quick_only=others >= _MAX_WAITING) for _ in range(_BATCH)]
+        if quick < self._backlog:
+            jobs += [self._cheap(quick_only=others >= _MAX_WAITING) for _ in range(self._backlog // _BATCHES)]
         if jobs:
             self.enqueued |= {one.job_id for one in self._world.queue.enqueue(jobs)}
 

@@ -36,6 +36,7 @@ class Order:
     Attributes:
         seconds: How long faults are injected; the drain follows.
         drain_seconds: Time limit of the drain, after which all jobs have ended and all workers send heartbeats.
+        backlog: How many quick jobs are kept queued.
         small_disk: Whether artifacts are stored on a small disk that can be filled.
         daemon: Whether Dagster's daemon launches runs too.
     """
@@ -45,6 +46,7 @@ class Order:
     seconds: float
     workers: int = 3
     drain_seconds: float = 900
+    backlog: int = 3_000
     small_disk: bool = False
     daemon: bool = False
 
@@ -105,7 +107,7 @@ def run(
 
     small = {"small_disk": order.small_disk, "server": server, "daemon": order.daemon}
     with world(dsn, folder, order.way, order.workers, **small) as here:  # type: ignore[arg-type]
-        faults, producer = Faults(here), Producer(here, order.seed)
+        faults, producer = Faults(here), Producer(here, order.seed, order.backlog)
         ended("start")
         _inject_faults(here, faults, producer, order)
         ended("faults")

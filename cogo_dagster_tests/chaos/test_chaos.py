@@ -12,6 +12,9 @@ from cogo_dagster_tests.chaos.run import Order, run
 from cogo_dagster_tests.servers import private_server
 
 _SECONDS: Final = 15
+_BACKLOG: Final = 300
+"""Some hundred jobs a second: with more, two cores are busy for the whole run."""
+
 _SEEDS: Final[dict[Way, int]] = {"postgres": 159, "rest": 14}
 
 
@@ -23,7 +26,7 @@ def test_a_short_run_has_no_violations(way: Way, tmp_path: Path) -> None:
         server.start()
         dsn = server.dsn("cogo")
         migrate(dsn)
-        order = Order(way, _SEEDS[way], _SECONDS, workers=2, drain_seconds=240)
+        order = Order(way, _SEEDS[way], _SECONDS, workers=2, drain_seconds=240, backlog=_BACKLOG)
         report = run(dsn, tmp_path, order, server=server)
     assert not report.violations, "\n".join(lines(report))
     assert report.attempts > 0

@@ -128,9 +128,8 @@ def terminal(folder: Path, dsn: str | None, environment: Mapping[str, str]) -> T
     given = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     database = {"COGO_DATABASE_URL": dsn} if dsn else {}
     home = folder / "home"
-    return Terminal(
-        folder, given | database | {"COGO_HOME": str(home)} | dict(environment), lambda: _files(home / "artifacts")
-    )
+    own = {"COGO_HOME": str(home), "COGO_DATABASE_IDLE_SECONDS": "0"}
+    return Terminal(folder, given | database | own | dict(environment), lambda: _files(home / "artifacts"))
 
 
 def _files(folder: Path) -> list[str]:

@@ -188,6 +188,21 @@ def test_the_embedded_database_is_started_and_stopped(tmp_path: Path, embedded_h
     assert stopped == {"stopped": True}
 
 
+def test_commands_leave_the_embedded_database_running(tmp_path: Path, embedded_home: Path) -> None:
+    """The second command uses the server of the first; `db status` has the time left, and `db stop` stops it."""
+    here = terminal(tmp_path, None, {"COGO_HOME": str(embedded_home), "COGO_DATABASE_IDLE_SECONDS": "60"})
+    try:
+        assert here.ok("list", "jobs") == []
+        first = here.ok("db", "status")["server"]
+        assert here.ok("enqueue", "browser", "--url", URL)["created"] is True
+        second = here.ok("db", "status")["server"]
+        assert (first["running"], second["pid"], second["owner"]) == (True, first["pid"], "lease")
+        assert 0 < second["idle_seconds_left"] <= 60
+        assert ", kept for " in here.run("db", "status").out
+    finally:
+        assert here.ok("db", "stop") == {"stopped": True}
+
+
 def test_the_environment_overrides_the_env_file(cogo: Terminal) -> None:
     """`.env` of the working directory sets options and settings; the environment takes precedence."""
     del cogo.environment["COGO_HOME"]

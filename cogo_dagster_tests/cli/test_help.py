@@ -10,7 +10,9 @@ import pytest
 
 from cogo_dagster.cli import app
 from cogo_dagster.cli.command import ExitCode
+from cogo_dagster.queue.client import Queue
 from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
+from cogo_dagster_tests.queue.steps import add
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
@@ -53,6 +55,11 @@ def test_a_misspelt_command_imports_no_command(nowhere: Terminal) -> None:
         (["cogo", "list", "j"], ["jobs"]),
         (["cogo", "retry", "failed", "--app"], ["--apply"]),
         (["cogo", "alerts", "list", "--status", "f"], ["firing"]),
+        (["cogo", "list", "jobs", "--status", "queued,r"], ["queued,running"]),
+        (["cogo", "list", "jobs", "--type", "browser."], ["browser.pdf"]),
+        (["cogo", "purge", "jobs", "--status", ""], ["succeeded", "failed", "cancelled"]),
+        (["cogo", "pause", "type", "fig"], ["figma", "figma.images", "figma.nodes"]),
+        (["cogo", "job", "show", "0"], []),
     ],
 )
 def test_the_shell_completes_commands_options_and_values(
@@ -68,6 +75,39 @@ def test_the_shell_completes_commands_options_and_values(
         [PROGRAM], env=nowhere.environment | completion, cwd=nowhere.folder, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == completed
+
+
+def test_the_shell_completes_ids_of_recent_jobs(cogo: Terminal, queue: Queue) -> None:
+    """By their first or their last digits, as commands accept them."""
+    job = str(add(queue))
+    for typed in (job[-8:-2], job[:9]):
+        completion = {"_COGO_COMPLETE": "complete_bash", "COMP_WORDS": f"cogo job show {typed}", "COMP_CWORD": "3"}
+        environment = cogo.environment | completion
+        done = subprocess.run([PROGRAM], env=environment, cwd=cogo.folder, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [job[-8:] if job.endswith(typed + job[-2:]) else job]
+
+
+@pytest.mark.parametrize("arguments", [("-h",), ("list", "-h"), ("list", "jobs", "-h"), ("worker", "-h")])
+def test_every_command_has_a_short_help_option(nowhere: Terminal, arguments: tuple[str, ...]) -> None:
+    """`-h` is `--help`."""
+    short, long = nowhere.run(*arguments), nowhere.run(*arguments[:-1], "--help")
+    assert (short.code, short.out) == (0, long.out)
+
+
+def test_version_is_an_option_too(nowhere: Terminal) -> None:
+    """`cogo --version` prints what `cogo version` prints."""
+    assert nowhere.run("--version").out == nowhere.run("version").out
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(["list", "alerts"], "alerts list"), (["set", "vault"], None), (["list", "tokens"], "tokens list")],
+)
+def test_words_in_the_wrong_order_are_corrected(nowhere: Terminal, typed: list[str], meant: str | None) -> None:
+    """`cogo list alerts` names `cogo alerts list`."""
+    done = nowhere.run(*typed)
+    assert done.code == 2
+    assert (f"The command is `cogo {meant}`." in done.err) is (meant is not None)
 
 
 def test_ctrl_c_ends_a_command_with_130_and_without_a_traceback(nowhere: Terminal) -> None:

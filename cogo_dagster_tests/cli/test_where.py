@@ -111,3 +111,15 @@ def test_leases_are_recovered_by_a_plan(cogo: Terminal, queue: Queue, owner: Own
     done = cogo.ok("recover", "leases", "--apply", file)
     assert (done["changed"], done["skipped"]) == (1, 1)
     assert [look(queue, job)["status"] for job in jobs] == ["queued", "running", "running"]
+
+
+def test_operations_and_silences_are_named_by_their_last_digits(cogo: Terminal, queue: Queue) -> None:
+    """As the lists show them; those of jobs and artifacts have their own tests."""
+    timed_out(queue)
+    discard = cogo.ok("discard", "dlq", "--reason", "gone", "--no-dry-run")
+    cogo.ok("undo", "discard", discard["operation_id"][-8:])
+    assert len(dead_letters(queue)) == 1
+    silence = cogo.ok("alerts", "silence", "--kind", "job_failed", "--for", "1h")
+    assert cogo.ok("alerts", "unsilence", silence["silence_id"][-8:])["changed"] is True
+    assert_rejected(cogo.run("alerts", "unsilence", "ffffffff"), 1, "No silence")
+    assert_rejected(cogo.run("alerts", "unsilence", "abc"), 2, "8 or more")

@@ -1,6 +1,6 @@
 """Assets, checks and schedules of the quality gate, with a month of test data."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,15 @@ import dagster as dg
 import pytest
 
 from cogo_dagster.bootstrap import open_application
+from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.defs.quality.assets import DAYS, WEEKS, gate_snapshot, provider_health, weekly_message, weekly_summary
+from cogo_dagster.defs.quality.assets import provider_health
+from cogo_dagster.defs.quality.partitioned import partitions_from
 from cogo_dagster.defs.quality.schedules import missing, nightly_gate_snapshot, weekly_enqueue
 from cogo_dagster.defs.queue.checks import dlq_depth, lease_losses, oldest_queued_age
 from cogo_dagster.quality.weeks import week_of
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.rows.stats import DatabaseHealth
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
@@ -93,22 +96,44 @@ def test_a_month_is_backfilled_in_one_run(launcher: Launcher, owner: Owner, tran
         start = MONDAY + timedelta(days=day)
         expected = month.numbers(start, start + timedelta(days=1))
         assert same(shape(row["numbers"]), expected)
-        shown = launcher.shown(gate_snapshot.key, f"{start:%Y-%m-%d}")
+        shown = launcher.shown(asset_keys.GATE_SNAPSHOT, f"{start:%Y-%m-%d}")
         assert shown.get("pass_rate") == expected["gate"]["pass_rate"]
         assert shown["jobs_succeeded"] == expected["jobs"]["succeeded"]
     assert launcher.run("snapshot_gate", "2026-10-05", "2026-11-03").success
     assert transport.call("list_gate_snapshots", {"max_snapshots": 100}) == stored
-    assert launcher.shown(gate_snapshot.key, "2026-10-05")["outcome"] == "unchanged"
+    assert launcher.shown(asset_keys.GATE_SNAPSHOT, "2026-10-05")["outcome"] == "unchanged"
 
 
 def test_a_day_has_numbers_tables_and_markdown(launcher: Launcher, owner: Owner) -> None:
     """The metadata of a day has numbers as int or float, and a summary in Markdown."""
     a_month(MONDAY, days=1).write(owner)
     launcher.run("snapshot_gate", "2026-10-05")
-    shown = launcher.shown(gate_snapshot.key, "2026-10-05")
+    shown = launcher.shown(asset_keys.GATE_SNAPSHOT, "2026-10-05")
     assert isinstance(shown["pass_rate"], float)
     assert isinstance(shown["jobs_failed"], int)
     assert shown["summary"].startswith("## 2026-10-05\n")
+
+
+def test_a_recent_day_leads_to_its_gate_runs_and_pages(launcher: Launcher, owner: Owner, queue: Queue) -> None:
+    """A day lists its gate runs, which are observations too, and its pages; the week links its days."""
+    yesterday = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    a_day(5, 5, yesterday).write(owner)
+    job = queue.enqueue([NewJob("browser", {"url": "https://shop.example/"})])[0].job_id
+    owner.execute(
+        "update jobs set status = 'succeeded', finished_at = %s where id = %s", [yesterday + timedelta(hours=1), job]
+    )
+    result = launcher.run("snapshot_gate", f"{yesterday:%Y-%m-%d}")
+    shown = launcher.shown(asset_keys.GATE_SNAPSHOT, f"{yesterday:%Y-%m-%d}")
+    assert shown["runs_of_the_day"].count("| pass | gate | main |") == 5
+    assert "| `https://shop.example/` | succeeded |" in shown["pages"]
+    seen = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
+    assert {event.asset_key for event in seen} == {asset_keys.GATE_RUNS}
+    assert len(seen) == 5
+    monday = yesterday - timedelta(days=yesterday.weekday() + 7)
+    launcher.run("summarize_week", f"{monday:%Y-%m-%d}")
+    days = launcher.shown(asset_keys.WEEKLY_SUMMARY, f"{monday:%Y-%m-%d}")["days"].splitlines()
+    assert len(days) == 2 + 7
+    assert f"/assets/gate_snapshot?partition={monday:%Y-%m-%d}) | not stored |" in days[2]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +147,7 @@ def test_the_check_passes_fails_or_is_not_computed(
     result = launcher.run("snapshot_gate", "2026-10-05")
     assert verdicts(result) == [expected]
     assert result.success is (expected[1] != "ERROR")
-    assert launcher.shown(gate_snapshot.key, "2026-10-05")["gate_runs"] == count
+    assert launcher.shown(asset_keys.GATE_SNAPSHOT, "2026-10-05")["gate_runs"] == count
 
 
 def test_a_failure_on_an_older_day_does_not_block(launcher: Launcher, owner: Owner) -> None:
@@ -144,8 +169,8 @@ def test_a_week_is_stored_and_its_message_enqueued_once(launcher: Launcher, owne
     [job] = queue.list_jobs(type_prefix="weekly_summary")
     week = week_of(monday)
     assert job.document["idempotency_key"] == f"weekly:{week}"
-    assert launcher.shown(weekly_message.key, f"{monday:%Y-%m-%d}")["created"] is False
-    shown = launcher.shown(weekly_summary.key, f"{monday:%Y-%m-%d}")
+    assert launcher.shown(asset_keys.WEEKLY_MESSAGE, f"{monday:%Y-%m-%d}")["created"] is False
+    shown = launcher.shown(asset_keys.WEEKLY_SUMMARY, f"{monday:%Y-%m-%d}")
     assert shown["summary"].startswith(f"## Week {week}")
     assert shown["change_jobs_succeeded"] == shown["jobs_succeeded"] - shown["json"]["last_week"]["jobs"]["succeeded"]
     assert shown["chart"].startswith(f"![Week {week}](data:image/svg+xml;base64,")
@@ -155,7 +180,7 @@ def test_old_weeks_are_stored_and_not_sent(launcher: Launcher, queue: Queue) -> 
     """A backfill of old weeks enqueues no messages."""
     assert launcher.run("summarize_week", "2026-10-05", "2026-10-19").success
     assert queue.list_jobs() == []
-    assert launcher.shown(weekly_message.key, "2026-10-12") == {"week": "2026-W42", "history": True}
+    assert launcher.shown(asset_keys.WEEKLY_MESSAGE, "2026-10-12") == {"week": "2026-W42", "history": True}
 
 
 def test_the_asset_graph_leads_from_pages_to_the_message() -> None:
@@ -184,7 +209,7 @@ def test_the_schedules_request_yesterday_and_last_week(local_instance: dg.Dagste
 def test_missed_partitions_are_requested(local_instance: dg.DagsterInstance) -> None:
     """A tick requests missing days since the first materialized one, and none before it."""
     for day in ("2026-11-18", "2026-11-20"):
-        local_instance.report_runless_asset_event(dg.AssetMaterialization(gate_snapshot.key, partition=day))
+        local_instance.report_runless_asset_event(dg.AssetMaterialization(asset_keys.GATE_SNAPSHOT, partition=day))
     days = requested(nightly_gate_snapshot, local_instance, datetime(2026, 11, 24, 2, tzinfo=UTC))
     assert days == ["2026-11-19", "2026-11-21", "2026-11-22", "2026-11-23"]
     assert missing(["a", "b"], ["a", "b"]) == ["b"]
@@ -199,9 +224,11 @@ def requested(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at:
 
 
 def test_the_partitions_are_utc_days_and_iso_weeks() -> None:
-    """The partitions are UTC days, and weeks that start on Monday."""
-    assert DAYS.get_partition_keys(datetime(2026, 11, 24, 0, 1, tzinfo=UTC))[-1] == "2026-11-23"
-    assert WEEKS.get_partition_keys(datetime(2026, 11, 23, 0, 1, tzinfo=UTC))[-1] == "2026-11-16"
+    """The partitions are UTC days, and weeks that start on Monday, from the first day and its week."""
+    days, weeks = partitions_from(date(2026, 11, 20))
+    monday = datetime(2026, 11, 23, 0, 1, tzinfo=UTC)
+    assert days.get_partition_keys(monday) == ["2026-11-20", "2026-11-21", "2026-11-22"]
+    assert weeks.get_partition_keys(monday) == ["2026-11-16"]
 
 
 def test_the_queues_checks_evaluate_the_queue(launcher: Launcher, queue: Queue) -> None:

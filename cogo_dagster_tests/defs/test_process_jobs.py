@@ -4,24 +4,31 @@ import asyncio
 import logging
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from cogo_dagster.dagster_support import asset_keys
+from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.worker_thread import WorkerThread
 from cogo_dagster.defs.operators.jobs import recover_leases
 from cogo_dagster.defs.queue.jobs import process_jobs
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Workspace
-from cogo_dagster.queue.model import ExecutionResult, Job
+from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import Stage, Worker, WorkerEvent
 from cogo_dagster_tests.conftest import Age
 from cogo_dagster_tests.defs.conftest import Installed
+from cogo_dagster_tests.defs.loaded import defs
 from cogo_dagster_tests.queue.steps import add, look, running_job
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, a_file
 
+WEB = "https://ops.example"
 OPS = ["claim_jobs", "execute_jobs", "upload_artifacts"]
 
 
@@ -60,6 +67,12 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def settings(settings: dict[str, str]) -> dict[str, str]:
+    """Return the settings with the address of the dashboard, for links."""
+    return settings | {"METRICS_BASE": WEB}
+
+
+@pytest.fixture
 def runs(instance: dg.DagsterInstance, resources: dict[str, object]) -> Runs:
     """Return a runner of the Dagster job."""
     return Runs(instance, resources)
@@ -70,6 +83,13 @@ async def odd_ones_fail(job: Job, workspace: Workspace) -> ExecutionResult:
     if job.payload.get("odd"):
         raise ExecutionFailed("There is no such page.", error_class="http_status", retryable=False)
     return ExecutionResult({"done": True}, [a_file(workspace)])
+
+
+async def a_screenshot(job: Job, workspace: Workspace) -> ExecutionResult:
+    """Return a picture."""
+    path = workspace.folder / "screen.png"
+    path.write_bytes(b"not really a picture")
+    return ExecutionResult({}, [ArtifactFile("screen.png", "image/png", path)])
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, op: str) -> dict[str, Any]:
@@ -110,25 +130,103 @@ def test_each_op_reports_its_stage(runs: Runs, queue: Queue, install: Installed)
     assert uploaded == {"settled": 3, "lease_lost": 0, "artifacts": 2, "artifact_bytes": 10}
 
 
-def test_the_run_materializes_the_jobs_table_once(runs: Runs, queue: Queue, install: Installed) -> None:
-    """The materialization of queue/jobs has the counters and a row per job; each upload is an observation."""
+def observations(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[dict[str, Any]]:
+    """Return the metadata of the observations of an asset, in order."""
+    events = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
+    seen = [event.asset_observation_data.asset_observation for event in events]
+    return [{name: value.value for name, value in one.metadata.items()} for one in seen if one.asset_key == key]
+
+
+def table_of(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Return the rows of the table of jobs, without its header."""
+    [run] = observations(result, asset_keys.JOBS)
+    rows: list[str] = run["jobs"].splitlines()[2:]
+    return rows
+
+
+def test_the_run_is_an_observation_of_the_jobs_table(runs: Runs, queue: Queue, install: Installed) -> None:
+    """It has the counters, rounded numbers, and a Markdown table with links, failed jobs first."""
     install(FakeExecutor(odd_ones_fail))
-    jobs = [add(queue), add(queue, payload={"odd": True})]
+    odd, well = add(queue, payload={"odd": True, "url": "https://a.example/x|y"}), add(queue)
 
     result = runs.run()
 
-    [materialized] = result.asset_materializations_for_node("upload_artifacts")
-    assert materialized.asset_key == dg.AssetKey(["queue", "jobs"])
-    assert (materialized.metadata["succeeded"].value, materialized.metadata["failed"].value) == (1, 1)
-    assert materialized.metadata["ended_because"].value == "drained"
-    table = materialized.metadata["jobs"]
-    assert isinstance(table, dg.TableMetadataValue)
-    rows = {record.data["job_id"]: record.data for record in table.records}
-    assert rows.keys() == {str(job) for job in jobs}
-    assert rows[str(jobs[1])]["status"] == "failed"
-    assert rows[str(jobs[1])]["error"] == "There is no such page."
-    observed = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]
-    assert len(observed) == 1
+    assert result.asset_materializations_for_node("upload_artifacts") == []
+    [run] = observations(result, asset_keys.JOBS)
+    assert (run["succeeded"], run["failed"], run["ended_because"]) == (1, 1, "drained")
+    assert run["elapsed_seconds"] == round(run["elapsed_seconds"], 3)
+    first, second = table_of(result)
+    assert first.startswith(f"| [{str(odd)[-8:]}]({WEB}/dashboard/jobs/{odd}) | ")
+    assert "`https://a.example/x\\|y` | `There is no such page.` |" in first
+    assert f"/dashboard/jobs/{well}) | " in second
+
+
+def test_the_checks_of_the_queue_outlive_a_run(
+    runs: Runs, queue: Queue, cogo: CogoResource, install: Installed
+) -> None:
+    """No materialization of queue/jobs follows the checks, after which Dagster would show them as not evaluated."""
+    install(FakeExecutor())
+    checked = defs.resolve_job_def("check_health").execute_in_process(
+        instance=runs.instance, resources={"cogo": cogo}, raise_on_error=False
+    )
+    assert checked.success
+    add(queue)
+    assert runs.run().success
+    assert runs.instance.get_latest_materialization_event(asset_keys.JOBS) is None
+
+
+def test_a_page_leads_to_its_screenshot_day_and_week(runs: Runs, queue: Queue, install: Installed) -> None:
+    """A job with a URL is an observation of queue/pages, with links; its files are links of queue/artifacts."""
+    install(FakeExecutor(a_screenshot))
+    job = add(queue, payload={"url": "https://shop.example/"})
+
+    result = runs.run()
+
+    [page] = observations(result, asset_keys.PAGES)
+    [row] = queue.list_artifacts(job_id=job)
+    content = f"{WEB}/api/artifacts/{row.id}/content"
+    assert (page["status"], page["job"], page["screenshot"]) == ("succeeded", f"{WEB}/dashboard/jobs/{job}", content)
+    day, monday = page["day"].partition("?partition=")[2], page["week"].partition("?partition=")[2]
+    assert page["day"].startswith("http://127.0.0.1:3000/assets/gate_snapshot?")
+    assert date.fromisoformat(monday) <= date.fromisoformat(day) < date.fromisoformat(monday) + timedelta(days=7)
+    [files] = observations(result, asset_keys.ARTIFACTS)
+    assert files["screen.png"] == content
+
+
+def test_a_gate_job_is_an_observation_of_its_gate_run(
+    runs: Runs, queue: Queue, install: Installed, transport: Transport
+) -> None:
+    """Gate runs of the run's jobs are observations with branch, commit, job, day and week; other runs are not."""
+
+    def record(status: str, **more: str) -> None:
+        run = {"gate_run_id": str(uuid4()), "type": "gate", "status": status, "branch": "main", "commit_sha": "a" * 40}
+        transport.call("record_gate_run", {"run": {**run, **more}})
+
+    async def evaluate(job: Job, workspace: Workspace) -> ExecutionResult:
+        record("fail", job_id=str(job.id))
+        return ExecutionResult()
+
+    install(FakeExecutor(evaluate, family="gate"))
+    record("pass")
+    job = add(queue, "gate", payload={"repository": "web", "branch": "main"})
+
+    result = runs.run()
+
+    [run] = observations(result, asset_keys.GATE_RUNS)
+    assert (run["status"], run["branch"], run["job"]) == ("fail", "main", f"{WEB}/dashboard/jobs/{job}")
+    assert {"day", "week"} <= run.keys()
+    assert "| `web main` | " in table_of(result)[0]
+
+
+def test_a_run_has_tags_with_its_counts(runs: Runs, queue: Queue, install: Installed) -> None:
+    """The tags cogo/worker, cogo/claimed and cogo/failed are in the list of runs."""
+    install(FakeExecutor(odd_ones_fail))
+    for odd in (True, False, False):
+        add(queue, payload={"odd": odd}, max_attempts=1)
+    run = runs.instance.get_run_by_id(runs.run().run_id)
+    assert run is not None
+    tags = [run.tags[f"cogo/{name}"] for name in ("worker", "claimed", "failed")]
+    assert tags == ["run", "3", "1"]
 
 
 def test_failed_jobs_are_warnings_in_the_log(runs: Runs, queue: Queue, install: Installed) -> None:
@@ -150,10 +248,7 @@ def test_many_quick_jobs_leave_few_events(runs: Runs, queue: Queue, install: Ins
 
     assert metadata_of(result, "upload_artifacts")["settled"] == 500
     assert len(runs.instance.all_logs(result.run_id)) < 150
-    [materialized] = result.asset_materializations_for_node("upload_artifacts")
-    table = materialized.metadata["jobs"]
-    assert isinstance(table, dg.TableMetadataValue)
-    assert len(table.records) == 200
+    assert len(table_of(result)) == 200
 
 
 @pytest.mark.parametrize("ops", [OPS[:1], OPS[:2], OPS[1:], OPS[2:]], ids="+".join)
@@ -178,8 +273,8 @@ def test_the_run_config_is_applied(runs: Runs, queue: Queue, install: Installed)
     for _ in range(9):
         add(queue)
     result = runs.run(max_jobs=5, concurrency=2)
-    [materialized] = result.asset_materializations_for_node("upload_artifacts")
-    assert materialized.metadata["ended_because"].value == "max_jobs"
+    [run] = observations(result, asset_keys.JOBS)
+    assert run["ended_because"] == "max_jobs"
     assert len(executor.ran) == 5
     assert executor.max_running <= 2
     assert queue.stats().document["ready"] == 4

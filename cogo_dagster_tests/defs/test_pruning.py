@@ -11,9 +11,10 @@ import pytest
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._core.storage.runs.schema import RunsTable
 
+from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.defs.maintenance.jobs import prune_event_log
-from cogo_dagster.defs.quality.assets import gate_snapshot, provider_health
+from cogo_dagster.defs.quality.assets import provider_health
 from cogo_dagster_tests.defs.loaded import defs
 
 
@@ -74,14 +75,14 @@ def test_materialized_days_and_their_checks_are_kept(instance: dg.DagsterInstanc
     gone = run_aged(instance, 500)
     prune(instance, cogo)
     assert not instance.has_run(gone)
-    assert instance.get_materialized_partitions(gate_snapshot.key) == set(days)
+    assert instance.get_materialized_partitions(asset_keys.GATE_SNAPSHOT) == set(days)
     [check] = gate_snapshot_checks(instance)
     assert check is not None
 
 
 def gate_snapshot_checks(instance: dg.DagsterInstance) -> list[object]:
     """Return the last record of the check gate_q1."""
-    key = dg.AssetCheckKey(gate_snapshot.key, "gate_q1")
+    key = dg.AssetCheckKey(asset_keys.GATE_SNAPSHOT, "gate_q1")
     return list(instance.event_log_storage.get_asset_check_execution_history(key, limit=1))
 
 
@@ -94,9 +95,10 @@ def test_probes_are_kept_for_400_days(instance: dg.DagsterInstance, cogo: CogoRe
     assert [instance.has_run(run_id) for run_id in runs] == [False, True]
 
 
-def test_logs_of_deleted_runs_are_deleted(persistent: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """Old log folders of deleted runs are deleted; recent folders, folders of existing runs, and others are kept."""
-    logs = Path(persistent.root_directory) / "logs"
+@pytest.mark.parametrize("base", ["logs", "storage", "dagster_celery/config"])
+def test_folders_of_deleted_runs_are_deleted(persistent: dg.DagsterInstance, cogo: CogoResource, base: str) -> None:
+    """Old folders of deleted runs are deleted; recent folders, folders of existing runs, and others are kept."""
+    logs = Path(persistent.root_directory) / base
     old, kept = run_aged(persistent, 21), run_aged(persistent, 1)
     names = [old, kept, str(uuid4()), str(uuid4()), "not-a-run"]
     for name in names:

@@ -357,6 +357,24 @@ def test_the_isolation_of_gate_commands_is_reported(
     assert (found.state, message in found.sentence) == (state, True)
 
 
+def test_a_silent_worker_is_reported_while_another_of_its_name_is_alive(
+    cogo: Terminal, queue: Queue, owner: Owner
+) -> None:
+    """Two workers with the same default name are two workers."""
+    dead = a_worker("host")
+    for worker in (dead, a_worker("host")):
+        register(queue, worker)
+    owner.execute("update public.workers set started_at = started_at - interval '1 hour'")
+    assert "silent_workers" not in states(cogo.run("doctor", "--json", **NO_BROWSER))
+    owner.execute(
+        "update public.workers set last_heartbeat_at = now() - interval '10 min' where instance_id = %s",
+        [dead.instance_id],
+    )
+    found = finding(cogo.run("doctor", "--json", **NO_BROWSER), "silent_workers")
+    assert found["state"] == "warning"
+    assert "not started again: host." in found["sentence"]
+
+
 def test_stranded_jobs_are_reported_with_what_a_worker_needs(cogo: Terminal, queue: Queue) -> None:
     """A live worker of another family does not serve them, and a scheduled job is not reported."""
     add(queue, "figma", run_in_seconds=28_800)

@@ -146,6 +146,15 @@ class PageHandler(BaseHTTPRequestHandler):
         picture = "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
         self._send(200, picture, {"Content-Type": "image/svg+xml"})
 
+    def answer_cached(self, _: str) -> None:
+        """Send a script that may be cached."""
+        self._send(200, "", {"Content-Type": "text/javascript", "Cache-Control": "max-age=3600"})
+
+    def answer_challenge(self, rest: str) -> None:
+        """Require a credential, as a server does with 401 and a proxy with 407."""
+        name = "Proxy-Authenticate" if rest == "407" else "WWW-Authenticate"
+        self._send(int(rest), "<title>Sorry</title>", {name: 'Basic realm="cogo"'})
+
     def answer_tagged(self, _: str) -> None:
         """Send a page with an ETag; 304 if the client has it."""
         known = self.headers.get("If-None-Match") == '"1"'

@@ -9,7 +9,11 @@ from typing import Any, cast
 import pytest
 from playwright.async_api import Error, Locator, Page
 
+from cogo_dagster.executors.browser.devtools import DevTools
+from cogo_dagster.executors.browser.failures import check_document, find_failed_hop
 from cogo_dagster.executors.browser.steps import PageSession
+from cogo_dagster.net.dial import HopFailed
+from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster_tests.executors.bench import OPTIONS, Bench, artifact, bench, names
 from cogo_dagster_tests.executors.rawserver import answering
@@ -43,18 +47,23 @@ def test_the_status_of_the_last_document_counts(shared: Bench, navigation: str) 
 def test_a_screenshot_that_could_not_be_captured_is_retried(
     shared: Bench, selector: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A screenshot that Chromium could not capture is retried once."""
+    """A screenshot that Chromium could not capture is retried: by Playwright, and then once more."""
     shared.site.pages["/drawn"] = "<p>x</p>"
     of: type = Page if selector is None else Locator
+    busy = Error("Page.screenshot: Protocol error (Page.captureScreenshot): Unable to capture screenshot")
     taken, real = [], of.screenshot  # type: ignore[attr-defined]
 
-    async def busy(self: Page | Locator, **options: Any) -> bytes:
+    async def screenshot(self: Page | Locator, **options: Any) -> bytes:
         taken.append(options)
         if len(taken) == 1:
-            raise Error("Page.screenshot: Protocol error (Page.captureScreenshot): Unable to capture screenshot")
+            raise busy
         return cast("bytes", await real(self, **options))
 
-    monkeypatch.setattr(of, "screenshot", busy)
+    async def capture(self: DevTools, clip: object) -> bytes:
+        raise busy
+
+    monkeypatch.setattr(of, "screenshot", screenshot)
+    monkeypatch.setattr(DevTools, "capture", capture)
     actions = [] if selector is None else [{"do": "screenshot", "name": "part", "selector": selector}]
     found = shared.run({"url": shared.site.url("/drawn"), "actions": actions, "screenshot": selector is None})
     assert len(taken) == 2
@@ -97,6 +106,18 @@ def test_a_script_that_navigates_to_an_unreachable_host_fails(shared: Bench) -> 
     shared.site.pages["/away"] = "<script>location = 'http://127.0.0.1:1/'</script>"
     error = shared.fail({"url": shared.site.url("/away")})
     assert error.error_class in ("blocked_address", "network", "connection", "invalid_url")
+
+
+def test_a_failed_request_of_another_host_is_not_the_cause() -> None:
+    """A full Chromium resolves www.google.com for itself: a page that fails has another cause."""
+    session = ProxySession()
+    session.failures.append(HopFailed("dns", "www.google.com:443", "www.google.com could not be resolved."))
+    assert find_failed_hop(session, "http://127.0.0.1:1/", None, "http://127.0.0.1:1/") is None
+    with pytest.raises(ExecutionFailed, match="did not load"):
+        check_document("chrome-error://chromewebdata/", None, session, "http://127.0.0.1:1/")
+    session.failures.append(HopFailed("dns", "shop.test:443", "shop.test could not be resolved."))
+    with pytest.raises(ExecutionFailed, match=r"shop\.test could not"):
+        check_document("chrome-error://chromewebdata/", None, session, "https://shop.test/cart")
 
 
 def test_a_click_that_leads_to_a_private_address_fails(shared: Bench, neighbour: Site) -> None:
@@ -239,7 +260,7 @@ def test_a_failure_records_its_evidence(shared: Bench) -> None:
     """evidence.json has the timed steps, console and page errors, failed requests and notes."""
     shared.site.pages["/noisy"] = (
         "<script>console.error('cannot'); setTimeout(() => { throw Error('thrown') }); alert('hello')</script>"
-        "<img src='/cut'>"
+        "<img src='/cut'><img src='/status/404'>"
     )
     error = shared.fail(
         {"url": shared.site.url("/noisy"), "actions": [{"do": "click", "selector": "#no", "timeout_ms": 500}]}
@@ -248,7 +269,9 @@ def test_a_failure_records_its_evidence(shared: Bench) -> None:
     assert [step["step"] for step in record["steps"]][-1] == "click #no"
     assert "cannot" in record["console_errors"]
     assert record["page_errors"] == ["thrown"]
-    assert record["failed_requests"][0]["url"] == shared.site.authority
+    failed = {request["url"]: request["reason"] for request in record["failed_requests"]}
+    assert shared.site.authority in failed
+    assert failed[shared.site.url("/status/404")] == "HTTP status 404"
     assert "The alert dialog 'hello' was dismissed" in str(error.detail)
 
 

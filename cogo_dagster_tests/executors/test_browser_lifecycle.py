@@ -219,6 +219,9 @@ def test_a_browser_above_the_memory_limit_is_replaced(site: Site, folder: Path) 
     """A browser above the memory limit is replaced before the next job; below it, it is kept."""
     with bench(site, folder, replace(OPTIONS, memory_mb_per_browser=1)) as started:
         first = started.running
+        started.run({"url": site.url(), "screenshot": False, "actions": [{"do": "wait", "ms": 1_500}]})
+        assert started.running is first
+        assert first.memory_bytes > 20_000_000
         started.run({"url": site.url(), "screenshot": False})
         assert started.running is not first
     with bench(site, folder, OPTIONS) as started:

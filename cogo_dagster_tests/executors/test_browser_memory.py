@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cogo_dagster.executors.browser.memory import is_renderer, tree_memory, tree_memory_bytes
+from cogo_dagster.executors.browser.memory import ProcessTree, is_renderer, tree_memory_bytes
 from cogo_dagster.formatting.browser_evidence import BrowserEvidence
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import ExecutionResult
@@ -72,9 +72,9 @@ def test_the_memory_of_a_process_tree_is_measured() -> None:
     ) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        found = tree_memory([os.getpid()])
+        found = ProcessTree([os.getpid()]).memory()
         assert 50_000_000 < found[child.pid] < 80_000_000
-        assert tree_memory_bytes([child.pid]) == tree_memory([child.pid])[child.pid]
+        assert tree_memory_bytes([child.pid]) == found[child.pid]
         assert not is_renderer(child.pid)
         child.communicate()
     assert tree_memory_bytes([child.pid]) == 0
@@ -84,5 +84,5 @@ def test_the_memory_of_a_process_tree_is_measured() -> None:
 def test_the_sum_is_none_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     """On systems without /proc nothing is measured."""
     monkeypatch.setattr("cogo_dagster.executors.browser.memory._PROCESSES", Path("/nowhere"))
-    assert tree_memory([os.getpid()]) == {}
+    assert ProcessTree([os.getpid()]).memory() == {}
     assert tree_memory_bytes([os.getpid()]) is None

@@ -10,7 +10,9 @@ import pytest
 from cogo_dagster.executors.browser import BrowserOptions
 from cogo_dagster.executors.browser import executor as executor_module
 from cogo_dagster.executors.browser.executor import BrowserExecutor
+from cogo_dagster.executors.browser.options import browser_limit_mb, page_limit_mb
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.machine import usable_memory_bytes
 from cogo_dagster.queue.executor import ExecutorContext
 from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.executors.bench import OPTIONS, bench, names
@@ -58,6 +60,8 @@ def test_the_variables_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
         force_success=True,
         allowed_hosts=("intranet", "127.0.0.1:80"),
         concurrency=2,
+        memory_mb_per_browser=browser_limit_mb(2),
+        memory_mb_per_page=page_limit_mb(2, usable_memory_bytes()),
     )
     executor = BrowserExecutor.build(ExecutorContext.offline(load_settings()))
     assert (executor.family, executor.slots, executor.prefetch) == ("browser", 2, 0)
@@ -70,6 +74,20 @@ def test_no_sandbox_is_required_as_root(monkeypatch: pytest.MonkeyPatch) -> None
         "Chromium's sandbox does not work as root: run the worker as another user, "
         "or set NO_SANDBOX=true if you trust the pages it opens."
     )
+
+
+@pytest.mark.parametrize(
+    ("slots", "memory_bytes", "limit_mb"),
+    [(4, 24e9, 2_000), (4, 4e9, 750), (4, 1e9, 512), (1, 2e9, 1_500), (4, None, 2_000), (32, 64e9, 1_500)],
+)
+def test_the_share_of_a_page_follows_slots_and_memory(slots: int, memory_bytes: float | None, limit_mb: int) -> None:
+    """A page may use its share of three quarters of the memory, at least 512 MB and at most 2 GB."""
+    assert page_limit_mb(slots, None if memory_bytes is None else int(memory_bytes)) == limit_mb
+
+
+def test_a_browser_with_more_slots_may_use_more_memory() -> None:
+    """The limit at which a browser is replaced follows the number of its pages."""
+    assert [browser_limit_mb(slots) for slots in (1, 4, 32)] == [1_250, 2_000, 9_000]
 
 
 @pytest.mark.parametrize("no_sandbox", [True, False])

@@ -39,18 +39,30 @@ PAUSED = {"why": "paused", "kind": "type", "name": "browser", "paused_at": BEFOR
             {"why": "no_worker", "family": "figma", "executor_id": "mac"},
             "no worker is alive: start one with `cogo worker` and FIGMA_API_TOKEN and EXECUTOR_ID=mac set",
         ),
-        ({"why": "no_executor", "family": "weekly_summary"}, "no live worker runs weekly_summary jobs"),
         (
-            {"why": "no_executor", "family": "gate"},
-            "no live worker runs gate jobs: start one with COGO_GATE_COMMANDS set",
+            {"why": "no_executor", "family": "weekly_summary"},
+            "no live worker runs weekly_summary jobs: start one with `cogo worker`",
         ),
         (
-            {"why": "no_executor", "family": "figma"},
-            "no live worker runs figma jobs: start one with FIGMA_API_TOKEN set",
+            {"why": "no_executor", "family": "gate", "executor_id": "mac"},
+            (
+                "no live worker runs gate jobs: start one with `cogo worker` and COGO_GATE_COMMANDS and "
+                "EXECUTOR_ID=mac set"
+            ),
         ),
         (
-            {"why": "no_address", "executor_id": "mac"},
-            "no live worker serves the executor ID mac: start one with EXECUTOR_ID=mac",
+            {"why": "no_executor", "family": "invoices"},
+            (
+                "no live worker runs invoices jobs: start one with `cogo worker`, on a machine with an executor for "
+                "invoices installed"
+            ),
+        ),
+        (
+            {"why": "no_address", "family": "figma", "executor_id": "mac"},
+            (
+                "no live worker serves the executor ID mac: start one with `cogo worker` and FIGMA_API_TOKEN and "
+                "EXECUTOR_ID=mac set"
+            ),
         ),
         ({"why": "busy", "slots": 8}, "all slots (8) of the workers that can run it are busy"),
         ({"why": "in_line", "ahead": 0}, "due, and first in the queue"),

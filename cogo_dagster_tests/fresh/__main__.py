@@ -1,4 +1,4 @@
-"""Run the selected rows and print a line each; exit 1 if one fails."""
+"""Run the selected rows and print a line each; exit 1 if one fails, 2 if none is selected."""
 
 import os
 import signal
@@ -21,15 +21,26 @@ def main(
     folder: Annotated[Path, typer.Option(help="Folder for root directories and logs; needs 20 GB.")] = _FOLDER,
 ) -> None:
     """Run the README's commands on minimal machines."""
+    rows = chosen_rows(only)
     if os.geteuid() != 0:
         typer.echo("This creates root directories and mounts: run it as root.", err=True)
         raise typer.Exit(2)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the machine is stopped and removed too
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [row for row in all_rows() if all(word in row.name.split() for word in only.split())]
     passed = [_reported(row, folder) for row in rows]
-    if not rows or not all(passed):
+    if not all(passed):
         raise typer.Exit(1)
+
+
+def chosen_rows(only: str) -> list[Row]:
+    """Return the rows whose name contains all of these words; exit with 2 and list all rows if there is none."""
+    rows = all_rows()
+    chosen = [row for row in rows if all(word in row.name.split() for word in only.split())]
+    if not chosen:
+        names = "\n".join(f"  {row.name}" for row in rows)
+        typer.echo(f"No row has the words {only!r}: pass words of one of these rows to --only.\n{names}", err=True)
+        raise typer.Exit(2)
+    return chosen
 
 
 def _reported(row: Row, folder: Path) -> bool:

@@ -16,7 +16,7 @@ from cogo_dagster_tests.mutations.catalogue import MUTATIONS
 from cogo_dagster_tests.mutations.mutation import Mutation
 
 _COPIED: Final = ("cogo_dagster", "cogo_dagster_tests", "sql", "docs", "supabase", "pyproject.toml")
-_ONE_OF_FOUR: Final = ["-k", "not pg15 and not supabase"]
+_ONE_CASE: Final = ["-k", "not pg15 and not supabase"]
 """All versions and transports run the same statements: one pair of them is sufficient."""
 _TIMEOUT_SECONDS: Final = 300
 _TESTS_FAILED: Final = 1
@@ -77,7 +77,7 @@ def _is_detected(mutation: Mutation, project: Path) -> bool:
 
 def _fails(project: Path, tests: Sequence[str]) -> str | None:
     """Return which test detected it: it failed, or did not end, as also happens under load; None if all passed."""
-    words = [sys.executable, "-m", "pytest", *tests, "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *_ONE_OF_FOUR]
+    words = [sys.executable, "-m", "pytest", *tests, "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *_ONE_CASE]
     environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(

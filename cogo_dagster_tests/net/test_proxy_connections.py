@@ -550,3 +550,21 @@ def test_a_response_before_the_end_of_the_body_closes_the_connection() -> None:
         assert len(heads) == 1
 
     run(scenario)
+
+
+def test_a_servers_407_is_not_taken_for_one_of_the_proxy() -> None:
+    """The status 407 of a server becomes 502 without its challenge; the body is kept."""
+
+    async def scenario() -> None:
+        head = b"HTTP/1.1 407 Authenticate\r\nProxy-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno"
+        server = Server(reply=head)
+        async with listening(server.serve) as port, proxied(LOCAL) as (proxy, session):
+            connection = await connect(proxy)
+            connection[1].write(get(port, session))
+            answer, body = await response(connection)
+            assert answer.startswith("HTTP/1.1 502 ")
+            assert "proxy-authenticate" not in answer.lower()
+            assert body == b"no"
+            connection[1].close()
+
+    run(scenario)

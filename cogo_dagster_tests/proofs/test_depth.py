@@ -99,6 +99,26 @@ def test_the_history_of_a_day_reads_a_sample_of_it(explainer: Explainer) -> None
         assert call.answer["complete"] is False
 
 
+def test_live_workers_are_listed_without_the_others(explainer: Explainer) -> None:
+    """Sensors list them every few seconds."""
+    for call in explainer.call("list_workers", alive_only=True):
+        assert read(call, "workers") == 0
+
+
+def test_a_page_of_artifacts_reads_its_rows(explainer: Explainer) -> None:
+    """Each status is read by its own index."""
+    fill_artifacts = (
+        "insert into public.artifacts (name, content_type, size_bytes, sha256, storage_key, status, created_at) "
+        "select 'a', 'image/png', 1, repeat('0', 64), 'jobs/' || n, "
+        "(array['ready', 'pending', 'orphaned', 'expired'])[1 + n % 4], now() - interval '1 s' * n "
+        "from generate_series(1, 20000) n; analyze public.artifacts"
+    )
+    with explainer.filled(fill_artifacts):
+        for call in explainer.call("list_artifacts", max_artifacts=BATCH):
+            assert len(call.answer) == BATCH
+            assert read(call, "artifacts") <= 8 * BATCH
+
+
 @pytest.mark.parametrize("status", ["failed", "cancelled", "running"])
 def test_a_list_of_a_status_reads_its_page(explainer: Explainer, status: str) -> None:
     """The jobs before them are not read."""
@@ -125,10 +145,10 @@ def test_a_lane_is_counted_up_to_its_limit(explainer: Explainer) -> None:
 
 
 def test_a_list_that_no_job_matches_stops_at_its_limit(explainer: Explainer) -> None:
-    """The newest 200,000 jobs are read, and the keys of as many for the notice that the list is incomplete."""
+    """The newest 100,000 jobs are read, and the keys of as many for the notice that the list is incomplete."""
     for call in explainer.call("list_jobs", type_prefix="none"):
         assert call.answer == []
-        assert read(call) <= 2 * 200_000 + BATCH
+        assert read(call) <= 2 * 100_000 + BATCH
     for call in explainer.call("list_jobs", statuses=["queued"], type_prefix="none"):
         assert call.answer == []
         assert read(call) <= BATCH

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogo_dagster.quality.records import GateCounts, GateNumbers, GateQuantiles, JobCounts, Window
-from cogo_dagster.quality.summary import _signed, window_title
+from cogo_dagster.quality.summary import signed_text, window_title
 from cogo_dagster.quality.verdict import Threshold, backtest, q1
 from cogo_dagster.quality.weeks import day_start, start_of, week_of
 from cogo_dagster.queue.errors import InvalidArgument
@@ -102,4 +102,4 @@ def test_the_title_of_a_window() -> None:
 
 def test_a_difference_of_percentages_is_in_points() -> None:
     """A difference of percentages is shown in percentage points."""
-    assert [_signed(5.0, " %"), _signed(-2, " s"), _signed(0, " %")] == ["+5 points", "-2 s", "±0"]
+    assert [signed_text(5.0, " %"), signed_text(-2, " s"), signed_text(0, " %")] == ["+5 points", "-2 s", "±0"]

@@ -16,7 +16,10 @@ import psycopg
 import pytest
 
 from cogo_dagster.queue.embedded import DatabaseUnavailable, EmbeddedServer, binaries, process
+from cogo_dagster.queue.embedded.files import ServerFiles
+from cogo_dagster.queue.embedded.locks import is_held
 from cogo_dagster.queue.embedded.server_errors import from_os_error
+from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.processes import environment
 from cogo_dagster_tests.servers import private_server, swept_home
 
@@ -311,6 +314,59 @@ def test_a_killed_user_is_not_counted(home: Path) -> None:
     with server.running():
         pass
     assert not server.status().running
+
+
+def test_the_server_is_left_running_for_the_next_user(server: EmbeddedServer, home: Path) -> None:
+    """The next user finds the same server, and `stop` ends the process that waits to stop it."""
+    with server.running(idle_seconds=60) as used:
+        pid = running_pid(used)
+    with server.running(idle_seconds=60) as used:
+        assert running_pid(used) == pid
+    left = server.status().idle_seconds_left
+    assert left is not None
+    assert 0 < left <= 60
+    assert server.stop()
+    eventually(lambda: not waits(home))
+
+
+def test_an_idle_server_is_stopped(server: EmbeddedServer, home: Path) -> None:
+    """After the recorded time without users it is stopped, and no process remains; a user prevents that."""
+    with server.running(idle_seconds=0.01) as used:
+        assert ask(used, "select 1") == 1
+    with server.running():
+        assert server.status().running
+    with server.running(idle_seconds=0.01):
+        pass
+    eventually(lambda: not server.status().running)
+    eventually(lambda: not waits(home))
+
+
+def test_a_last_user_without_idle_time_stops_the_server(server: EmbeddedServer, home: Path) -> None:
+    """A worker that ends stops the server, also if a command has left it running."""
+    with server.running(idle_seconds=60):
+        pass
+    with server.running():
+        pass
+    assert not server.status().running
+    eventually(lambda: not waits(home))
+
+
+def test_an_explicit_start_overrides_the_idle_time(server: EmbeddedServer, home: Path) -> None:
+    """After `start`, the server runs until `stop`."""
+    with server.running(idle_seconds=0.5):
+        pass
+    server.start()
+    eventually(lambda: not waits(home))
+    assert server.status().running
+    with server.running(idle_seconds=0.01):
+        pass
+    assert not waits(home)
+    assert server.stop()
+
+
+def waits(home: Path) -> bool:
+    """Return whether a process waits to stop the server of a home."""
+    return is_held(ServerFiles(home / "postgres").idle_lock)
 
 
 @pytest.mark.parametrize("keep", [False, True])

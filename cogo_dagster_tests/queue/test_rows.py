@@ -19,6 +19,7 @@ from cogo_dagster.queue.rows import (
     access,
     alerts,
     artifacts,
+    bulk_actions,
     dead_letters,
     gates,
     jobs,
@@ -65,6 +66,12 @@ SILENCE: Final[dict[str, Json]] = {
 }
 SESSION: Final[dict[str, Json]] = {"holder": "admin", "lifetime_seconds": 60, "seal": "b" * 64}
 MONDAY: Final = "2026-10-05T00:00:00+00:00"
+ACTION: Final[dict[str, Json]] = {
+    "action_id": "01a20e7e-05b7-7aaa-bad6-5ea8efa1a0bb",
+    "operation": "retry",
+    "items": [],
+    "actor": "me",
+}
 ANNOUNCEMENT: Final[dict[str, Json]] = {
     "key": "weekly:2026-W40",
     "kind": "weekly",
@@ -89,7 +96,9 @@ class Seeded:
         register(queue, worker)
         register(queue, replace(a_worker("launched"), dagster_run_id="a run"))
         queue.heartbeat(worker, 1, {"counters": {"claimed": 3}, "latency": LATENCY})
-        self.dead = failed_job(queue)
+        settle(queue, running_job(queue, payload={"url": "https://example.com"}))
+        self.dead, *_ = [failed_job(queue, payload={"url": "https://example.com"}) for _ in range(3)]
+        self._lose(queue, age)
         first = running_job(queue)
         settle(queue, first, Outcome.FAILED, error=BROKEN)
         age(first, 3_600)
@@ -115,6 +124,14 @@ class Seeded:
         transport.call("create_access_token", a_token("anna"))
         transport.call("open_web_session", {"session_hash": hashed("cookie"), **SESSION})
         transport.call("store_gate_snapshot", {"kind": "rolling"})
+        transport.call("plan_bulk_action", ACTION)
+
+    def _lose(self, queue: Queue, age: Age) -> None:
+        """Let an attempt lose its lease."""
+        lost = running_job(queue)
+        age(lost, 3_600)
+        queue.recover()
+        settle(queue, take_one(queue))
 
 
 LATENCY: Final[dict[str, Json]] = {"bounds_seconds": [1, 2], "counts": [1, 2, 3], "sum_seconds": 4}
@@ -130,9 +147,19 @@ def calls(function: str, **arguments: Json) -> Call:
     return lambda transport, _: transport.call(function, arguments)
 
 
+def _gate_run(transport: Transport, _: "Seeded") -> Json:
+    [first, *_] = transport.call("list_gate_runs", {})
+    return transport.call("get_gate_run", {"gate_run_id": first["gate_run_id"]})
+
+
 CASES: Final[list[tuple[type[Row], Call]]] = [
     (jobs.JobRow, calls("list_jobs")),
     (jobs.FoundJobs, calls("search_jobs")),
+    (jobs.FoundJobs, calls("query_jobs")),
+    (bulk_actions.ActionItems, calls("select_for_action", operation="retry")),
+    (bulk_actions.MatchCount, calls("count_query")),
+    (bulk_actions.BulkAction, calls("plan_bulk_action", **ACTION)),
+    (bulk_actions.BulkAction, calls("list_bulk_actions")),
     (jobs.WholeJob, lambda transport, seeded: transport.call("get_jobs", {"job_ids": [str(seeded.retried)]})),
     (jobs.TruncatedJob, lambda transport, seeded: transport.call("look_at_job", {"job_id": str(seeded.retried)})),
     (jobs.Cancelled, lambda transport, seeded: transport.call("cancel_job", {"job_id": str(seeded.running.id)})),
@@ -147,6 +174,9 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (dead_letters.Incident, calls("list_incidents")),
     (workers.WorkerRow, calls("list_workers")),
     (workers.Heartbeat, calls("list_heartbeats")),
+    (workers.LeaseLosses, calls("list_lease_losses")),
+    (jobs.JobContext, lambda transport, seeded: transport.call("job_context", {"job_id": str(seeded.dead)})),
+    (jobs.FoundPages, calls("list_pages", window_start=MONDAY, window_end="2100-01-01T00:00:00Z")),
     (workers.RegisteredFamily, calls("registered_families")),
     (operations.OperationRow, calls("list_operations")),
     (operations.PausedRow, calls("list_paused")),
@@ -174,6 +204,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (alerts.ReplayedDeliveries, calls("replay_alert_deliveries")),
     (alerts.DeadmanClaim, calls("claim_deadman_ping", interval_seconds=60)),
     (gates.GateRunRow, calls("list_gate_runs")),
+    (gates.GateRunRow, _gate_run),
     (gates.RecordedGateRun, calls("record_gate_run", run=a_run())),
     (gates.StoredWindow, calls("list_gate_snapshots", kind="rolling")),
     (gates.StoredWindow, calls("weekly_numbers")),
@@ -197,10 +228,18 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (access.NewAccessTokenRow, lambda transport, _: transport.call("create_access_token", a_token("ben"))),
     (access.RevokedTokenRow, calls("revoke_access_token", name="anna")),
     (access.WebSessionRow, calls("use_web_session", session_hash=hashed("cookie"))),
+    (jobs.WholeJob, lambda transport, _: a_discarded_job(transport)),
 ]
 
-MORE: Final = {jobs.JobReason, stats.HeldSnapshot}
+MORE: Final = {jobs.JobReason, stats.HeldSnapshot, bulk_actions.ReplayResults}
 """Tested separately."""
+
+
+def a_discarded_job(transport: Transport) -> Json:
+    """Discard the dead-lettered jobs; return one of them."""
+    dead_lettered = transport.call("list_dlq", {})
+    transport.call("discard_dlq", {"dry_run": False, "reason": "gone"})
+    return transport.call("get_jobs", {"job_ids": [dead_lettered[0]["job_id"]]})
 
 
 @pytest.fixture

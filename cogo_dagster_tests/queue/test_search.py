@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.search.grammar import MAX_CHARS, JobSearch
-from cogo_dagster.queue.search.qualifiers import QUALIFIERS
+from cogo_dagster.queue.search.qualifiers import EXAMPLES, QUALIFIERS
 
 NOW = datetime(2026, 11, 27, 13, 30, tzinfo=UTC)
 TODAY, YESTERDAY, TOMORROW = (f"2026-11-{day}T00:00:00+00:00" for day in (27, 26, 28))
@@ -47,6 +47,7 @@ def filter_of(typed: str) -> Json:
         ("priority:3", {"priority": {"from": 3, "to": 3}}),
         ("priority:2..", {"priority": {"from": 2, "to": 9}}),
         ("priority:<3", {"priority": {"from": 0, "to": 2}}),
+        ('is:"due,unaddressed" type:"a,b"', {"conditions": ["due", "unaddressed"], "types": ["a,b"]}),
         ("is:due,unaddressed", {"conditions": ["due", "unaddressed"]}),
         ("payload.viewport.width:1280", {"payload": [{"path": ["viewport", "width"], "value": "1280"}]}),
         ("release:older", {"release_before": "0.2.0"}),
@@ -118,3 +119,9 @@ def test_a_link_of_the_status_list_changes_the_status_only() -> None:
     assert str(search.with_status("queued")) == "type:browser status:queued"
     assert str(search.with_status(None)) == "type:browser"
     assert str(search.without(search.terms[1])) == "status:failed -status:queued"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_documentation_are_valid(example: str) -> None:
+    """Every term of them is a qualifier."""
+    assert "words" not in filter_of(example)

@@ -188,6 +188,7 @@ def test_the_hot_path_has_its_indexes_and_no_others(dsn: str, owner: Owner) -> N
         "jobs_lease",
         "jobs_pkey",
         "jobs_succeeded",
+        "jobs_succeeded_url",
         "jobs_unsuccessful",
         "jobs_unsuccessful_finished",
     ]

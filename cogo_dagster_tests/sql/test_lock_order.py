@@ -248,9 +248,9 @@ FAILURE: Final[Json] = {"outcome": "failed", "error": {"class": "x", "message": 
 def test_no_two_functions_deadlock(queue: Queue, owner: Owner, first: Session, second: Session) -> None:
     """Each function is called concurrently with itself and with each other one."""
     rows = Rows(queue, owner)
-    names = list(calls(rows, 1))
-    for one, other in combinations_with_replacement(names, 2):
-        (one_function, in_order), (other_function, reverse) = calls(rows, 1)[one], calls(rows, -1)[other]
+    forward, backward = calls(rows, 1), calls(rows, -1)
+    for one, other in combinations_with_replacement(forward, 2):
+        (one_function, in_order), (other_function, reverse) = forward[one], backward[other]
         at_once(
             lambda: first.call_and_rollback(one_function, **in_order),  # noqa: B023
             lambda: second.call_and_rollback(other_function, **reverse),  # noqa: B023
@@ -263,10 +263,9 @@ def test_functions_of_few_rows_do_not_deadlock_with_those_of_many(
     """Each is called concurrently with itself and with those that lock rows of the same tables."""
     rows = Rows(queue, owner)
     many = ("evaluate_alerts", "replay_alert_deliveries", "rotate_secrets", "remove_provider", "register_worker")
-    few = calls_of_few_rows(rows, 1)
-    for one in few:
-        one_function, in_order = few[one]
-        for other_function, reverse in [calls_of_few_rows(rows, -1)[one], *(calls(rows, -1)[other] for other in many)]:
+    few, few_backward, backward = calls_of_few_rows(rows, 1), calls_of_few_rows(rows, -1), calls(rows, -1)
+    for one, (one_function, in_order) in few.items():
+        for other_function, reverse in [few_backward[one], *(backward[other] for other in many)]:
             at_once(
                 lambda: first.call_and_rollback(one_function, **in_order),  # noqa: B023
                 lambda: second.call_and_rollback(other_function, **reverse),  # noqa: B023

@@ -87,7 +87,6 @@ class Postgrest:
         self._max_rows = max_rows
         self._lock = threading.Lock()
         self.endless: list[str] = []
-        _make_authenticator(dsn)
         self._pool = ConnectionPool(
             dsn,
             min_size=0,
@@ -102,8 +101,14 @@ class Postgrest:
 
     def _listen(self) -> None:
         self._listener = psycopg.connect(self._dsn, autocommit=True, application_name="postgrest stand-in")
+        _make_authenticator(self._listener)
         self._listener.execute("listen pgrst")
         self._functions = self._read()
+
+    @property
+    def listener_pid(self) -> int:
+        """The process on the server that sends notifications to this one."""
+        return self._listener.info.backend_pid
 
     def close(self) -> None:
         """Close all connections."""
@@ -133,7 +138,10 @@ class Postgrest:
     def _find(self, name: str, given: frozenset[str]) -> Function:
         with self._lock:
             self._refresh()
-            matching = [function for function in self._functions.get(name, ()) if function.takes(given)]
+            matching = self._matching(name, given)
+            if not matching:
+                self._refresh(after_a_query=True)
+                matching = self._matching(name, given)
         if len(matching) > 1:
             raise ErrorResponse(300, "PGRST203", f"Could not choose the best candidate function between: {name}")
         if not matching:
@@ -146,9 +154,18 @@ class Postgrest:
             )
         return matching[0]
 
-    def _refresh(self) -> None:
-        """Read the schema again after a notification, or after the listening connection was lost."""
+    def _matching(self, name: str, given: frozenset[str]) -> list[Function]:
+        return [function for function in self._functions.get(name, ()) if function.takes(given)]
+
+    def _refresh(self, *, after_a_query: bool = False) -> None:
+        """Read the schema again after a notification, or after the listening connection was lost.
+
+        A busy server delivers a notification some time after NOTIFY has returned, but at the latest with the result of
+        the next query of the listening connection.
+        """
         try:
+            if after_a_query:
+                self._listener.execute("select")
             if any(note.payload == "reload schema" for note in list(self._listener.notifies(timeout=0))):
                 self._functions = self._read()
         except psycopg.OperationalError:
@@ -201,14 +218,13 @@ class Postgrest:
         )
 
 
-def _make_authenticator(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as owner:
-        for _ in range(20):
-            # Roles are global to the server: another test may create the same one.
-            with suppress(psycopg.Error):
-                owner.execute(AUTHENTICATOR)
-                return
-        owner.execute(AUTHENTICATOR)
+def _make_authenticator(owner: Connection) -> None:
+    for _ in range(20):
+        # Roles are global to the server: another test may create the same one.
+        with suppress(psycopg.Error):
+            owner.execute(AUTHENTICATOR)
+            return
+    owner.execute(AUTHENTICATOR)
 
 
 def _as_authenticator(connection: Connection) -> None:

@@ -1,5 +1,8 @@
 """The stand-in compared with measurements of the real servers: formats, statuses, limits, keys."""
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -170,6 +173,19 @@ def test_the_schema_is_read_again_only_after_a_notification(stand_in: StandIn, e
         assert call(stand_in, "late", json={}).json()["code"] == "PGRST202"
         owner.execute("notify pgrst, 'reload schema'")
         assert call(stand_in, "late", json={}).text == "1"
+
+
+def test_a_call_waits_for_a_notification_that_was_sent_before(stand_in: StandIn, empty_dsn: str) -> None:
+    """On a busy server the stand-in gets a notification late: a function that was announced is found all the same."""
+    listening = stand_in.postgrest.listener_pid
+    os.kill(listening, signal.SIGSTOP)
+    resumed = threading.Timer(0.2, os.kill, (listening, signal.SIGCONT))
+    resumed.start()
+    with psycopg.connect(empty_dsn, autocommit=True) as owner:
+        owner.execute("create function public.late() returns integer language sql as 'select 1'")
+        owner.execute("grant execute on function public.late to service_role; notify pgrst, 'reload schema'")
+    assert call(stand_in, "late", json={}).text == "1"
+    resumed.join()
 
 
 def test_the_server_retries_a_transient_conflict(stand_in: StandIn, empty_dsn: str) -> None:

@@ -28,6 +28,8 @@ def dead_lettered(name: str = "a", minutes: float = 60, replays: int = 0, **chan
         "replayed_at": None,
         "replayed_job_id": None,
         "closed_at": None,
+        "discarded_at": None,
+        "discard_reason": None,
         "reason": "out_of_attempts",
         "error": {"class": "timeout", "message": "The page did not load.", "retryable": True},
     }

@@ -11,8 +11,10 @@ import psycopg
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.artifacts import ArtifactStore, upload_artifacts
+from cogo_dagster.queue.bulk_actions import plan, preview
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.model import ArtifactFile, Job, JobError, Json, Outcome
+from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster_tests.queue.steps import a_worker, add, register, running_job, settle, take
 
 TIMEOUT = JobError(
@@ -50,6 +52,7 @@ class Population:
     Attributes:
         done: Succeeded, with a screenshot, HTML, data and a trace.
         dead: Dead-lettered with a timeout, after its single attempt.
+        action: A bulk action that was chosen and not started.
     """
 
     done: UUID
@@ -58,6 +61,7 @@ class Population:
     waiting: UUID
     queued: UUID
     worker: WorkerIdentity
+    action: UUID
 
 
 def history(dsn: str, rows: int = 600) -> None:
@@ -90,7 +94,9 @@ def populate(queue: Queue, store: ArtifactStore, folder: Path) -> Population:
     waiting = add(queue, payload={"url": "https://later.example.com/"}, run_in_seconds=250)
     queued = add(queue, "figma", payload={"file_key": "abc123"}, executor_id="mac-1", idempotency_key="figma:abc123")
     queue.pause("type", "gate", reason="the runner is being moved", actor="anna")
-    return Population(done, dead, running.id, waiting, queued, worker)
+    found = preview(queue, "replay", JobSearch.parse("error:http_status"))
+    chosen = plan(queue, "replay", [item.document for item in found.items], "anna", query="x", summary=found.summary)
+    return Population(done, dead, running.id, waiting, queued, worker, chosen.id)
 
 
 def gate_history(application: Application) -> None:

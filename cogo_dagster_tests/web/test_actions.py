@@ -16,6 +16,7 @@ from cogo_dagster_tests.web.population import HTTP, TIMEOUT, Population, failing
 ACTIONS: list[tuple[str, Json]] = [
     ("/api/jobs/{id}/cancel", None),
     ("/api/jobs/{id}/retry", None),
+    ("/api/jobs", {"type": "browser", "payload": {"url": "https://example.com"}}),
     ("/api/jobs/retry", {"dry_run": False}),
     ("/api/dlq/{id}/replay", None),
     ("/api/dlq/replay", {"dry_run": False}),
@@ -24,6 +25,9 @@ ACTIONS: list[tuple[str, Json]] = [
     ("/api/operations/{id}/undo", None),
     ("/api/alerts/silences", {"kind": "job_failed", "duration_seconds": 60}),
     ("/api/alerts/silences/{id}/end", None),
+    ("/api/actions", {"operation": "retry", "where": "status:failed", "dry_run": False}),
+    ("/api/actions/{id}/run", None),
+    ("/api/actions/{id}/stop", None),
     ("/api/pause", {"kind": "type", "name": "browser"}),
     ("/api/resume", {"kind": "type", "name": "browser"}),
 ]

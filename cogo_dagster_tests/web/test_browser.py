@@ -1,9 +1,8 @@
 """The dashboard in a real browser: pages, keyboard shortcuts, actions, live updates, and untrusted content."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 import psycopg
 import pytest
@@ -12,12 +11,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Route, ex
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.npm import npm_package
 from cogo_dagster_tests.queue.steps import a_worker, add, look, running_job, settle, take_one
+from cogo_dagster_tests.web.axe import check_accessible
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in
 from cogo_dagster_tests.web.population import GONE, Population, failing, gate_history, with_files
-
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 PAGES = {
     "overview": "/dashboard/local",
@@ -31,7 +28,17 @@ PAGES = {
     "dead-letter queue": "/dashboard/dlq",
     "replay": "/dashboard/dlq/replay",
     "discard": "/dashboard/dlq/discard",
+    "bulk actions": "/dashboard/actions",
+    "bulk action": "/dashboard/actions/{action}",
+    "pause": "/dashboard/pause?q=type:browser",
+    "new job": "/dashboard/jobs/new",
+    "new job as JSON": "/dashboard/jobs/new?type=figma.images&json=true",
+    "run with changes": "/dashboard/jobs/new?from={dead}",
     "workers": "/dashboard/workers",
+    "worker": "/dashboard/workers?name=worker-1",
+    "gate": "/dashboard/gate?type=all",
+    "week": "/dashboard/weeks",
+    "history": "/dashboard/history?range=7d",
     "alerts": "/dashboard/alerts",
     "log": "/dashboard/log",
     "login": "/dashboard/login",
@@ -93,7 +100,7 @@ def log_in(page: Page, token: str = TOKEN) -> None:
 
 def address(path: str, populated: Population) -> str:
     """Insert the ids of the test data into a path."""
-    return path.format(**{name: getattr(populated, name) for name in ("done", "dead", "running", "waiting")})
+    return path.format(**{name: getattr(populated, name) for name in ("done", "dead", "running", "waiting", "action")})
 
 
 @each_page
@@ -103,19 +110,11 @@ def test_pages_are_accessible(site: Site, populated: Population, browser: Browse
     site.application.alerts.evaluate()
     gone = [str(failing(site.queue, GONE))]
     site.application.perform(Operation("discard_dlq", {"reason": "gone", "job_ids": gone}), "me")
-    axe = (npm_package("axe-core") / "axe.min.js").read_text(encoding="utf-8")
     context = browser.new_context(base_url=site.url, bypass_csp=True)  # axe is injected as a script
     page = context.new_page()
     log_in(page)
     page.goto(address(path, populated))
-    page.evaluate(axe)
-    for width, height in ((1280, 800), (360, 740)):
-        page.set_viewport_size({"width": width, "height": height})
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme)
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-            assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == [], (width, scheme)
+    check_accessible(page)
     context.close()
 
 
@@ -124,8 +123,9 @@ def test_pages_load_nothing_from_other_origins(page: Page, populated: Population
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
     for name, path in PAGES.items():
-        page.goto(address(path, populated))
-        assert page.locator("[style]").count() == 0, name
+        answer = page.goto(address(path, populated))
+        assert answer
+        assert not re.search(r"<[^>]*\sstyle=", answer.text()), name
         assert page.locator("script:not([src])").count() == 0, name
     assert len(requested) > len(PAGES)
     assert [url for url in requested if not url.startswith((site.url, "data:"))] == []
@@ -137,7 +137,7 @@ def test_the_numbers_link_to_matching_lists(page: Page, populated: Population) -
         page.goto("/dashboard/local")
         number = page.locator(".tile", has_text=tile).locator("b").inner_text()
         page.locator(".tile", has_text=tile).click()
-        expect(page.get_by_role("searchbox")).to_have_value(re.compile(heading))
+        expect(page.locator("#q")).to_have_value(re.compile(heading))
         expect(page.locator(".rows > li")).to_have_count(int(number))
 
 
@@ -160,6 +160,36 @@ def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populat
     expect(rows).to_have_count(count)
 
 
+def test_one_job_of_a_cause_is_tried_before_the_others(page: Page, site: Site, populated: Population) -> None:
+    """The cause then shows how many of its replays succeeded."""
+    page.goto("/dashboard/dlq")
+    cause = page.locator(".cause", has_text="answered 502").locator(".count.big").get_attribute("href") or ""
+    page.goto(cause)
+    page.get_by_role("button", name="Try one first").click()
+    expect(page.locator("#facts")).to_contain_text("Replay of")
+    settle(site.queue, take_one(site.queue))
+    page.goto(cause)
+    expect(page.locator("#dlq")).to_contain_text("1 of 1 replay of this cause succeeded")
+    expect(page.locator(".row.job")).to_have_count(2)
+    page.get_by_role("link", name="Replay all that match").click()
+    expect(page.locator("main")).to_contain_text("1 of 1 replay of this cause succeeded")
+
+
+def test_a_discarded_job_offers_the_undo(page: Page, site: Site, populated: Population) -> None:
+    """Its page says why it was discarded, and by whom it can be acted on again."""
+    page.goto(f"/dashboard/jobs/{populated.dead}")
+    page.get_by_role("link", name="Discard").click()
+    page.get_by_label("Reason").fill("the shop is closed")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.locator(".why")).to_contain_text("was discarded")
+    expect(page.locator(".why")).to_contain_text("the shop is closed")
+    expect(page.get_by_role("link", name="Discard …")).to_have_count(0)
+    page.get_by_role("button", name="Undo the discard").click()
+    expect(page.locator("#flash")).to_contain_text("opened again: 1")
+    page.goto(f"/dashboard/jobs/{populated.dead}")
+    expect(page.get_by_role("link", name="Discard …")).to_be_visible()
+
+
 def test_an_operator_finds_why_a_job_waits(page: Page, site: Site, populated: Population) -> None:
     """From the overview: the reason with its advice, the jobs, the job; and by the digits of its ID that lists show."""
     job_id = add(site.queue, "gate", payload={}, executor_id="mac-9")
@@ -174,7 +204,7 @@ def test_an_operator_finds_why_a_job_waits(page: Page, site: Site, populated: Po
     page.locator(".row.job").click()
     expect(page.locator(".why")).to_contain_text("No live worker runs gate jobs: start one with")
     page.goto("/dashboard/jobs")
-    page.get_by_role("searchbox").fill(shown)
+    page.locator("#q").fill(shown)
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(f"/dashboard/jobs/{job_id}$"))
 
@@ -365,6 +395,36 @@ def test_a_paused_page_does_not_change(page: Page, site: Site) -> None:
     add(site.queue)
     page.keyboard.press("p")
     expect(page.locator(".rows > li")).to_have_count(1)
+
+
+def test_updates_can_be_paused_before_the_event_stream_is_open(page: Page, site: Site) -> None:
+    """The page is not live until the server has responded, and p works before that."""
+    page.route("**/dashboard/live*", lambda _: None)
+    page.goto("/dashboard/jobs")
+    expect(page.locator("#live")).to_have_text("connecting")
+    page.keyboard.press("p")
+    expect(page.locator("#live")).to_have_text("paused")
+
+
+@pytest.mark.parametrize("end", [Route.continue_, Route.abort], ids=["response", "failure"])
+def test_an_update_that_ends_after_the_pause_is_dropped(
+    page: Page, site: Site, errors: list[str], end: Callable[[Route], None]
+) -> None:
+    """The response to a request that was sent before the pause changes neither the rows nor the label."""
+    updates: list[Route] = []
+    page.route(
+        "**/dashboard/jobs",
+        lambda route: route.continue_() if route.request.is_navigation_request() else updates.append(route),
+    )
+    with page.expect_request(lambda request: request.resource_type == "fetch"):
+        page.goto("/dashboard/jobs")
+    page.keyboard.press("p")
+    add(site.queue)
+    end(updates[0])
+    page.evaluate("async () => { while (live.busy) await new Promise((done) => setTimeout(done, 10)); }")
+    expect(page.locator("#live")).to_have_text("paused")
+    expect(page.locator(".rows > li")).to_have_count(0)
+    errors.clear()  # the browser reports the failed request
 
 
 def test_a_page_polls_without_an_event_stream(page: Page, site: Site) -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from cogo_dagster.queue.model import Outcome
+from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.web.views import reason_search, tiles
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, a_worker, add, register, running_job, settle, take_one
@@ -93,11 +94,13 @@ def test_a_queued_row_has_a_short_reason(busy_site: Site) -> None:
         assert reason in rows
 
 
-def test_a_scheduled_job_does_not_raise_no_worker(site: Site) -> None:
-    """The banner needs a due job."""
+def test_a_scheduled_job_does_not_raise_no_worker(site: Site, age: Age) -> None:
+    """The banner needs a job that has been due for longer than Dagster needs to launch a worker."""
     add(site.queue, run_in_seconds=28_800)
     assert "No worker is alive" not in site.read("/dashboard/local").text
-    add(site.queue)
+    due = add(site.queue)
+    assert "No worker is alive" not in site.read("/dashboard/local").text
+    age(due, 120)
     assert "No worker is alive" in site.read("/dashboard/local").text
 
 
@@ -131,3 +134,34 @@ def test_the_id_that_a_list_shows_leads_to_the_job(site: Site) -> None:
     assert site.read("/dashboard/jobs", q=job_id[-8:]).headers["location"] == f"/dashboard/jobs/{job_id}"
     assert [job["id"] for job in site.get("/api/jobs", q=job_id[-8:])["jobs"]] == [job_id]
     assert site.read("/dashboard/jobs/ffffffff").status_code == 404
+
+
+def test_each_count_of_a_status_leads_to_its_jobs(busy_site: Site) -> None:
+    """The list of statuses beside the jobs."""
+    counts = busy_site.application.stats.counts()
+    for status in STATUSES:
+        assert _rows(busy_site, f"/dashboard/jobs?q=status:{status}") == getattr(counts, status).count, status
+
+
+def test_each_count_of_a_cause_leads_to_its_jobs(busy_site: Site) -> None:
+    """In the dead-letter queue, and in the search that the page of a cause acts on."""
+    incidents = busy_site.queue.list_incidents()
+    assert incidents
+    for cause in incidents:
+        search = f"/dashboard/jobs?q=is:dead-lettered+cause:{cause.fingerprint}"
+        assert _rows(busy_site, search) == cause.count
+        rows = busy_site.read("/dashboard/dlq", fingerprint=cause.fingerprint).text
+        assert rows.count('class="row job"') == cause.count
+
+
+def test_each_count_of_a_preview_leads_to_its_jobs(busy_site: Site) -> None:
+    """Of a bulk action: by type, error, cause, host and release."""
+    form = {"q": "status:failed,queued", "operation": "cancel"}
+    headers = {"origin": busy_site.url, "cookie": f"cogo_session={busy_site.cookie()}"}
+    address = busy_site.client.post("/dashboard/actions", data=form, headers=headers).headers["location"]
+    page = busy_site.client.get(address, headers=headers).text
+    links = re.findall(r'<b class="count">(\d+)</b>\s*<a href="([^"]+)">', page)
+    assert len(links) > 2
+    assert {link: _rows(busy_site, link.replace("&amp;", "&")) for _, link in links} == {
+        link: int(count) for count, link in links
+    }

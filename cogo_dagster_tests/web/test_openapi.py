@@ -14,6 +14,7 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.openapi.loaders import from_url
 from schemathesis.schemas import APIOperation, BaseSchema
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from cogo_dagster.web import access
 from cogo_dagster.web.headers import MAX_BODY_BYTES
@@ -50,7 +51,10 @@ def fuzz(operation: "APIOperation[Any, Any, Any, Any]", mode: GenerationMode) ->
         assume(mode is GenerationMode.POSITIVE or not re.search(r"\d\.0\b", str(case.body)))
         # A missing token may be what makes a request invalid.
         bare = mode is GenerationMode.NEGATIVE and "x-admin-token" not in (case.headers or {})
-        case.call_and_validate(headers={} if bare else {"x-admin-token": TOKEN})
+        # The document cannot describe the payloads that the installed executors accept, nor the filter language.
+        undescribed = ("POST /api/jobs", "POST /api/actions", "GET /api/jobs")
+        excluded: Any = [positive_data_acceptance] if operation.label in undescribed else []
+        case.call_and_validate(headers={} if bare else {"x-admin-token": TOKEN}, excluded_checks=excluded)
 
     try:
         call()

@@ -1,6 +1,6 @@
 /*
  * A bulk action as lists show it. `state`: planned, running, stopped or finished. `planned`, `changed`, `skipped`: numbers of
- * jobs.
+ * jobs. `more`: jobs are left.
  *
  * Internal: other functions call it.
  */
@@ -10,7 +10,8 @@ language sql stable set search_path = '' as $$
         when (bulk_action_row.action).finished_at is not null then 'finished'
         when (bulk_action_row.action).stopped_at is not null then 'stopped'
         when (bulk_action_row.action).started_at is not null then 'running'
-        else 'planned' end)
+        else 'planned' end,
+        'more', (bulk_action_row.action).planned > (bulk_action_row.action).changed + (bulk_action_row.action).skipped)
 $$;
 
 comment on function cogo_internal.bulk_action_row is 'A bulk action as lists show it.';

@@ -8,7 +8,7 @@
  */
 create or replace function cogo_internal.dead_letter_cause_state(fingerprint text, since timestamptz) returns text
 language plpgsql stable
-set search_path = '' set plan_cache_mode = force_custom_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+set search_path = '' set plan_cache_mode = force_custom_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
 declare
     entry public.jobs_dlq;
     state text;

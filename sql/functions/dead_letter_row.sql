@@ -6,7 +6,7 @@
 create or replace function cogo_internal.dead_letter_row(entry public.jobs_dlq) returns jsonb
 language sql stable as $$
     select pg_catalog.jsonb_build_object(
-        'job_id', entry.job_id, 'type', entry.type, 'executor_id', entry.executor_id, 'attempts', entry.attempts,
+        'job_id', entry.job_id, 'type', entry.type, 'subject', cogo_internal.payload_subject(entry.payload), 'executor_id', entry.executor_id, 'attempts', entry.attempts,
         'max_attempts', entry.max_attempts, 'reason', entry.reason, 'error', entry.error,
         'fingerprint', entry.fingerprint, 'code_version', entry.code_version,
         'failed_at', entry.failed_at, 'replays', cogo_internal.replay_count(entry.job_id), 'replayed_at', entry.replayed_at,

@@ -1,10 +1,11 @@
 /*
  * Delete what has passed its retention period, oldest first, at most batch_size rows of each table.
  *
- * days   {"workers": stopped or silent instances with their metrics, and devices; "heartbeats"; "operations": rows of the
- *        operations log, and bulk actions; "dead_letters": closed, replayed or superseded ones; "alerts": those that do
- *        not fire, with their deliveries, and failures of Dagster runs; "numbers": stored periods and their sums;
- *        "expired_artifacts": their objects and rows are deleted by the sweeper}, each a number of days from 1.
+ * days   {"workers": stopped or silent instances with their metrics, devices and executor IDs; "heartbeats";
+ *        "operations": rows of the operations log, and bulk actions; "dead_letters": closed, replayed or superseded ones;
+ *        "alerts": those that do not fire, with their deliveries, silences that ended, and failures of Dagster runs;
+ *        "numbers": stored periods and their sums; "expired_artifacts": their objects and rows are deleted by the
+ *        sweeper}, each a number of days from 1.
  *        What is missing or null is kept.
  *
  * The counters of deleted workers stay in worker_totals. A worker that is silent for as long and continues is counted
@@ -53,6 +54,11 @@ begin
             order by old.worker_id limit delete_old_rows.batch_size for update skip locked);
         get diagnostics changed = row_count;
         counts := counts || jsonb_build_object('worker_devices', changed);
+        delete from public.executors e where e.id in (
+            select old.id from public.executors old where old.last_seen_at < (cutoff ->> 'workers')::timestamptz
+            order by old.id limit delete_old_rows.batch_size for update skip locked);
+        get diagnostics changed = row_count;
+        counts := counts || jsonb_build_object('executors', changed);
     end if;
     delete from public.worker_heartbeats h where h.id in (
         select old.id from public.worker_heartbeats old where old.created_at < (cutoff ->> 'heartbeats')::timestamptz
@@ -97,6 +103,11 @@ begin
         order by old.last_seen_at, old.id limit delete_old_rows.batch_size for update skip locked);
     get diagnostics changed = row_count;
     counts := counts || jsonb_build_object('alerts', changed);
+    delete from public.alert_silences s where s.id in (
+        select old.id from public.alert_silences old where old.ends_at < (cutoff ->> 'alerts')::timestamptz
+        order by old.id limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('alert_silences', changed);
     delete from public.run_failures f where f.ctid = any (array(
         select old.ctid from public.run_failures old
         where old.recorded_at < (cutoff ->> 'alerts')::timestamptz and old.promoted_at is not null

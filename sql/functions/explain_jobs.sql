@@ -8,8 +8,8 @@
  *   paused          {"kind", "name", "paused_at", "actor", "reason"}
  *   waiting         {"next_run_at", "attempts", "snoozed"}: it is not due; `snoozed` is the reason of its last snooze
  *   no_worker       {"family", "executor_id"}: there is no live worker
- *   no_executor     {"family"}: no live worker runs this family
- *   no_address      {"executor_id"}: no live worker of this family serves the executor id of the job
+ *   no_executor     {"family", "executor_id"}: no live worker runs this family
+ *   no_address      {"family", "executor_id"}: no live worker of this family serves the executor id of the job
  *   busy            {"slots"}: all slots of the workers that could run it are in use
  *   in_line         {"ahead"}: due jobs of its lane that come before it (1,000 means 1,000 or more)
  * of a running job:
@@ -51,8 +51,8 @@ begin
                         'snoozed', case when j.error ->> 'class' = 'snoozed' then j.error ->> 'message' end) end,
                 case
                     when serving.alive = 0 then jsonb_build_object('why', 'no_worker', 'family', j.family, 'executor_id', j.executor_id)
-                    when serving.able = 0 then jsonb_build_object('why', 'no_executor', 'family', j.family)
-                    when serving.fitting = 0 then jsonb_build_object('why', 'no_address', 'executor_id', j.executor_id)
+                    when serving.able = 0 then jsonb_build_object('why', 'no_executor', 'family', j.family, 'executor_id', j.executor_id)
+                    when serving.fitting = 0 then jsonb_build_object('why', 'no_address', 'family', j.family, 'executor_id', j.executor_id)
                     when serving.free = 0 then jsonb_build_object('why', 'busy', 'slots', serving.slots) end,
                 jsonb_build_object('why', 'in_line', 'ahead', case when explain_jobs.count_ahead then (
                     select count(*) from (

@@ -4,7 +4,7 @@
  * part       8 to 32 hexadecimal digits; dashes and case are ignored
  * max_jobs   1 to 100
  *
- * The end is compared only if no id begins with the digits. It has no index: it is compared with the newest million jobs,
+ * The end is compared only if no id begins with the digits. It has no index: it is compared with the newest 500,000 jobs,
  * with 100,000 queued ones, with the running ones, and with the newest 100,000 of the dead-letter queue, which may have
  * outlived their jobs.
  *
@@ -37,7 +37,7 @@ begin
     select jsonb_agg(f.id order by f.id desc) into result
     from (
         select distinct n.id from (
-            (select j.id from public.jobs j order by j.id desc limit 1000000)
+            (select j.id from public.jobs j order by j.id desc limit 500000)
             union all
             (select j.id from public.jobs j where j.status = 'queued' limit 100000)
             union all

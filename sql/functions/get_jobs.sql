@@ -1,5 +1,6 @@
 /*
- * Jobs by id with all details: payload, result, attempts, artifacts and replays; unknown ids are left out. A payload or
+ * Jobs by id with all details: payload, result, attempts, artifacts, replays, and the "discard" {"id", "at", "reason"} of a
+ * discarded job or null; unknown ids are left out. A payload or
  * result that exceeds the limits is returned as {"unreadable": why}: see readable_json.
  */
 create or replace function public.get_jobs(job_ids jsonb) returns jsonb
@@ -11,6 +12,8 @@ language sql stable set search_path = '' as $$
                                 from public.job_attempts a where a.job_id = j.id),
         'replay_of', (select d.job_id from public.jobs_dlq d where d.replayed_job_id = j.id),
         'replayed_job_id', (select d.replayed_job_id from public.jobs_dlq d where d.job_id = j.id and not d.superseded),
+        'discard', (select jsonb_build_object('id', d.discard_id, 'at', d.discarded_at, 'reason', d.discard_reason)
+                    from public.jobs_dlq d where d.job_id = j.id and not d.superseded and d.closed_at = d.discarded_at),
         'artifacts', (select coalesce(jsonb_agg(cogo_internal.artifact_row(a) order by a.name), '[]')
                       from public.artifacts a where a.job_id = j.id and a.status = 'ready')) order by requested.position), '[]')
     from jsonb_array_elements_text(get_jobs.job_ids) with ordinality as requested (id, position)

@@ -6,8 +6,8 @@
  * since_seconds   created within this many seconds
  * before_id       the last id of the previous page, for the next page
  *
- * One call reads at most the newest 200,000 jobs: of each status if the statuses do not include succeeded and few jobs are
- * queued. If it stops there before its page is full, a notice says so; search_jobs returns where the next call continues.
+ * One call reads at most the newest 100,000 jobs; if the statuses do not include succeeded, the newest 20,000 of each status.
+ * If it stops there before its page is full, a notice says so; search_jobs returns where the next call continues.
  *
  * Each call is planned for its filters: a generic plan read the whole table even without a filter.
  */
@@ -17,16 +17,18 @@ create or replace function public.list_jobs(
 ) returns jsonb
 language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
-    max_read constant integer := 200000;
     few constant integer := 10000;
     at timestamptz := clock_timestamp();
     wanted text[] := array(select distinct jsonb_array_elements_text(list_jobs.statuses));
     unknown text;
     chosen text;
-    source text;
+    condition text;
+    newest text;
+    cuts text[] := '{}';
     sources text[] := '{}';
     found_count integer;
-    read_count integer;
+    max_read integer;
+    is_cut boolean;
     result jsonb;
 begin
     select s into unknown from unnest(wanted) s where s not in ('queued', 'running', 'succeeded', 'failed', 'cancelled');
@@ -36,29 +38,31 @@ begin
     end if;
     -- Each status by its own index, unless most jobs have it. A row becomes a value after the limits: it is copied whole.
     foreach chosen in array case when cardinality(wanted) = 0 or 'succeeded' = any (wanted) then '{any}' else wanted end loop
-        source := format('from public.jobs j where %s and ($5 is null or j.id < $5) order by j.id desc limit $7', case
+        condition := case
             when chosen = 'any' then 'true'
             when chosen = 'queued' and few <= (select count(*) from (select from public.jobs j where j.status = 'queued' limit few) q)
                 then 'true'
-            else format('j.status = %L', chosen) end);
+            else format('j.status = %L', chosen) end;
+        max_read := case when condition = 'true' then 100000 else 20000 end;
+        newest := format('from public.jobs j where %s and ($5 is null or j.id < $5) order by j.id desc', condition);
+        cuts := cuts || format('exists (select %s offset %s)', newest, max_read);
         sources := sources || format(
-            '(select s.* from (select j.* %s) s
-              where (cardinality($1) = 0 or s.status = any ($1)) and (%L = ''any'' or s.status = %2$L)
+            '(select s.* from (select j.* %s limit %s) s
+              where (cardinality($1) = 0 or s.status = any ($1)) and (%3$L = ''any'' or s.status = %3$L)
                 and ($2 is null or starts_with(s.type, $2)) and ($3 is null or s.executor_id = $3)
                 and ($4 is null or s.created_at >= $4)
-              limit $6)', source, chosen);
+              limit $6)', newest, max_read, chosen);
     end loop;
     execute format('select jsonb_agg(cogo_internal.job_row(row(f.*)::public.jobs) order by f.id desc), count(*)
                     from (select e.* from (%s) e order by e.id desc limit $6) f',
                    array_to_string(sources, ' union all '))
     into result, found_count
     using wanted, list_jobs.type_prefix, list_jobs.executor_id, at - make_interval(secs => list_jobs.since_seconds),
-          list_jobs.before_id, least(list_jobs.max_jobs, 1000), max_read;
+          list_jobs.before_id, least(list_jobs.max_jobs, 1000);
     if found_count < least(list_jobs.max_jobs, 1000) then
-        execute 'select count(*) from (select ' || source || ') newest' into read_count
-        using wanted, null, null, null, list_jobs.before_id, null, max_read;
-        if read_count = max_read then
-            raise notice 'Only the newest % jobs were read: use search_jobs, which returns where the next call continues.', max_read;
+        execute 'select ' || array_to_string(cuts, ' or ') into is_cut using wanted, null, null, null, list_jobs.before_id;
+        if is_cut then
+            raise notice 'Only the newest jobs were read: use search_jobs, which returns where the next call continues.';
         end if;
     end if;
     return coalesce(result, '[]');

@@ -3,7 +3,8 @@
  * continue. Jobs can still be enqueued, and wait until `resume` is called.
  *
  * kind    "type" or "executor"
- * Returns {"kind", "name", "paused_at", "changed"}; `changed` is false if it was already paused. Errors: CQ005.
+ * Returns {"kind", "name", "paused_at", "changed", "known"}; `changed` is false if it was already paused, `known` if no
+ * worker or job has the name, which may be misspelt. Errors: CQ005.
  */
 create or replace function public.pause(kind text, name text, reason text default null, actor text default null) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -23,7 +24,8 @@ begin
             '{"matched": 1, "changed": 1, "skipped": 0}');
     end if;
     select * into found_row from public.paused p where p.kind = pause.kind and p.name = pause.name;
-    return jsonb_build_object('kind', pause.kind, 'name', pause.name, 'paused_at', found_row.paused_at, 'changed', added);
+    return jsonb_build_object('kind', pause.kind, 'name', pause.name, 'paused_at', found_row.paused_at, 'changed', added,
+                              'known', cogo_internal.is_known_name(pause.kind, pause.name));
 end $$;
 
 comment on function public.pause is 'Stop claims of a type or by an executor.';

@@ -2,8 +2,8 @@
  * Jobs that match a filter, newest first or oldest first.
  *
  * filter      An object; every key is optional, and all must hold:
- *     statuses, types (prefixes: "browser" matches browser and browser.pdf), families, executor_ids (addressed to),
- *     worker_ids, hosts (of the last worker), error_classes (of the last error), causes (fingerprints of its dead-lettered
+ *     statuses, types (prefixes: "browser" matches browser and browser.pdf, "=browser" only browser), families, executor_ids (addressed to),
+ *     worker_ids (or digits of an instance's id), hosts (of the last worker), error_classes (of the last error), causes (fingerprints of its dead-lettered
  *     row), releases (that dead-lettered it, else that ran it last): arrays; any of their values
  *     not                       an object with the same arrays: none of their values
  *     release_before            a release by its leading numbers, such as "0.2.0"
@@ -22,7 +22,7 @@
  *
  * One call reads at most 20,000 jobs: see search_ids.
  *
- * Returns {"jobs" with `subject`, the payload's url, file_key or command, "before_id" or null after the last page,
+ * Returns {"jobs" with `subject`: see payload_subject, "before_id" or null after the last page,
  * "looked_until": how far an incomplete page has read}.
  * Errors: CQ001 there is no such bulk action, CQ005.
  */
@@ -33,8 +33,7 @@ declare
     page constant jsonb := cogo_internal.search_ids(query_jobs.filter, query_jobs.before_id, query_jobs.max_jobs);
     found_jobs jsonb;
 begin
-    select jsonb_agg(cogo_internal.job_row(j) || jsonb_build_object('subject', left(coalesce(
-               j.payload ->> 'url', j.payload ->> 'file_key', j.payload ->> 'command'), 300)) order by i.place)
+    select jsonb_agg(cogo_internal.job_row(j) || jsonb_build_object('subject', cogo_internal.payload_subject(j.payload)) order by i.place)
     into found_jobs
     from jsonb_array_elements_text(page -> 'ids') with ordinality as i (id, place)
     join public.jobs j on j.id = i.id::uuid;

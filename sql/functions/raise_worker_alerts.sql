@@ -1,8 +1,7 @@
 /*
  * A part of evaluate_alerts: raise an alert for each worker that fell silent within the last day without being stopped,
- * until it is alive again, or an instance of its name that started after its last heartbeat is alive or was stopped. An
- * instance that started earlier is another worker with the same name. Within two minutes of a restart of the database, silence is
- * ignored. Returns how many alerts are new. Errors: none.
+ * until it is alive again or was replaced: see worker_is_replaced. Workers with the same name are counted each. Within two
+ * minutes of a restart of the database, silence is ignored. Returns how many alerts are new. Errors: none.
  *
  * Internal: other functions call it.
  */
@@ -32,19 +31,25 @@ begin
         return 0;
     end if;
     for silent in
-        select w.worker_id, max(w.last_heartbeat_at) as last_heartbeat_at,
+        with unseen as materialized (
+            select w.* from public.workers w
+            where w.stopped_at is null and w.last_heartbeat_at > at - interval '1 day'
+              and (w.stuck_reason is not null
+                   or w.last_heartbeat_at < at - greatest(3 * make_interval(secs => least(greatest(w.heartbeat_seconds, 0), 86400)), interval '45 seconds'))
+              and not cogo_internal.worker_is_replaced(w)
+        ), marked as (
+            -- Each silence of an instance is counted once, even if its alert was resolved after a day.
+            insert into public.alert_promotions (source, key)
+            select 'workers', concat_ws(' ', u.instance_id, u.last_heartbeat_at) from unseen u
+            on conflict do nothing
+            returning key
+        )
+        select w.worker_id, count(*) as instances, max(w.last_heartbeat_at) as last_heartbeat_at,
             (array_agg(w.dagster_run_id order by w.last_heartbeat_at desc))[1] as run_id,
             (array_agg(w.instance_id order by w.last_heartbeat_at desc))[1] as instance_id,
             (array_agg(w.stuck_reason order by w.last_heartbeat_at desc))[1] as stuck_reason,
             exists (select from public.workers twin where twin.worker_id = w.worker_id and cogo_internal.worker_is_alive(twin)) as has_twin
-        from public.workers w
-        where w.stopped_at is null and w.last_heartbeat_at > at - interval '1 day'
-          and (w.stuck_reason is not null or w.last_heartbeat_at < at - greatest(3 * make_interval(secs => least(greatest(w.heartbeat_seconds, 0), 86400)), interval '45 seconds'))
-          and not cogo_internal.worker_is_replaced(w)
-          -- Already alerted, even if that alert was resolved after a day of silence.
-          and not exists (select from public.alerts a
-                          where a.fingerprint = cogo_internal.alert_fingerprint('worker_dead', w.worker_id)
-                            and a.last_seen_at >= w.last_heartbeat_at)
+        from unseen w join marked m on m.key = concat_ws(' ', w.instance_id, w.last_heartbeat_at)
         group by w.worker_id
     loop
         perform cogo_internal.raise_alert(
@@ -53,9 +58,10 @@ begin
                    silent.worker_id), 'worker_dead',
             coalesce(silent.stuck_reason || ' Its jobs are recovered when their leases expire.', 'The worker stopped sending heartbeats without a shutdown: it crashed, was killed or lost its connection. Its jobs are recovered when their leases expire.')
                 || case when silent.has_twin then ' Another worker with this name is alive; set WORKER_ID to distinguish them.' else '' end,
-            1, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id, 'instance_id', silent.instance_id)));
+            silent.instances, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id, 'instance_id', silent.instance_id)));
         raised := raised + 1;
     end loop;
+    delete from public.alert_promotions p where p.source = 'workers' and p.promoted_at < at - interval '8 days';
     return raised;
 end $$;
 

@@ -1,5 +1,5 @@
 /*
- * The families of the workers that Dagster runs registered within since_seconds, of at most the newest 20,000 workers.
+ * The families of the workers that Dagster runs registered within since_seconds, of at most the newest 10,000 workers.
  *
  * Returns [{"family", "seconds": since the last registration with it, "newer": registrations of Dagster runs after that}].
  * Errors: CQ005.
@@ -16,7 +16,7 @@ begin
         with newest as materialized (
             select w.families, w.started_at, w.dagster_run_id from public.workers w
             where w.started_at > at - make_interval(secs => registered_families.since_seconds)
-            order by w.started_at desc, w.instance_id desc limit 20000
+            order by w.started_at desc, w.instance_id desc limit 10000
         ), launched as (
             select n.families, n.started_at, row_number() over (order by n.started_at desc) - 1 as newer
             from newest n where n.dagster_run_id is not null

@@ -24,10 +24,12 @@ begin
             from (
                 select case f.key
                     when 'statuses' then format('w.status = any (%L::text[])', v.list)
-                    when 'types' then (select string_agg(format('starts_with(w.type, %L)', p), ' or ') from unnest(v.list) p)
+                    when 'types' then (select string_agg(case when starts_with(p, '=') then format('w.type = %L', substr(p, 2)) else format('starts_with(w.type, %L)', p) end, ' or ') from unnest(v.list) p)
                     when 'families' then format('w.family = any (%L::text[])', v.list)
                     when 'executor_ids' then format('w.executor_id = any (%L::text[])', v.list)
-                    when 'worker_ids' then format('w.worker_id = any (%L::text[])', v.list)
+                    when 'worker_ids' then format('w.worker_id = any (%1$L::text[]) or exists (
+                        select from unnest(%1$L::text[]) p where p ~ ''^[0-9a-fA-F-]{8,36}$''
+                        and (starts_with(w.instance_id::text, lower(p)) or right(w.instance_id::text, length(p)) = lower(p)))', v.list)
                     when 'hosts' then format('w.instance_id = any (array(select k.instance_id from public.workers k where k.hostname = any (%L::text[])))', v.list)
                     when 'error_classes' then format('w.error ->> ''class'' = any (%L::text[])', v.list)
                     when 'causes' then format('exists (select from public.jobs_dlq d where d.job_id = w.id and not d.superseded and d.fingerprint = any (%L::text[]))', v.list)

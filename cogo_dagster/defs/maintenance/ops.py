@@ -8,14 +8,14 @@ import dagster as dg
 from pydantic import Field
 
 from cogo_dagster.dagster_support import asset_keys
-from cogo_dagster.dagster_support.pruning import assets_of, delete_logs, old_runs
+from cogo_dagster.dagster_support.pruning import assets_of, delete_folders, old_runs
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.defs.quality.assets import gate_snapshot, provider_health, weekly_message, weekly_summary
+from cogo_dagster.defs.quality.assets import provider_health
 from cogo_dagster.settings import Settings
 
 PRUNING_SECONDS: Final = 1_800
 
-_PARTITIONED: Final = {gate_snapshot.key, weekly_summary.key, weekly_message.key}
+_PARTITIONED: Final = {asset_keys.GATE_SNAPSHOT, asset_keys.WEEKLY_SUMMARY, asset_keys.WEEKLY_MESSAGE}
 _PROBED: Final = {provider_health.key, asset_keys.JOBS}
 
 _NO_HISTORY: Final = (
@@ -65,7 +65,7 @@ def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig, cogo: C
         if not config.dry_run:
             context.instance.delete_run(run.run_id)
             changed += 1
-    folders = 0 if config.dry_run else delete_logs(context.instance, keep_days)
+    folders = 0 if config.dry_run else delete_folders(context.instance, keep_days)
     context.add_output_metadata(
         {"matched": matched, "changed": changed, "log_folders": folders, "dry_run": config.dry_run}
         | {f"deleted_{table}": rows for table, rows in deleted.items()}

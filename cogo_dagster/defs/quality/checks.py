@@ -2,13 +2,14 @@
 
 import dagster as dg
 
+from cogo_dagster.dagster_support import asset_keys
+from cogo_dagster.dagster_support.metadata import number
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.defs.quality.assets import gate_snapshot
 from cogo_dagster.quality.records import Stored
 
 
 @dg.asset_check(
-    asset=gate_snapshot,
+    asset=asset_keys.GATE_SNAPSHOT,
     blocking=True,
     description=(
         "Q1: enough of the day's gate runs passed. On the newest day a failure is an error, which fails the run and "
@@ -37,7 +38,7 @@ def _verdict(judged: Stored, *, newest: bool) -> dg.AssetCheckResult:
         metadata={
             "verdict": q1.verdict,
             "runs": q1.runs,
-            "min_pass_rate": float(q1.min_pass_rate),
-            **({"pass_rate": float(q1.pass_rate)} if q1.pass_rate is not None else {}),
+            "min_pass_rate": number(q1.min_pass_rate),
+            **({"pass_rate": number(q1.pass_rate)} if q1.pass_rate is not None else {}),
         },
     )

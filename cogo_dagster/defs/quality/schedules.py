@@ -5,7 +5,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from cogo_dagster.defs.quality.assets import DAYS, WEEKS, gate_snapshot, weekly_message
+from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.defs.quality.jobs import check_health, snapshot_gate, summarize_week
 
 _DAYS_BACK = 14
@@ -22,8 +22,7 @@ _WEEKS_BACK = 3
 def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
     """Request each day that is due."""
     now = context.scheduled_execution_time
-    keys = DAYS.get_partition_keys(now)[-_DAYS_BACK:]
-    return _requests(missing(keys, context.instance.get_materialized_partitions(gate_snapshot.key)), now)
+    return _requests(_due(context, asset_keys.GATE_SNAPSHOT, _DAYS_BACK), now)
 
 
 @dg.schedule(
@@ -36,8 +35,7 @@ def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunR
 def weekly_enqueue(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
     """Request each week that is due."""
     now = context.scheduled_execution_time
-    keys = WEEKS.get_partition_keys(now)[-_WEEKS_BACK:]
-    return _requests(missing(keys, context.instance.get_materialized_partitions(weekly_message.key)), now)
+    return _requests(_due(context, asset_keys.WEEKLY_MESSAGE, _WEEKS_BACK), now)
 
 
 hourly_health = dg.ScheduleDefinition(
@@ -57,6 +55,16 @@ def missing(keys: Sequence[str], done: Collection[str]) -> list[str]:
     """
     first = min(done, default=keys[-1]) if keys else ""
     return [key for key in keys if (key not in done and key >= first) or key == keys[-1]]
+
+
+def _due(context: dg.ScheduleEvaluationContext, key: dg.AssetKey, count: int) -> list[str]:
+    """Return the due ones of the last partitions of an asset."""
+    repository = context.repository_def
+    partitions = repository.asset_graph.get(key).partitions_def if repository else None
+    if partitions is None:
+        return []
+    keys = partitions.get_partition_keys(context.scheduled_execution_time)[-count:]
+    return missing(keys, context.instance.get_materialized_partitions(key))
 
 
 def _requests(keys: list[str], now: datetime) -> list[dg.RunRequest]:

@@ -8,7 +8,7 @@ from cogo_dagster.dagster_support import asset_keys
 
 pages: Final = dg.AssetSpec(
     asset_keys.PAGES,
-    description="Pages and designs that jobs process, by URL.",
+    description="Pages and designs that jobs process. Each attempt is an observation, with links to its job and files.",
     group_name="queue",
     kinds={"html"},
     owners=asset_keys.OWNERS,
@@ -17,7 +17,7 @@ pages: Final = dg.AssetSpec(
 jobs: Final = dg.AssetSpec(
     asset_keys.JOBS,
     deps=[asset_keys.PAGES],
-    description="The jobs table. Each run of process_jobs reports its work as a materialization.",
+    description="The jobs table. Each run of process_jobs reports its work as an observation.",
     group_name="queue",
     kinds={"postgres"},
     owners=asset_keys.OWNERS,

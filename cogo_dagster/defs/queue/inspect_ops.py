@@ -15,6 +15,8 @@ import dagster as dg
 from pydantic import Field
 
 from cogo_dagster.dagster_support.launches import RejectedLaunch
+from cogo_dagster.dagster_support.lineage import file_links, job_link
+from cogo_dagster.dagster_support.metadata import number
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.queue.artifacts import upload_artifacts
 from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
@@ -66,7 +68,7 @@ def execute_one(cogo: CogoResource, job: Job) -> dg.Output[tuple[Settlement, str
         raise
     metadata = {
         "outcome": settlement.outcome.value,
-        "run_seconds": settlement.run_seconds or 0.0,
+        "run_seconds": number(settlement.run_seconds or 0.0),
         "error": settlement.error.to_json() if settlement.error else {},
         "result": dg.MetadataValue.json(settlement.result),
     }
@@ -83,9 +85,14 @@ def upload_one(cogo: CogoResource, attempt: tuple[Settlement, str]) -> dg.Output
         settled = cogo.queue.settle([settlement])[0]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    files = {row["name"]: dg.MetadataValue.path(row["address"]) for row in rows}
+    settings = cogo.application.settings
     status = settled.job_status if settled.status == "ok" else settled.status
-    return dg.Output(None, metadata={**files, "job_id": str(job.id), "job_status": status or "gone"})
+    shown = {
+        "job": job_link(settings, job.id),
+        "job_id": dg.MetadataValue.text(str(job.id)),
+        "job_status": dg.MetadataValue.text(status or "gone"),
+    }
+    return dg.Output(None, metadata={**file_links(settings, rows), **shown})
 
 
 def _facts(job: Job) -> dict[str, dg.MetadataValue[Any]]:

@@ -15,7 +15,8 @@ import dagster as dg
 from pydantic import Field
 
 from cogo_dagster.dagster_support.launches import RejectedLaunch
-from cogo_dagster.dagster_support.reporting import RunReport
+from cogo_dagster.dagster_support.lineage import gate_run_observation
+from cogo_dagster.dagster_support.reporting import WORKER_TAG, RunReport
 from cogo_dagster.dagster_support.resources import WorkerResource
 from cogo_dagster.dagster_support.run_status import max_runtime
 from cogo_dagster.dagster_support.worker_runs import (
@@ -83,9 +84,12 @@ def execute_jobs(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.O
     ins={"executed": dg.In(dg.Nothing)}, description="Follow uploads and settlements to the end; report the whole run."
 )
 def upload_artifacts(context: dg.OpExecutionContext, worker: WorkerResource) -> dg.Output[None]:
-    """Follow the upload stage, then report the run as a materialization of the jobs table."""
+    """Follow the upload stage, then report gate runs, and the run as an observation of the jobs table."""
     output = _follow(context, worker, Stage.UPLOAD)
-    context.log_event(worker.run_report.materialization(worker.thread.report()))
+    report = worker.thread.report()
+    for run in worker.gate_runs(report.elapsed_seconds):
+        context.log_event(gate_run_observation(worker.settings, run))
+    context.log_event(worker.run_report.observation(report))
     return output
 
 
@@ -93,7 +97,8 @@ def _tag(context: dg.OpExecutionContext, config: ProcessJobsConfig, worker: Work
     """Tag the run with its deployment, and with its maximum runtime, which ends it even if its worker is lost."""
     seconds = max_runtime_seconds(config.run_seconds, worker.settings.grace_seconds)
     deployment_id = str(worker.queue.schema_version().deployment_id)
-    context.instance.add_run_tags(context.run_id, {DEPLOYMENT_TAG: deployment_id, **max_runtime(seconds)})
+    tags = {DEPLOYMENT_TAG: deployment_id, WORKER_TAG: worker.settings.worker_id, **max_runtime(seconds)}
+    context.instance.add_run_tags(context.run_id, tags)
 
 
 def _require_all_stages(context: dg.OpExecutionContext) -> None:
@@ -111,6 +116,5 @@ def _follow(context: dg.OpExecutionContext, worker: WorkerResource, stage: Stage
     for event in worker.thread.follow(stage):
         counts[event.kind.value] += 1
         report.add(event)
-        if report.should_log(event):
-            report.log(context, event)
+        report.report(context, event)
     return dg.Output(None, metadata=report.stage_metadata(stage))

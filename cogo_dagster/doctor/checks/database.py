@@ -1,13 +1,14 @@
 """Checks of the database, of the jobs and workers in it, and of the vault."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
-from cogo_dagster.formatting.explanation import advice_for, queue_line
+from cogo_dagster.formatting.explanation import advice_for, queue_line, starts
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.rows.stats import HealthFacts, HeldSnapshot, QueueStats
 from cogo_dagster.queue.stats import QueueNumbers, QueueReasons, WaitReason
@@ -99,10 +100,12 @@ def check_work(facts: Facts) -> Iterator[Finding]:
         yield warning(
             "workers",
             f"No worker is alive; due jobs: {ready}. Dagster launched workers for them within the last hour.",
-            "Check that the sensor ready_jobs is running, or start one with `cogo worker`.",
+            f"Check that the sensor ready_jobs is running, or start one with {starts(facts.reasons.reasons)}.",
         )
     else:
         yield ok("workers", f"Live workers: {alive}; due jobs: {ready}.")
+    if facts.health.silent_workers:
+        yield _silent(facts.health.silent_workers)
     yield from _operator_work(facts)
 
 
@@ -156,6 +159,15 @@ def _stranded(stranded: Sequence[WaitReason]) -> Finding:
     jobs = sum(one.count for one in stranded)
     advice = dict.fromkeys(filter(None, map(advice_for, stranded)))
     return failed("workers", f"{jobs:,} due jobs cannot be claimed: {'; '.join(lines)}.", " ".join(advice))
+
+
+def _silent(workers: Sequence[str]) -> Finding:
+    names = [f"{name} ({n})" if n > 1 else name for name, n in Counter(workers).items()]
+    return warning(
+        "silent_workers",
+        f"Workers that send no heartbeats, were not stopped, and were not started again: {', '.join(names)}.",
+        "Start them again; `cogo list workers` shows when they were last seen. After a day they count as gone.",
+    )
 
 
 def _operator_work(facts: Facts) -> Iterator[Finding]:

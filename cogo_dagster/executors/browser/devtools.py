@@ -1,7 +1,8 @@
 """A page's own session of Chromium's protocol, for what Playwright offers only at a higher cost.
 
 With the proxy's credential in `new_context`, Playwright intercepts every request and disables the HTTP cache. But the
-browser remembers the credential of a context's proxy, so the interception of one document is enough.
+browser remembers the credential of a context's proxy, so the interception of one document is enough. Even that is only
+needed where the proxy cannot verify the browser's process.
 """
 
 import asyncio

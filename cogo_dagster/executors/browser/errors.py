@@ -7,7 +7,8 @@ message text decides.
 import re
 from dataclasses import dataclass
 
-RETRYABLE_STATUSES = frozenset({408, 425, 429})
+RETRYABLE_STATUSES = frozenset({407, 408, 425, 429})
+"""A status 407 is never that of a server: the proxy replaces it."""
 
 
 @dataclass(frozen=True, slots=True)

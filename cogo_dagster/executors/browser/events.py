@@ -44,7 +44,8 @@ class Events:
         accept_dialogs: Whether alert, confirm and prompt are accepted; `beforeunload` always is.
 
     Attributes:
-        navigations: The number of documents that the page has shown.
+        navigations: The number of documents that the page has shown since `expect`.
+        changes: The number of navigations so far, also within a document.
         failed: The latest document request of the page that failed or was incomplete.
         broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
             follows.
@@ -57,7 +58,7 @@ class Events:
         self._counts: dict[str, int] = defaultdict(int)
         self._tabs: list[Page] = []
         self._requests: deque[FailedRequest] = deque(maxlen=MAX_ERRORS_PER_KIND)
-        self.navigations = 0
+        self.navigations = self.changes = 0
         self.failed: Request | None = None
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         context.on("page", self._tab)
@@ -74,8 +75,11 @@ class Events:
 
     async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
-        console = [(message.type, message.text) for message in await _listed(self._page.console_messages())]
-        page_errors = [str(error) for error in await _listed(self._page.page_errors())]
+        messages, uncaught = await asyncio.gather(
+            _listed(self._page.console_messages()), _listed(self._page.page_errors())
+        )
+        console = [(message.type, message.text) for message in messages]
+        page_errors = [str(error) for error in uncaught]
         notes = self._note_texts()
         if any(text == _SERVICE_WORKER for _, text in console):
             notes.append("The page tried to register a service worker. Jobs block service workers, so it may not work.")
@@ -128,6 +132,7 @@ class Events:
     def _navigated(self, frame: Frame) -> None:
         if frame is self._page.main_frame:
             self.navigations += 1
+            self.changes += 1
             if self.broken.done():
                 self.broken = asyncio.get_running_loop().create_future()
 

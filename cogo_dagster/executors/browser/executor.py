@@ -4,14 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from cogo_dagster.executors.browser.advice import fonts_advice, sandbox_message
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.find import BrowserChoice, find_browser, install_fonts
 from cogo_dagster.executors.browser.node import check_node
 from cogo_dagster.executors.browser.options import BrowserOptions
-from cogo_dagster.executors.browser.payload import BrowserPayload, parse_payload
+from cogo_dagster.executors.browser.payload import TYPES, BrowserPayload, parse_payload
 from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.browser.traces import clean_trace
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
@@ -47,6 +47,8 @@ class BrowserExecutor(Executor, family="browser"):
         resolver: Resolves host names; tests pass their own.
     """
 
+    types: ClassVar[tuple[str, ...]] = TYPES
+
     def __init__(self, options: BrowserOptions, resolver: Resolver = system_resolver) -> None:
         self._allowed = _allow_list(options.allowed_hosts)
         self.slots = options.concurrency
@@ -68,6 +70,11 @@ class BrowserExecutor(Executor, family="browser"):
         """Validate the payload and return it as it was given."""
         request = parse_payload(type, payload, _allow_list(settings.browser_allowed_hosts))
         return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)
+
+    @classmethod
+    def payload_model(cls, type: str) -> type[BrowserPayload]:  # noqa: ARG003 - the same for both types
+        """Return the model of the payloads."""
+        return BrowserPayload
 
     def parse(self, type: str, payload: Json) -> BrowserPayload:
         """Parse the payload, with this machine's allowed hosts."""
@@ -133,22 +140,22 @@ class BrowserExecutor(Executor, family="browser"):
         collector = ArtifactCollector(workspace.folder)
         try:
             result = await self._attempt(job, collector)
-            await asyncio.to_thread(self._clean, collector)
+            await self._clean(collector)
         except ExecutionFailed as error:
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
                 raise Interrupted("The browser ended because the worker was being stopped.") from error
-            await asyncio.to_thread(self._clean, collector)
+            await self._clean(collector)
             error.artifacts = tuple(collector.files)
             if not self._options.force_success:
                 raise
             result = forced(error, self._options.secrets)
         return ExecutionResult(result, tuple(collector.files))
 
-    def _clean(self, collector: ArtifactCollector) -> None:
+    async def _clean(self, collector: ArtifactCollector) -> None:
         """Remove credentials from the trace; a trace that cannot be read is not kept."""
         for file in [file for file in collector.files if file.name == "trace.zip"]:
             try:
-                clean_trace(file.path, self._options.secrets)
+                await asyncio.to_thread(clean_trace, file.path, self._options.secrets)
             except ValueError:
                 collector.files.remove(file)
 

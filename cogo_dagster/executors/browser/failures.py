@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from cogo_dagster.executors.browser.errors import BrowserFailure, classify_status
+from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.net.addresses import DEFAULT_PORTS, InvalidAddress, split_host_port
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import MARK_HEADER, ProxySession
@@ -54,14 +55,26 @@ def response_error(operation: str, cause: HopFailed | BrowserFailure, headers: M
     return error
 
 
-def find_failed_hop(session: ProxySession, url: str, before: HopFailed | None) -> HopFailed | None:
-    """Return the failed hop because of which *url* did not load: that of its host, else the latest after *before*.
+def find_failed_hop(
+    session: ProxySession, url: str, before: HopFailed | None, failed_url: str | None = None
+) -> HopFailed | None:
+    """Return the failed hop because of which *url* did not load.
 
-    The target of a redirect fails under a host that the caller did not name.
+    Args:
+        session: The session whose hops failed.
+        url: The URL that was requested. The target of a redirect fails under another host.
+        before: The latest failed hop before the request.
+        failed_url: The request that failed, after redirects, if known. Hops of other hosts are then not the cause:
+            a full Chromium also sends requests of its own.
+
+    Returns:
+        The hop of the host of *failed_url*; if that is unknown, of *url*, or else the latest hop after *before*.
     """
     newest = session.failures[-1] if session.failures else None
     if newest is before:
         return None
+    if failed_url is not None:
+        return session.failure_at(_authority(failed_url))
     return session.failure_at(_authority(url)) or newest
 
 
@@ -70,17 +83,35 @@ def latest_failed_hop(session: ProxySession) -> HopFailed | None:
     return session.failures[-1] if session.failures else None
 
 
-def check_document(url: str, status: int | None, session: ProxySession) -> None:
+def unreachable_hosts(session: ProxySession) -> list[FailedRequest]:
+    """Return the latest ten hosts that the page requested and that could not be reached."""
+    hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
+    return [FailedRequest(url=hop.authority, reason=hop.message) for hop in hops[-10:]]
+
+
+def blocked_reasons(session: ProxySession) -> list[str]:
+    """Return why hosts that the page requested were blocked, without duplicates, at most ten."""
+    reasons = [hop.message for hop in session.failures if hop.kind == "blocked_address"]
+    return list(dict.fromkeys(reasons))[:10]
+
+
+def check_document(url: str, status: int | None, session: ProxySession, failed_url: str | None) -> None:
     """Check the document that a page shows at the end.
+
+    Args:
+        url: The document's URL.
+        status: Its HTTP status, if known.
+        session: The session of the job.
+        failed_url: The latest request of a document that failed, if any.
 
     Raises:
         ExecutionFailed: It is an error page of the browser or of the proxy, or its status is 400 or above.
     """
     operation = f"the last document, {url[:300]}"
-    newest = latest_failed_hop(session)
     if url.startswith("chrome-error:"):
-        if newest is not None:
-            raise hop_failed(operation, newest)
+        hop = find_failed_hop(session, url, None, failed_url)
+        if hop is not None:
+            raise hop_failed(operation, hop)
         raise failed(operation, BrowserFailure("network", True, "the URL that the page navigated to did not load"))
     if status is None or status < 400:
         return

@@ -1,8 +1,9 @@
 """Detects scripts without glyphs: renders a character of each script and compares it with the missing-glyph box."""
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 
 SCRIPTS: Final = {
     "Latin": "A",
@@ -34,7 +35,7 @@ _WITHOUT: Final = f"""characters => {{ {_RENDERS}
   return Object.keys(characters).filter(script => !renders(characters[script], '32px sans-serif'))
 }}"""
 
-_ON_PAGE: Final = f"""scripts => {{ {_RENDERS}
+BOXED: Final = f"""scripts => {{ {_RENDERS}
   const classes = Object.fromEntries(scripts.map(script =>
     [script, script === 'emoji' ? /\\p{{Emoji_Presentation}}/u : new RegExp(`\\\\p{{Script=${{script}}}}`, 'u')]))
   const boxed = new Set(), seen = new Set()
@@ -51,7 +52,7 @@ _ON_PAGE: Final = f"""scripts => {{ {_RENDERS}
   }}
   return [...boxed]
 }}"""
-"""Uses the page's own fonts too."""
+"""A function that returns which of some scripts a page contains without a font for them; it uses the page's fonts."""
 
 
 async def scripts_without_glyphs(browser: Browser) -> tuple[str, ...]:
@@ -65,15 +66,7 @@ async def scripts_without_glyphs(browser: Browser) -> tuple[str, ...]:
     return tuple(found)
 
 
-async def boxed_scripts(page: Page, missing: tuple[str, ...]) -> list[str]:
-    """Return which of the *missing* scripts the page contains without its own font for them."""
-    if not missing:
-        return []
-    found: Any = await page.evaluate(_ON_PAGE, list(missing))
-    return [script for script in missing if script in found]  # the page controls what evaluate returns
-
-
-def boxes_note(scripts: list[str]) -> str:
+def boxes_note(scripts: Iterable[str]) -> str:
     """Return the note for the job's result."""
     return (
         f"The page has {', '.join(scripts)} text, for which no font is installed: it is rendered as boxes in "

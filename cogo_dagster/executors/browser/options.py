@@ -2,9 +2,24 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
+from cogo_dagster.machine import usable_memory_bytes
 from cogo_dagster.settings import Settings, default_home
+
+MIN_PAGE_MB: Final = 512
+MAX_PAGE_MB: Final = 2_000
+
+
+def page_limit_mb(slots: int, memory_bytes: int | None) -> int:
+    """Return the memory that one page may use: its share of three quarters of the memory, within limits."""
+    share_mb = MAX_PAGE_MB if memory_bytes is None else int(memory_bytes * 0.75 / slots / 1_000_000)
+    return max(MIN_PAGE_MB, min(share_mb, MAX_PAGE_MB))
+
+
+def browser_limit_mb(slots: int) -> int:
+    """Return the memory above which a browser is replaced; one with four pages uses about 500 MB."""
+    return 1_000 + 250 * slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,8 @@ class BrowserOptions:
             trace=settings.browser_trace,
             allowed_hosts=settings.browser_allowed_hosts,
             concurrency=settings.concurrency,
+            memory_mb_per_browser=browser_limit_mb(settings.concurrency),
+            memory_mb_per_page=page_limit_mb(settings.concurrency, usable_memory_bytes()),
             home=settings.home,
             secrets=settings.secret_values(),
         )

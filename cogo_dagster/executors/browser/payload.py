@@ -20,6 +20,7 @@ from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json
 from cogo_dagster.validation import validation_messages
 
+TYPES = ("browser", "browser.pdf")
 MAX_ACTIONS = 50
 MAX_WAIT_MS = 60_000
 RESERVED_NAMES = frozenset({"screenshot", "page", "extracted", "trace"})
@@ -249,7 +250,7 @@ def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayloa
     Raises:
         InvalidPayload: The payload is invalid; the message names every error.
     """
-    if type not in ("browser", "browser.pdf"):
+    if type not in TYPES:
         raise InvalidPayload(f"Unknown type {type}: browser jobs have the type `browser` or `browser.pdf`.")
     if not isinstance(payload, Mapping):
         raise InvalidPayload('The payload must be an object such as {"url": "https://example.com"}.')
@@ -258,8 +259,12 @@ def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayloa
     except ValidationError as error:
         raise InvalidPayload(validation_messages(error)) from None
     try:
-        for url in (request.url, *(action.url for action in request.actions if isinstance(action, Goto))):
-            check_url(url, allowed)
+        place = "url"
+        check_url(request.url, allowed)
+        place = "actions"
+        for action in request.actions:
+            if isinstance(action, Goto):
+                check_url(action.url, allowed)
     except (InvalidAddress, BlockedAddress) as error:
-        raise InvalidPayload(str(error)) from None
+        raise InvalidPayload(str(error), field=place) from None
     return request if request.pdf is not None else request.model_copy(update={"pdf": type == "browser.pdf"})

@@ -8,7 +8,7 @@ from playwright.async_api import Error
 
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.fonts import scripts_without_glyphs
-from cogo_dagster.executors.browser.memory import is_renderer, tree_memory
+from cogo_dagster.executors.browser.memory import is_renderer
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.process import RunningBrowser
 
@@ -99,8 +99,7 @@ class BrowserPool:
         while True:
             await asyncio.sleep(MEMORY_CHECK_SECONDS)
             for running in [running for running in self._open if running.in_use]:
-                # In a thread: it reads a file of every process of the machine.
-                used_bytes = await asyncio.to_thread(tree_memory, [running.driver_pid, running.browser_pid])
+                used_bytes = await asyncio.to_thread(running.processes.memory)
                 running.memory_bytes = sum(used_bytes.values())
                 for pid, size_bytes in used_bytes.items():
                     if size_bytes > limit_bytes and is_renderer(pid):

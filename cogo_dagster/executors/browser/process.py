@@ -15,9 +15,11 @@ from cogo_dagster.executors.browser.advice import browser_libraries_command, mis
 from cogo_dagster.executors.browser.driver import clean_driver, process_exists, read_driver_pid, scratch_folder
 from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, out_of_memory
 from cogo_dagster.executors.browser.find import BrowserChoice
+from cogo_dagster.executors.browser.memory import ProcessTree, network_process
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
+from cogo_dagster.net.peers import Address, can_find_processes, has_socket, socket_inode
 from cogo_dagster.queue.folders import LockedFolder
 from cogo_dagster.settings import is_root
 
@@ -27,6 +29,7 @@ _NO_SANDBOX = re.compile(
     re.IGNORECASE,
 )
 CLOSE_TIMEOUT_SECONDS = 5
+NETWORK_SEARCHES = 5
 CRASH_REPORT_SECONDS = 5
 """How long a browser may take to report a crash."""
 
@@ -63,6 +66,9 @@ class RunningBrowser:
         self.memory_bytes = 0
         self._ended_pages: deque[tuple[float, BrowserFailure]] = deque()
         self.driver_pid, self.browser_pid = pids
+        self.processes = ProcessTree(pids)
+        self._network_pid: int | None = None
+        self._searches_left = NETWORK_SEARCHES if can_find_processes() else 0
         self._driver = driver
         self._scratch = scratch
 
@@ -132,6 +138,27 @@ class RunningBrowser:
         """Kill the browser with everything that runs in it."""
         self.unhealthy = True
         _kill_group(self.browser_pid)
+
+    @property
+    def verifies_connections(self) -> bool:
+        """Whether `has_connection` works on this system; the first jobs may find no network process yet."""
+        if self._network_pid is None and self._searches_left:
+            self._searches_left -= 1
+            self._network_pid = network_process(self.browser_pid)
+        return self._network_pid is not None
+
+    def has_connection(self, peer: Address, proxy: Address) -> bool:
+        """Whether a connection to the proxy was opened by this browser; takes about 0.1 ms.
+
+        All connections of a browser are those of one process, its network service, which the browser restarts if it
+        crashes.
+        """
+        inode = socket_inode(peer, proxy)
+        if inode is None:
+            return False
+        if self._network_pid is None or not process_exists(self._network_pid):
+            self._network_pid = network_process(self.browser_pid)
+        return self._network_pid is not None and has_socket(self._network_pid, inode)
 
     def end_page(self, pid: int, used_bytes: int, limit_bytes: int) -> None:
         """Kill the renderer of a page that uses too much memory; pages of other jobs are in other renderers."""

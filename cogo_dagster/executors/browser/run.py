@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from playwright.async_api import BrowserContext, Error, ProxySettings
@@ -18,14 +18,17 @@ from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line
 from cogo_dagster.executors.browser.events import Events, PageEvents
+from cogo_dagster.executors.browser.evidence import save_evidence
 from cogo_dagster.executors.browser.failures import (
+    blocked_reasons,
     check_document,
     failed,
     find_failed_hop,
     hop_failed,
     latest_failed_hop,
+    unreachable_hosts,
 )
-from cogo_dagster.executors.browser.fonts import boxed_scripts, boxes_note
+from cogo_dagster.executors.browser.fonts import boxes_note
 from cogo_dagster.executors.browser.navigation import diagnose
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession, describe, perform
@@ -34,9 +37,8 @@ from cogo_dagster.executors.browser.tasks import (
     ends_within,
     retrieve_exception,
     unless_broken,
-    with_timeout,
 )
-from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, FailedRequest, TimedStep
+from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, TimedStep
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
@@ -45,7 +47,6 @@ from cogo_dagster.text import storable
 
 CLOSE_TIMEOUT_SECONDS = 5
 EVIDENCE_TIMEOUT_SECONDS = 5
-EVIDENCE_TIMEOUT_MS = EVIDENCE_TIMEOUT_SECONDS * 1000
 REPLY_TIMEOUT_SECONDS = 1
 MAX_RESULT_CHARS = 16_000
 
@@ -147,49 +148,29 @@ class BrowserAttempt:
         self._evidence = True  # a failed step and the time limit can both call this
         if self._running.ended() is None:
             await self._save_trace()
-        # Concurrently: if the page hangs, each of them takes its whole timeout.
-        evidence = [asyncio.ensure_future(self._save_evidence(*step)) for step in self._evidence_steps(page_session)]
-        await asyncio.wait(evidence)
-        missing = {name: reason for task in evidence for name, reason in task.result()}
-        record = await self._record(page_session, missing)
+        missing = await save_evidence(self._running, page_session, self._collector)
+        seen = PageEvents() if self._running.ended() else await page_session.events.record()
+        record = self._record(page_session, seen, missing)
         with contextlib.suppress(ExecutionFailed):
             self._collector.add_json(FILE_NAME, record.model_dump(mode="json", exclude_none=True))
         absent = (f"{name} is missing: {reason}" for name, reason in missing.items())
         error.detail = "\n".join(filter(None, (error.detail, *record.notes, *absent)))
 
-    def _evidence_steps(self, page_session: PageSession) -> Iterator[tuple[str, Work]]:
-        yield "extracted.json", lambda: self._save_extracted(page_session)
-        yield (
-            "screenshot.png",
-            lambda: page_session.screenshot("screenshot", full_page=False, timeout_ms=EVIDENCE_TIMEOUT_MS),
-        )
-        yield "page.html", lambda: page_session.html(EVIDENCE_TIMEOUT_MS)
-
-    async def _save_evidence(self, name: str, save: Work) -> list[tuple[str, str]]:
-        """Save one file of the evidence; if that is impossible, return its name and the reason."""
-        if name in self._collector:
-            return []
-        dead = self._running.ended()
-        if dead is not None:
-            return [(name, f"{dead.message}.")]
-        try:
-            await save()
-        except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
-            return [(name, f"{first_line(str(reason))}.")]
-        return []
-
-    async def _record(self, page_session: PageSession, missing: Mapping[str, str] | None = None) -> BrowserEvidence:
+    def _record(
+        self, page_session: PageSession, seen: PageEvents, missing: Mapping[str, str] | None = None
+    ) -> BrowserEvidence:
         """Return the steps, notes and errors of the attempt."""
-        seen = PageEvents()
-        if self._running.ended() is None:
-            seen = await page_session.events.record()
         return BrowserEvidence(
             steps=tuple(self._steps),
             notes=(*page_session.notes, *seen.notes),
             refused=tuple(blocked_reasons(self._session)),
             console_errors=seen.console_errors,
             page_errors=seen.page_errors,
-            failed_requests=(*seen.failed_requests, *unreachable_hosts(self._session)),
+            failed_requests=(
+                *seen.failed_requests,
+                *page_session.failed_resources,
+                *unreachable_hosts(self._session),
+            ),
             missing=missing or {},
         )
 
@@ -202,8 +183,9 @@ class BrowserAttempt:
             self._collector.take("trace.zip")
 
     async def _open_context(self) -> PageSession:
-        proxy: ProxySettings = {"server": self._proxy.url, "bypass": "<-loopback>"}
-        request = self._request
+        request, verified = self._request, self._running.verifies_connections
+        url = await self._proxy.open_port(self._session, self._running.has_connection) if verified else self._proxy.url
+        proxy: ProxySettings = {"server": url, "bypass": "<-loopback>"}
         options = context_options(request)
         context = self._context = await self._running.browser.new_context(proxy=proxy, **options)
         if self._abandoned:
@@ -217,12 +199,14 @@ class BrowserAttempt:
             )
         page = await context.new_page()
         devtools = await DevTools.attach(page)
-        await devtools.authenticate(self._session.username, self._session.password)
+        if not verified:
+            await devtools.authenticate(self._session.username, self._session.password)
         events = Events(context, page, accept_dialogs=request.dialogs == "accept")
         self._page_session = PageSession(
             page, devtools, self._session, self._collector, self._timeout_ms, request.wait_until, events
         )
         self._page_session.scrolls = request.scroll
+        self._page_session.without_glyphs = self._without_glyphs
         return self._page_session
 
     async def _run_steps(self, page_session: PageSession) -> None:
@@ -232,6 +216,7 @@ class BrowserAttempt:
             await self._step(describe(step), perform(page_session, step))
         if request.scroll and any(isinstance(step, CHANGING_ACTIONS) for step in request.actions):
             await self._step("scroll", page_session.scroll(self._timeout_ms))
+        page_session.finishing = True
         failures: list[ExecutionFailed] = []
         for operation, work in self._final_steps(page_session):
             try:
@@ -245,7 +230,7 @@ class BrowserAttempt:
         """Return the steps that save artifacts at the end; all of them run even if one fails."""
         request, timeout_ms = self._request, self._timeout_ms
         steps: list[tuple[bool | None, str, Work]] = [
-            (True, "extract", lambda: self._save_extracted(page_session)),
+            (True, "extract", page_session.save_extracted),
             (
                 request.screenshot,
                 "screenshot",
@@ -255,10 +240,6 @@ class BrowserAttempt:
             (request.pdf, "pdf", lambda: page_session.pdf("page", timeout_ms=timeout_ms)),
         ]
         return [(operation, work) for wanted, operation, work in steps if wanted]
-
-    async def _save_extracted(self, page_session: PageSession) -> None:
-        if page_session.extracted:
-            self._collector.add_json("extracted.json", page_session.extracted)
 
     async def _step(self, operation: str, work: Coroutine[Any, Any, T]) -> T:
         """Run and time one step, and classify its error."""
@@ -285,7 +266,7 @@ class BrowserAttempt:
     async def _classify(self, operation: str, message: str, before: HopFailed | None) -> ExecutionFailed:
         failure = self._running.ended() or classify(message)
         if failure.error_class in ("connection", "network"):
-            hop = find_failed_hop(self._session, self._request.url, before)
+            hop = find_failed_hop(self._session, self._request.url, before, self._failed_url())
             if hop is not None:
                 return hop_failed(operation, hop)
         broken = self._page_session.events.broken if self._page_session is not None else None
@@ -309,33 +290,32 @@ class BrowserAttempt:
             session=self._session,
         )
 
+    def _failed_url(self) -> str | None:
+        request = self._page_session.events.failed if self._page_session is not None else None
+        return request.url if request is not None else None
+
     async def _result(self, page_session: PageSession) -> Json:
-        title, status = await self._step("title", page_session.document())
+        seen = await page_session.events.record()
+        document = await self._step("title", page_session.last_document())
         url = page_session.page.url
-        status = (status or page_session.status) if url.startswith("http") else None
+        status = (document.status or page_session.status) if url.startswith("http") else None
         if page_session.events.broken.done():
             raise failed(f"the last document, {url[:300]}", classify(page_session.events.broken.result()))
-        check_document(url, status, self._session)
-        await self._note_boxes(page_session)
+        check_document(url, status, self._session, self._failed_url())
+        if document.boxed:
+            page_session.note(boxes_note(document.boxed))
         found: Json = {
             "mode": "browser",
             "url": page_session.storable("url", url[:2_000]),
             "status": status,
-            "title": page_session.storable("title", title[:500]),
+            "title": page_session.storable("title", document.title[:500]),
             "browser": self._running.browser.version,
             "extracted": truncated(page_session.extracted),
         }
-        found |= (await self._record(page_session)).model_dump(mode="json", exclude_none=True)
+        found |= self._record(page_session, seen).model_dump(mode="json", exclude_none=True)
         if self._request.trace:
             await self._save_trace()
         return found
-
-    async def _note_boxes(self, page_session: PageSession) -> None:
-        """Note the scripts that are rendered as boxes, unless the page does not respond."""
-        with contextlib.suppress(Error, StepTimeout):
-            boxes = await with_timeout(boxed_scripts(page_session.page, self._without_glyphs), EVIDENCE_TIMEOUT_SECONDS)
-            if boxes:
-                page_session.note(boxes_note(boxes))
 
 
 def context_options(request: payload.BrowserPayload) -> dict[str, Any]:
@@ -360,15 +340,3 @@ def context_options(request: payload.BrowserPayload) -> dict[str, Any]:
 def truncated(extracted: dict[str, Json]) -> Json:
     """Return the extracted values if they fit in a row; extracted.json always has all of them."""
     return extracted if len(json.dumps(extracted)) <= MAX_RESULT_CHARS else {"truncated": sorted(extracted)}
-
-
-def unreachable_hosts(session: ProxySession) -> list[FailedRequest]:
-    """Return the latest ten hosts that the page requested and that could not be reached."""
-    hops = [hop for hop in session.failures if hop.kind != "blocked_address"]
-    return [FailedRequest(url=hop.authority, reason=hop.message) for hop in hops[-10:]]
-
-
-def blocked_reasons(session: ProxySession) -> list[str]:
-    """Return why hosts that the page requested were blocked, without duplicates, at most ten."""
-    reasons = [hop.message for hop in session.failures if hop.kind == "blocked_address"]
-    return list(dict.fromkeys(reasons))[:10]

@@ -1,14 +1,13 @@
 """Screenshots, also of pages that never become ready and of pages above the browser's usual height limit."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final
 
 from playwright.async_api import Error, FloatRect, Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from cogo_dagster.executors.browser.devtools import DevTools
-from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
+from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.tasks import with_timeout
 
 MAX_SCREENSHOT_PX: Final = 60_000
@@ -19,43 +18,6 @@ READY_TIMEOUT_MS: Final = 10_000
 """How long to wait for a page to be ready; a font that never loads delays the screenshot."""
 
 _NOT_CAPTURED: Final = "Unable to capture screenshot"
-_STATE: Final = """() => {
-    try {
-        const root = document.documentElement, focused = document.activeElement;
-        const caret = focused && (focused.isContentEditable || /^(INPUT|TEXTAREA)$/.test(focused.tagName));
-        return [root.scrollWidth, root.scrollHeight, document.fonts.status === "loaded" && !caret];
-    } catch {
-        return [0, 0, false];
-    }
-}"""
-
-
-@dataclass(frozen=True, slots=True)
-class PageState:
-    """The size of the page's content in CSS pixels, and whether it can be captured now; zeros if it is unknown.
-
-    Attributes:
-        settled: All fonts have loaded, and no caret blinks.
-    """
-
-    width: int = 0
-    height: int = 0
-    settled: bool = False
-
-
-async def page_state(page: Page, timeout_ms: int) -> PageState:
-    """Return the state of the page's document.
-
-    Raises:
-        StepTimeout: The page did not respond within *timeout_ms*.
-    """
-    try:
-        width, height, settled = await with_timeout(page.evaluate(_STATE), timeout_ms / 1000)
-    except Error as error:
-        if not NAVIGATED_AWAY.search(error.message):
-            raise
-        return PageState()
-    return PageState(int(width), int(height), bool(settled))
 
 
 async def capture_page(
@@ -70,7 +32,9 @@ async def capture_page(
         StepTimeout: The browser did not respond within *timeout_ms*.
     """
     if state.settled and len(page.frames) == 1:
-        return await with_timeout(_capture_with_retry(lambda: devtools.capture(clip)), timeout_ms / 1000), False
+        png = await with_timeout(_captured(devtools, clip), timeout_ms / 1000)
+        if png is not None:
+            return png, False
     ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
     try:
         return await _capture_with_retry(
@@ -93,8 +57,18 @@ async def capture_element(locator: Locator, devtools: DevTools, timeout_ms: int)
         return await with_timeout(devtools.capture(clip), left_seconds), True
 
 
+async def _captured(devtools: DevTools, clip: FloatRect | None) -> bytes | None:
+    """Return a PNG, or None if Chromium had no frame yet, which happens on a busy machine."""
+    try:
+        return await devtools.capture(clip)
+    except Error as error:
+        if _NOT_CAPTURED not in error.message:
+            raise
+    return None
+
+
 async def _capture_with_retry(take: Callable[[], Awaitable[bytes]]) -> bytes:
-    """Take a screenshot; retry once if Chromium had no frame yet, which happens on a busy machine."""
+    """Take a screenshot; retry once if Chromium had no frame yet."""
     try:
         return await take()
     except Error as error:

@@ -1,7 +1,7 @@
 """Performs the actions of a payload on a page."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
 
 from playwright.async_api import Error, FloatRect, Page
@@ -12,8 +12,10 @@ from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import response_error, response_failure
-from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height, page_state
+from cogo_dagster.executors.browser.page_state import PageState, page_state
+from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height
 from cogo_dagster.executors.browser.tasks import unless_broken, with_timeout
+from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable_json
@@ -22,16 +24,11 @@ T = TypeVar("T")
 
 MAX_MATCHES = 1_000
 MAX_TEXT_CHARS = 100_000
-DOCUMENT_TRIES: Final = 5
 BOM: Final = b"\xef\xbb\xbf"
 """Written before page.html: the document may declare another encoding, and the mark takes precedence over it."""
 
 _ATTRIBUTES = "(elements, name) => elements.map(element => element.getAttribute(name))"
 
-_DOCUMENT = """() => {
-    const navigation = performance.getEntriesByType("navigation")[0];
-    return [document.title, navigation ? navigation.responseStatus : 0];
-}"""
 _SCROLL = """async ([limitMs, limitPx]) => {
     const end = performance.now() + limitMs, pause = ms => new Promise(done => setTimeout(done, ms));
     const root = document.scrollingElement || document.documentElement;
@@ -60,6 +57,9 @@ class PageSession:
         scrolls: Whether to scroll through every page that is opened.
         status: HTTP status of the latest `goto`.
         notes: Notes for the result.
+        without_glyphs: Scripts that are rendered as boxes on this machine.
+        failed_resources: Resources of the last document that was read with a status of 400 or above.
+        finishing: Whether the final steps are running: the document is then read once.
     """
 
     page: Page
@@ -73,6 +73,10 @@ class PageSession:
     status: int | None = None
     extracted: dict[str, Json] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    without_glyphs: tuple[str, ...] = ()
+    failed_resources: tuple[FailedRequest, ...] = ()
+    finishing: bool = False
+    _looked: tuple[int, PageState] | None = None
 
     async def open(self, step: payload.Goto) -> None:
         """Navigate and check the response."""
@@ -97,23 +101,28 @@ class PageSession:
                 f"Scrolling stopped after {limit_ms / 1000:g} s or {limit_px} pixels, before the end of the page."
             )
 
-    async def document(self) -> tuple[str, int | None]:
-        """Return the title and HTTP status of the current document, also after client-side redirects."""
-        for tries_left in reversed(range(DOCUMENT_TRIES)):
-            try:
-                title, status = await with_timeout(self.page.evaluate(_DOCUMENT), self.timeout_ms / 1000)
-            except Error as error:
-                if not tries_left or not NAVIGATED_AWAY.search(str(error)):
-                    raise
-                await self.page.wait_for_load_state("domcontentloaded", timeout=self.timeout_ms)
-            else:
-                break
-        known = isinstance(status, int) and 100 <= status < 600
-        return title if isinstance(title, str) else "", status if known else None
+    async def look(self, timeout_ms: int) -> PageState:
+        """Return the state of the current document."""
+        changes = self.events.changes
+        state = await page_state(self.page, self.without_glyphs, timeout_ms)
+        self.failed_resources = state.errors
+        self._looked = (changes, state) if self.finishing else None
+        return state
+
+    async def last_document(self) -> PageState:
+        """Return the state of the last document; it is not read again if a final step did and nothing has changed."""
+        if self._looked is not None and self._looked[0] == self.events.changes:
+            return self._looked[1]
+        return await self.look(self.timeout_ms)
 
     async def screenshot(self, name: str, *, full_page: bool, timeout_ms: int) -> None:
         """Save a screenshot of the window or the whole page, up to the limits of the browser and of an artifact."""
-        state = await page_state(self.page, timeout_ms)
+        try:
+            state = await self.look(timeout_ms)
+        except Error as error:
+            if not NAVIGATED_AWAY.search(str(error)):
+                raise
+            state = PageState()
         clip: FloatRect | None = None
         shown = state.height
         if full_page and state.height:
@@ -124,6 +133,9 @@ class PageSession:
             return await capture_page(self.page, self.devtools, state, clip, full_page=full_page, timeout_ms=timeout_ms)
 
         png, early = await take()
+        if clip is not None and len(png) > MAX_FILE_BYTES:
+            state = replace(state, settled=False)  # Playwright's screenshot, which is compressed more
+            png, early = await take()
         if clip is not None and len(png) > MAX_FILE_BYTES:
             shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / len(png))
             png, early = await take()
@@ -139,6 +151,11 @@ class PageSession:
         if early:
             self.note(f"{name}.png was taken before the page was ready, for example because a font did not load.")
         self.collector.add(f"{name}.png", png)
+
+    async def save_extracted(self) -> None:
+        """Save extracted.json if there is anything in it."""
+        if self.extracted:
+            self.collector.add_json("extracted.json", self.extracted)
 
     async def html(self, timeout_ms: int) -> None:
         """Save the current document, in UTF-8 with a byte order mark."""

@@ -2,14 +2,16 @@
 
 import asyncio
 import traceback
-from typing import Self
+from typing import ClassVar, Self
+
+from pydantic import BaseModel
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.figma.attempt import FigmaAttempt
 from cogo_dagster.executors.figma.client import FigmaClient
 from cogo_dagster.executors.figma.errors import FigmaError
 from cogo_dagster.executors.figma.options import FigmaOptions
-from cogo_dagster.executors.figma.payload import FigmaRequest, parse_payload
+from cogo_dagster.executors.figma.payload import REQUESTS, FigmaRequest, parse_payload
 from cogo_dagster.executors.figma.rate_gate import RateGate
 from cogo_dagster.net.addresses import AllowList
 from cogo_dagster.net.dial import Dialer
@@ -35,6 +37,8 @@ class FigmaExecutor(Executor, family="figma"):
         store: The store of the cached artifacts.
     """
 
+    types: ClassVar[tuple[str, ...]] = tuple(REQUESTS)
+
     def __init__(self, options: FigmaOptions, transport: Transport, store: ArtifactStore) -> None:
         self._options = options
         self._transport = transport
@@ -51,6 +55,11 @@ class FigmaExecutor(Executor, family="figma"):
     def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:  # noqa: ARG003 - not needed
         """Validate the payload and return it with file key and node ids in the API's form."""
         return parse_payload(type, payload).model_dump(mode="json", exclude_unset=True)
+
+    @classmethod
+    def payload_model(cls, type: str) -> type[BaseModel] | None:
+        """Return the model of the payloads of a type."""
+        return REQUESTS.get(type)
 
     @property
     def lacks(self) -> str | None:

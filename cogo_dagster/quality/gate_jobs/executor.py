@@ -96,6 +96,11 @@ class GateExecutor(Executor, family="gate"):
         """Validate the payload and return it; the repository is checked only if COGO_GATE_COMMANDS is set."""
         return cls._parsed(type, payload, settings.gate_commands).model_dump(exclude_none=True)
 
+    @classmethod
+    def payload_model(cls, type: str) -> type[GatePayload]:  # noqa: ARG003 - a job has only one type
+        """Return the model of the payloads."""
+        return GatePayload
+
     @property
     def lacks(self) -> str | None:
         """The missing setting, if any; this machine then leaves the jobs to other workers."""
@@ -118,7 +123,7 @@ class GateExecutor(Executor, family="gate"):
                 f"The {where} of a {type} job is invalid: {first.reason}. Example: {example}."
             ) from None
         if not is_branch(parsed.branch):
-            raise InvalidPayload(f"{parsed.branch!r} is not a branch name: write it as feature/login.")
+            raise InvalidPayload(f"{parsed.branch!r} is not a branch name: write it as feature/login.", field="branch")
         if commands:
             cls._repository(parsed, commands)
         return parsed

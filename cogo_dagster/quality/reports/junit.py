@@ -93,6 +93,16 @@ def read_junit(files: Sequence[tuple[Path, str]]) -> tuple[dict[str, Json], list
     return facts, notes
 
 
+def failed_tests(files: Sequence[tuple[Path, str]], max_tests: int = 100) -> list[str]:
+    """Return the names of failed tests, in the order of the files.
+
+    Raises:
+        ReportError: A file is not a JUnit report.
+    """
+    found = [key for path, text in files for key, outcome in _read(path, text).outcomes.items() if outcome == FAILED]
+    return [" › ".join(part for part in key if part) for key in found[:max_tests]]
+
+
 def outcome_of(case: Element) -> tuple[str, bool]:
     """Return the outcome of a test case, and whether it is marked as flaky."""
     tags = {child.tag for child in case}

@@ -3,17 +3,16 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
+from cogo_dagster.queue.client.ids import IdCalls
+from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import read_list
 from cogo_dagster.queue.rows.bulk_actions import ActionItems, ActionName, BulkAction, MatchCount, ReplayResults
-from cogo_dagster.queue.transports.base import Transport, without_none
+from cogo_dagster.queue.transports.base import without_none
 
 
-class BulkActionCalls:
+class BulkActionCalls(IdCalls):
     """Calls of bulk actions."""
-
-    _transport: Transport
 
     def select_for_action(
         self, operation: ActionName, filters: Mapping[str, Json], *, before_id: UUID | None = None, max_jobs: int = 500
@@ -78,11 +77,9 @@ class BulkActionCalls:
             JobNotFound: There is no such action.
             InvalidArgument: There are several.
         """
-        found = self.list_actions(part=part, max_actions=2)
+        found = self.list_actions(part=str(self.find_any("action", part)), max_actions=1)
         if not found:
             raise JobNotFound(f"There is no bulk action {part}: list them with `cogo list actions`.")
-        if len(found) > 1:
-            raise InvalidArgument(f"Several bulk actions have an ID with {part}: write more of its digits.")
         return found[0]
 
     def replay_results(self, fingerprints: Sequence[str]) -> dict[str, ReplayResults]:

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import Final
 from uuid import UUID
@@ -14,7 +15,16 @@ from cogo_dagster.queue.ids import StoredId, new_request_id
 from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, JsonValue, NewJob
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
-from cogo_dagster.queue.rows.jobs import Cancelled, FoundJobs, JobReason, JobRow, TruncatedJob, WholeJob
+from cogo_dagster.queue.rows.jobs import (
+    Cancelled,
+    FoundJob,
+    FoundJobs,
+    FoundPages,
+    JobContext,
+    JobReason,
+    TruncatedJob,
+    WholeJob,
+)
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 _ENQUEUE_BATCH: Final = 1_000
@@ -58,7 +68,7 @@ class JobCalls:
         since_seconds: float | None = None,
         before_id: UUID | None = None,
         max_jobs: int = 50,
-    ) -> list[JobRow]:
+    ) -> list[FoundJob]:
         """Return at most 1,000 jobs, newest first; one call of the database scans at most 20,000 jobs.
 
         Args:
@@ -81,11 +91,11 @@ class JobCalls:
                     max_jobs=wanted - len(rows),
                 ),
             )
-            rows += [{key: value for key, value in row.items() if key != "subject"} for row in page["jobs"]]
+            rows += page["jobs"]
             cursor = page["before_id"]
             if cursor is None:
                 break
-        return read_list(JobRow, rows)
+        return read_list(FoundJob, rows)
 
     def query_jobs(
         self, filters: Mapping[str, Json], *, before_id: UUID | None = None, max_jobs: int = 50
@@ -103,6 +113,27 @@ class JobCalls:
             ),
         )
         return FoundJobs.model_validate(page)
+
+    def context(self, job_id: UUID) -> JobContext | None:
+        """Return jobs to compare a job with; None if there is no such job."""
+        row = self._transport.call("job_context", {"job_id": str(job_id)})
+        return None if row is None else JobContext.model_validate(row)
+
+    def list_pages(
+        self, start: datetime, end: datetime, *, before: Cursor | None = None, max_pages: int = 24
+    ) -> FoundPages:
+        """Return the pages that were opened successfully in a half-open window, newest first.
+
+        Args:
+            before: `before` of the previous call.
+        """
+        arguments = without_none(
+            window_start=start.isoformat(),
+            window_end=end.isoformat(),
+            before=before and dict(before),
+            max_pages=max_pages,
+        )
+        return FoundPages.model_validate(self._transport.call("list_pages", arguments))
 
     def find_id(self, given: str) -> UUID:
         """Return the ID of the job whose ID begins or ends with at least 8 hexadecimal digits.

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from cogo_dagster.queue.errors import SchemaOutOfDate
 from cogo_dagster.queue.ids import new_request_id
@@ -105,6 +106,17 @@ class OperatorCalls:
             key_ids: IDs of the vault keys that the caller has.
         """
         return HealthFacts.model_validate(self._transport.call("health_facts", {"key_ids": list(key_ids)}))
+
+    def count_operation(self, function: str, arguments: Mapping[str, Json]) -> int | None:
+        """Return how many rows a bulk operation will read, at most 1,000,000; None if it is unknown."""
+        counted: int | None = self._transport.call(
+            "count_operation", {"operation": function, "arguments": dict(arguments)}
+        )["count"]
+        return counted
+
+    def first_day(self) -> date:
+        """Return the first UTC day of the numbers of days and weeks."""
+        return date.fromisoformat(self._transport.call("first_day", {})["first_day"])
 
     def schema_version(self) -> SchemaVersion:
         """Return the release of the database's schema, and the deployment's ID.

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from cogo_dagster.queue.client.leases import WorkerIdentity
 from cogo_dagster.queue.model import JsonValue
 from cogo_dagster.queue.rows.base import Cursor, read_list
-from cogo_dagster.queue.rows.workers import Heartbeat, RegisteredFamily, WorkerRow
+from cogo_dagster.queue.rows.workers import Heartbeat, LeaseLosses, RegisteredFamily, WorkerRow
 from cogo_dagster.queue.transports.base import Transport, without_none
 
 
@@ -74,6 +74,13 @@ class WorkerCalls:
             "list_workers", without_none(alive_only=alive_only, before=before and dict(before), max_workers=max_workers)
         )
         return read_list(WorkerRow, rows)
+
+    def lease_losses(
+        self, *, worker_id: str | None = None, since_seconds: float = 86_400, max_losses: int = 50
+    ) -> LeaseLosses:
+        """Return attempts that lost their lease, newest first, and their number by worker."""
+        arguments = without_none(worker_id=worker_id, since_seconds=since_seconds, max_losses=max_losses)
+        return LeaseLosses.model_validate(self._transport.call("list_lease_losses", arguments))
 
     def registered_families(self, since_seconds: float) -> list[RegisteredFamily]:
         """Return the families that workers of Dagster runs registered within the last `since_seconds`."""

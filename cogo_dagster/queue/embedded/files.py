@@ -82,6 +82,16 @@ class ServerFiles:
         return self.folder / "server.lock"
 
     @property
+    def idle_lock(self) -> Path:
+        """Held by the process that stops the server when it has had no users for some time."""
+        return self.folder / "idle.lock"
+
+    @property
+    def idle_deadline(self) -> Path:
+        """When the server is stopped unless it is used: seconds of the monotonic clock."""
+        return self.folder / "idle-deadline"
+
+    @property
     def _state(self) -> Path:
         return self.folder / "state.json"
 

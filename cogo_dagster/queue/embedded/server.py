@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 from urllib.parse import quote
 
 import psycopg
@@ -18,6 +18,7 @@ from cogo_dagster.queue.embedded.account import choose_account
 from cogo_dagster.queue.embedded.binaries import installed_binaries, reachable_binaries
 from cogo_dagster.queue.embedded.cluster import USER, ensure_cluster
 from cogo_dagster.queue.embedded.files import Owner, Postmaster, ServerFiles, ServerState
+from cogo_dagster.queue.embedded.idle import leave_running, seconds_left
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
 from cogo_dagster.queue.embedded.server_errors import from_os_error, from_output
 from cogo_dagster.queue.errors import DatabaseUnavailable
@@ -49,7 +50,8 @@ class ServerStatus:
 
     Attributes:
         version: Such as `18.6`.
-        owner: `explicit` runs until it is stopped; `lease` is stopped by its last user.
+        owner: `explicit` runs until it is stopped; `lease` is stopped by its last user, or some time afterwards.
+        idle_seconds_left: How long it runs unless a command uses it; None if it is not stopped by time.
     """
 
     running: bool
@@ -60,6 +62,7 @@ class ServerStatus:
     version: str | None = None
     started_at: datetime | None = None
     owner: Owner | None = None
+    idle_seconds_left: float | None = None
 
 
 class EmbeddedServer:
@@ -124,11 +127,12 @@ class EmbeddedServer:
                 )
 
     @contextmanager
-    def running(self, *, keep: bool = False) -> Iterator[Self]:
+    def running(self, *, keep: bool = False, idle_seconds: float = 0) -> Iterator[Self]:
         """Use the server in a context: it is started if necessary, and stopped by its last user.
 
         Args:
             keep: Keep it running afterwards, as after `start()`.
+            idle_seconds: Keep it running for this long afterwards, for another user.
 
         Raises:
             DatabaseUnavailable: The server cannot be started.
@@ -144,8 +148,8 @@ class EmbeddedServer:
                 yield self
             finally:
                 # A forked child shares the lock with its parent, which still uses the server.
-                if os.getpid() == user and try_lock(use):
-                    self._stop_leased()
+                if os.getpid() == user:
+                    self._release(use, idle_seconds)
 
     def status(self) -> ServerStatus:
         """Return the state of the server, without starting or connecting to it."""
@@ -163,6 +167,7 @@ class EmbeddedServer:
             version=state.version,
             started_at=found.started_at,
             owner=state.owner,
+            idle_seconds_left=seconds_left(self._files) if state.owner == "lease" else None,
         )
 
     def dsn(self, database: str = "cogo", *, scheme: str = "postgresql") -> str:
@@ -281,6 +286,14 @@ class EmbeddedServer:
             f"The database rejected the password in {self._files.password_file}: "
             f"restore the right one, or stop the server and delete {self._files.folder} to start empty."
         )
+
+    def _release(self, use: IO[bytes], idle_seconds: float) -> None:
+        """Stop the server if this is its last user, now or after it has been idle."""
+        if idle_seconds and self._files.state().owner == "lease" and process.is_alive(self._files):
+            with self._explained("leave the database running"):
+                leave_running(self._files, idle_seconds)
+        elif try_lock(use):
+            self._stop_leased()
 
     def _stop_leased(self) -> None:
         with self._explained("stop the database"), self._starting():

@@ -41,10 +41,12 @@ class ActionItems(Row):
 
     Attributes:
         before_id: The cursor of the next page; None after the last.
+        looked_until: How far back an incomplete page was searched.
     """
 
     items: list[ActionItem]
     before_id: UUID | None
+    looked_until: MaybeTime
 
 
 class BulkAction(Row):
@@ -71,7 +73,7 @@ class BulkAction(Row):
     planned: int = Field(description="Jobs that it changes.")
     changed: int
     skipped: int = Field(description="Jobs that changed after they were chosen, or were being changed.")
-    more: bool = Field(default=False, description="Whether jobs are left; only in the result of a batch.")
+    more: bool = Field(description="Whether jobs are left; after a batch of a stopped action, false.")
 
     @property
     def left(self) -> int:
@@ -84,6 +86,10 @@ class ReplayResults(Row):
 
     ended: int
     succeeded: int
+
+    def __str__(self) -> str:
+        replays = "replay" if self.ended == 1 else "replays"
+        return f"{self.succeeded:,} of {self.ended:,} {replays} of this cause succeeded."
 
 
 class MatchCount(Row):

@@ -14,6 +14,7 @@ class DeadLetter(Row):
 
     job_id: UUID
     type: str | None
+    subject: str | None = Field(None, description="What the job is about: see `FoundJob`.")
     executor_id: str | None
     attempts: int | None
     max_attempts: int | None

@@ -1,6 +1,7 @@
 """Jobs and their attempts."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -10,6 +11,9 @@ from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.tolerant import MaybeNumber, MaybeTime, OrUnreadable, Time, UnreadableText
 from cogo_dagster.text import storable_json
+
+_SUBJECT_CHARS: Final = 300
+_COMMIT_DIGITS: Final = 8
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -72,7 +76,26 @@ class JobRow(Row):
 class FoundJob(JobRow):
     """A job in a search result."""
 
-    subject: str | None = Field(description="The main field of its payload: a URL, a file, a command.")
+    subject: str | None = Field(
+        description="What it is about: its URL, file, command, week, or repository, branch and commit."
+    )
+
+
+def payload_subject(payload: Json) -> str | None:
+    """Return what a job is about: its URL, file, command, week, or repository, branch and commit.
+
+    The SQL function `payload_subject` returns the same.
+    """
+    if not isinstance(payload, Mapping):
+        return None
+    gate = (payload.get("repository"), payload.get("branch"), str(payload.get("commit") or "")[:_COMMIT_DIGITS])
+    found = (
+        *(payload.get(name) for name in ("url", "file_key", "command")),
+        " ".join(str(part) for part in gate if part),
+        payload.get("week"),
+    )
+    subject = next((value for value in found if value), None)
+    return None if subject is None else str(subject)[:_SUBJECT_CHARS]
 
 
 class FoundJobs(Row):
@@ -108,6 +131,14 @@ class SupersededAttempt(Row):
     ended_job: bool
 
 
+class JobDiscard(Row):
+    """The discard of a dead-lettered job; `id` is that of the operation, which can be undone."""
+
+    id: UUID | None
+    at: MaybeTime
+    reason: str | None
+
+
 class WholeJob(JobRow):
     """A job with its attempts and artifacts.
 
@@ -116,6 +147,7 @@ class WholeJob(JobRow):
         dagster_run_id: The run of the worker that claimed it last.
         replay_of: The dead-lettered job that it replays.
         replayed_job_id: The job that replays it.
+        discard: None unless it is dead-lettered and discarded.
         artifacts: Ready artifacts.
     """
 
@@ -128,13 +160,13 @@ class WholeJob(JobRow):
     superseded_attempts: list[SupersededAttempt]
     replay_of: UUID | None
     replayed_job_id: UUID | None
+    discard: JobDiscard | None
     artifacts: list[ArtifactRow]
 
     @property
-    def subject(self) -> Json:
-        """The main field of the payload, as in a search result: a URL, a file, a command."""
-        payload = self.payload if isinstance(self.payload, dict) else {}
-        return payload.get("url") or payload.get("file_key") or payload.get("command")
+    def subject(self) -> str | None:
+        """What the job is about, as in a search result."""
+        return payload_subject(self.payload)
 
 
 class TruncatedJob(WholeJob):
@@ -173,6 +205,58 @@ class JobReason(Row):
     replayed_job_id: UUID | None = None
     discarded_at: MaybeTime = None
     discard_reason: str | None = None
+
+
+class RelatedJob(Row):
+    """A job to compare another one with.
+
+    Attributes:
+        at: When it failed or succeeded.
+    """
+
+    job_id: UUID
+    at: Time
+
+
+class JobContext(Row):
+    """Jobs to compare a job with.
+
+    Attributes:
+        fingerprint: Of the job's own failure; None if it is not dead-lettered.
+        newer: The open dead-lettered job of the same cause that failed next.
+        older: The one that failed before.
+        last_success: The last job of the family that succeeded with the same URL.
+    """
+
+    fingerprint: str | None
+    newer: RelatedJob | None
+    older: RelatedJob | None
+    last_success: RelatedJob | None
+
+
+class FoundPage(Row):
+    """A page that was opened successfully.
+
+    Attributes:
+        screenshot_id: The artifact `screenshot.png`, if it is still there.
+    """
+
+    job_id: UUID
+    url: str
+    title: str | None
+    finished_at: Time
+    screenshot_id: UUID | None
+
+
+class FoundPages(Row):
+    """Pages that were opened successfully in a window.
+
+    Attributes:
+        before: Where the next call continues; None after the last one.
+    """
+
+    pages: list[FoundPage]
+    before: dict[str, str] | None
 
 
 class Cancelled(Row):

@@ -34,12 +34,18 @@ class PausedRow(Row):
 
 
 class PausedChange(Row):
-    """The result of a pause; `changed` is False if it was paused already."""
+    """The result of a pause.
+
+    Attributes:
+        changed: False if it was paused already.
+        known: False if no worker or job has the name.
+    """
 
     kind: Pausable
     name: str
     paused_at: Time
     changed: bool
+    known: bool
 
 
 class ResumedChange(Row):

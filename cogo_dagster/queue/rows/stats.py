@@ -71,6 +71,7 @@ class HealthFacts(Row):
 
     Attributes:
         held_snapshot: None if no snapshot is held for longer than a minute.
+        silent_workers: The name of each worker that fell silent within the last day, at most 100.
         orphaned_jobs: Running jobs whose lease expired long ago.
         unreadable_secrets: Secrets encrypted with a key that the caller does not have.
     """
@@ -79,6 +80,7 @@ class HealthFacts(Row):
     server_version: str
     connections: int
     max_connections: int
+    silent_workers: list[str]
     orphaned_jobs: int
     oldest_orphan_seconds: MaybeNumber
     held_snapshot: HeldSnapshot | None = None

@@ -32,6 +32,32 @@ class WorkerRow(Row):
     stuck_reason: str | None = Field(exclude=True, description="Why it was stuck and ended.")
 
 
+class LeaseLoss(Row):
+    """An attempt that lost its lease; its job may have been purged."""
+
+    job_id: UUID
+    type: str | None
+    attempt: int
+    worker_id: str | None
+    instance_id: UUID | None
+    finished_at: Time
+
+
+class WorkerLosses(Row):
+    """The lost leases of one worker."""
+
+    worker_id: str | None
+    attempts: int
+    jobs: int
+
+
+class LeaseLosses(Row):
+    """Attempts that lost their lease, newest first, and their number by worker."""
+
+    losses: list[LeaseLoss]
+    workers: list[WorkerLosses]
+
+
 class RegisteredFamily(Row):
     """A family that workers of Dagster runs registered: when last, and how many such workers have registered since."""
 

@@ -40,8 +40,10 @@ class Term:
 
     @property
     def values(self) -> list[str]:
-        """The values that commas separate."""
-        return [self.value] if self.is_quoted else [part for part in self.value.split(",") if part]
+        """The values that commas separate; text in quotes is a single value."""
+        qualifier = qualifier_of(self.key)
+        is_single = self.is_quoted and (qualifier is None or qualifier.kind != "word")
+        return [self.value] if is_single else [part for part in self.value.split(",") if part]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,12 @@ def _text(name: str, key: str, meaning: str) -> Qualifier:
 
 _ALL: Final = (
     Qualifier("status", "word", "statuses", ", ".join(STATUSES), STATUSES, is_list=True, negatable=True),
-    _text("type", "types", "prefix of the type: browser includes browser.pdf"),
+    _text("type", "types", "prefix of the type: browser includes browser.pdf, =browser does not"),
     _text("family", "families", "exactly this family of types"),
     _text("error", "error_classes", "class of the last error, such as timeout"),
     _text("cause", "causes", "fingerprint of a cause in the dead-letter queue"),
     _text("executor", "executor_ids", "executor ID that the job is addressed to"),
-    _text("worker", "worker_ids", "worker of the last attempt"),
+    _text("worker", "worker_ids", "worker of the last attempt: its ID, or 8 digits of its instance's"),
     _text("host", "hosts", "host name of the last attempt's worker"),
     Qualifier(
         "release",
@@ -77,6 +77,18 @@ QUALIFIERS: Final[Mapping[str, Qualifier]] = {qualifier.name: qualifier for qual
 
 ALIASES: Final[Mapping[str, str]] = {"device": "host"}
 """Former names that still work."""
+
+
+EXAMPLES: Final[Mapping[str, str]] = {
+    "error:timeout finished:yesterday": "jobs that timed out yesterday",
+    "status:failed release:older": "failures of releases before this one",
+    "type:browser -host:mac-1 lost:7d": "browser jobs that lost a lease within a week, unless mac-1 ran them last",
+    "is:dead-lettered cause:a122079610cf8438": "open dead-lettered jobs of one cause",
+    "payload.url:https://shop.example.com/* sort:oldest": "jobs of one site, oldest first",
+    "created:2026-11-20..2026-11-26 priority:<3": "jobs of a week with the first three priorities",
+    "action:34bf7706": "the jobs of a bulk action, and those that replay them",
+}
+"""Filters and what they find, for the documentation."""
 
 
 def qualifier_of(name: str) -> Qualifier | None:

@@ -19,6 +19,7 @@ from cogo_dagster.web.api.bulk import checked_number
 from cogo_dagster.web.api.schemas import NO_NULL
 from cogo_dagster.web.cursors import PageSize
 from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
+from cogo_dagster.web.lookups import ID_PATTERN
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/actions", tags=["bulk actions"], responses=problems(401, 403, 422, 429))
@@ -27,7 +28,7 @@ _SHOWN = 100
 
 Part = Annotated[
     str,
-    Path(pattern=r"^[0-9a-fA-F-]{8,36}$", description="ID of the action, or 8 or more of its first or last digits."),
+    Path(pattern=ID_PATTERN, description="ID of the action, or 8 or more of its first or last digits."),
 ]
 
 

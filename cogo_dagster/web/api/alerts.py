@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.json_schema import SkipJsonSchema
 
@@ -15,6 +15,7 @@ from cogo_dagster.web.actions import notify, seconds_until
 from cogo_dagster.web.api.schemas import NO_NULL, AlertPage, AlertTargets, Notified, Silences, Week
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
+from cogo_dagster.web.lookups import part_of
 from cogo_dagster.web.problems import problems
 
 _MAX_SECONDS: Final = 2_592_000
@@ -99,9 +100,13 @@ def silence(application: ApplicationDep, actor: Actor, what: Silence) -> NewSile
     )
 
 
-@router.post("/alerts/silences/{silence_id}/end")
+@router.post("/alerts/silences/{silence_id}/end", responses=problems(404))
 def end_silence(
-    application: ApplicationDep, actor: Actor, silence_id: Annotated[UUID, Path(description="Id of the silence.")]
+    application: ApplicationDep,
+    actor: Actor,
+    silence_id: Annotated[
+        UUID, part_of("silence", "silence_id", "ID of the silence, or 8 or more of its first or last digits.")
+    ],
 ) -> EndedSilence:
     """End a silence early. `changed` is false if it had ended."""
     return application.alerts.end_silence(silence_id, actor)

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from cogo_dagster.queue.errors import JobNotFound
@@ -13,11 +13,14 @@ from cogo_dagster.web.content import content_of
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, require_reader
 from cogo_dagster.web.headers import TRACES_HOST
+from cogo_dagster.web.lookups import part_of
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"], responses=problems(401, 403, 422, 429))
 
-ArtifactId = Annotated[UUID, Path(description="Artifact ID.")]
+ArtifactId = Annotated[
+    UUID, part_of("artifact", "artifact_id", "Artifact ID, or 8 or more of its first or last digits.")
+]
 
 
 @router.get("", dependencies=[Depends(require_reader)], responses=problems(404))

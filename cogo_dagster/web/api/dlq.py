@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from cogo_dagster.queue.bulk import Operation
@@ -11,6 +11,7 @@ from cogo_dagster.web.api.bulk import Filters, done
 from cogo_dagster.web.api.schemas import NO_NULL, DeadLetterPage, Done, Incidents
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
+from cogo_dagster.web.lookups import part_of
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/dlq", tags=["dead-letter queue"], responses=problems(401, 403, 422, 429))
@@ -23,6 +24,10 @@ class Replay(Filters):
 
     fingerprint: str | None = Field(None, max_length=64, pattern=NO_NULL, description="Fingerprint of the cause.")
 
+
+JobId = Annotated[
+    UUID, part_of("job", "job_id", "ID of the dead-lettered job, or 8 or more of its first or last digits.")
+]
 
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NULL, description="Why it is discarded.")]
 
@@ -97,7 +102,7 @@ def discard_dlq(application: ApplicationDep, actor: Actor, what: Discard) -> Don
 def discard_job(
     application: ApplicationDep,
     actor: Actor,
-    job_id: Annotated[UUID, Path(description="Id of the dead-lettered job.")],
+    job_id: JobId,
     why: DiscardOne,
 ) -> Done:
     """Close one dead-lettered job without a replay."""
@@ -106,8 +111,6 @@ def discard_job(
 
 
 @router.post("/{job_id}/replay", responses=problems(404, 409))
-def replay_job(
-    application: ApplicationDep, actor: Actor, job_id: Annotated[UUID, Path(description="ID of the dead-lettered job.")]
-) -> Done:
+def replay_job(application: ApplicationDep, actor: Actor, job_id: JobId) -> Done:
     """Enqueue one dead-lettered job again, as a new job."""
     return done(application, Operation("replay_dlq", {"job_ids": [str(job_id)]}), actor, Filters(dry_run=False))

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.responses import JSONResponse, Response
 
@@ -15,12 +15,14 @@ from cogo_dagster.queue.rows.jobs import WholeJob
 from cogo_dagster.queue.search.grammar import MAX_CHARS, JobSearch
 from cogo_dagster.release import code_version
 from cogo_dagster.text import storable_json
+from cogo_dagster.web.actions import enqueue
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
-from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, JobDetail, JobPage, Status
+from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, EnqueuedJob, JobDetail, JobPage, Status
 from cogo_dagster.web.cursors import PageSize
 from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
-from cogo_dagster.web.lookups import no_such_job, reason
+from cogo_dagster.web.job_requests import JobRequest
+from cogo_dagster.web.lookups import find_job, part_of, reason
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 403, 422, 429))
@@ -28,7 +30,7 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 40
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 Seconds = Annotated[float | None, Query(ge=0, le=315_360_000)]
 Condition = Literal["due", "scheduled", "paused", "unaddressed", "dead-lettered"]
-JobId = Annotated[UUID, Path(description="Job ID.")]
+JobId = Annotated[UUID, part_of("job", "job_id", "Job ID, or 8 or more of its first or last digits.")]
 
 
 class Retry(Filters):
@@ -49,7 +51,7 @@ class RetryOne(BaseModel):
     )
 
 
-@router.get("", dependencies=[Depends(require_reader)])
+@router.get("", dependencies=[Depends(require_reader)], responses=problems(404))
 def list_jobs(
     application: ApplicationDep,
     *,
@@ -92,6 +94,13 @@ def list_jobs(
             filters[name] = value
     page = application.queue.query_jobs(filters, before_id=before, max_jobs=limit)
     return JobPage(jobs=page.jobs, next=page.before_id, looked_until=page.looked_until)
+
+
+@router.post("", responses=problems(409))
+def enqueue_job(application: ApplicationDep, actor: Actor, what: JobRequest) -> EnqueuedJob:
+    """Enqueue a job. The executor of its type validates the payload; 422 says what to correct."""
+    enqueued = enqueue(application, what.job, actor)
+    return EnqueuedJob(job_id=enqueued.job_id, created=enqueued.created)
 
 
 @router.get("/{job_id}", dependencies=[Depends(require_reader)], responses=problems(404))
@@ -162,18 +171,6 @@ def job_and_reason(application: Application, job_id: UUID) -> tuple[WholeJob, st
         JobNotFound: There is no such job.
     """
     return find_job(application, job_id), reason(application, job_id)
-
-
-def find_job(application: Application, job_id: UUID) -> WholeJob:
-    """Return a job with its whole payload and result.
-
-    Raises:
-        JobNotFound: There is no such job.
-    """
-    jobs = application.queue.get_jobs([job_id])
-    if not jobs:
-        raise no_such_job(job_id)
-    return jobs[0]
 
 
 def _file(document: Json, name: str) -> Response:

@@ -83,6 +83,13 @@ class JobPage(BaseModel):
     )
 
 
+class EnqueuedJob(BaseModel):
+    """The job of a request to enqueue."""
+
+    job_id: UUID
+    created: bool = Field(description="False if the idempotency key belongs to an earlier job, whose ID this is.")
+
+
 class ArtifactPage(BaseModel):
     """A page of artifacts."""
 
@@ -134,6 +141,7 @@ class Paused(BaseModel):
     kind: Literal["type", "executor"]
     name: str
     changed: bool
+    known: bool = Field(True, description="False if no worker or job has the paused name: it may be misspelt.")
 
 
 class AlertPage(BaseModel):

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from cogo_dagster.queue.bulk import Operation
@@ -11,6 +11,7 @@ from cogo_dagster.web.api.bulk import Filters, done
 from cogo_dagster.web.api.schemas import NO_NULL, Done, OperationPage, Paused, WorkerPage
 from cogo_dagster.web.cursors import Before, PageSize, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import Actor, ApplicationDep, require_reader
+from cogo_dagster.web.lookups import part_of
 from cogo_dagster.web.problems import problems
 
 router = APIRouter(prefix="/api", tags=["workers and operations"], responses=problems(401, 403, 422, 429))
@@ -73,7 +74,14 @@ def list_operations(
 def undo(
     application: ApplicationDep,
     actor: Actor,
-    operation_id: Annotated[UUID, Path(description="Id of a discard in the operations log.")],
+    operation_id: Annotated[
+        UUID,
+        part_of(
+            "operation",
+            "operation_id",
+            "ID of a discard in the operations log, or 8 or more of its first or last digits.",
+        ),
+    ],
 ) -> Done:
     """Open the dead-lettered jobs of a discard again, except those that were retried since."""
     operation = Operation("undo_discard", {"discard_id": str(operation_id)})
@@ -84,7 +92,7 @@ def undo(
 def pause(application: ApplicationDep, actor: Actor, what: Pausable) -> Paused:
     """Pause a type or an executor: its jobs are not claimed until it is resumed. Running jobs continue."""
     change = application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor)
-    return Paused(kind=change.kind, name=change.name, changed=change.changed)
+    return Paused(kind=change.kind, name=change.name, changed=change.changed, known=change.known)
 
 
 @router.post("/resume")

@@ -68,10 +68,10 @@ def undo(application: ApplicationDep, actor: Operator, operation_id: UUID) -> Re
 @router.post("/pause")
 def pause(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
     """Pause a type or an executor."""
-    application.queue.pause(
+    change = application.queue.pause(
         form.get("kind", ""), form.get("name", "").strip(), reason=form.get("reason", "")[:500] or None, actor=actor
     )
-    return back(own_page(form.get("next"), "/dashboard/workers"), "paused")
+    return back(own_page(form.get("next"), "/dashboard/workers"), "paused" if change.known else "paused_unknown")
 
 
 @router.post("/resume")

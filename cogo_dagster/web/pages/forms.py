@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 from cogo_dagster.vault.access_tokens import Role
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.dependencies import check_role, rule, session_of, web_of
-from cogo_dagster.web.headers import is_same_origin, own_origins
+from cogo_dagster.web.headers import MAX_BODY_BYTES, is_same_origin, own_origins
 
 _MAX_FORM_BYTES = 10_000
 
@@ -26,6 +26,19 @@ async def form_of(request: Request) -> Form:
     Raises:
         RequestDenied: The form was sent by another site, or is too long.
     """
+    return await _form(request, _MAX_FORM_BYTES)
+
+
+async def long_form_of(request: Request) -> Form:
+    """Return the fields of a form that may have the size of a payload.
+
+    Raises:
+        RequestDenied: As for `form_of`.
+    """
+    return await _form(request, MAX_BODY_BYTES)
+
+
+async def _form(request: Request, max_bytes: int) -> Form:
     if not is_same_origin(request, own_origins(web_of(request).settings)):
         raise RequestDenied(
             403,
@@ -35,8 +48,8 @@ async def form_of(request: Request) -> Form:
     content = b""
     async for chunk in request.stream():
         content += chunk
-        if len(content) > _MAX_FORM_BYTES:
-            raise RequestDenied(403, f"The form is longer than {_MAX_FORM_BYTES:,} bytes: shorten its fields.")
+        if len(content) > max_bytes:
+            raise RequestDenied(403, f"The form is longer than {max_bytes:,} bytes: shorten its fields.")
     return dict(parse_qsl(content.decode(errors="replace"), keep_blank_values=True))
 
 
@@ -60,6 +73,7 @@ def _logged_in(request: Request, role: Role) -> str:
 
 
 FormDep = Annotated[Form, Depends(form_of)]
+LongFormDep = Annotated[Form, Depends(long_form_of)]
 Operator = Annotated[str, Depends(operator_of)]
 
 

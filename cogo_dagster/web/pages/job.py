@@ -11,11 +11,14 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.formatting.timeline import attempts_of, timeline
+from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence
+from cogo_dagster.formatting.timeline import JobAttempt, attempts_of, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
-from cogo_dagster.queue.rows.jobs import TruncatedJob
+from cogo_dagster.queue.rows.jobs import JobContext, TruncatedJob, WholeJob
 from cogo_dagster.text import load_json
+from cogo_dagster.web.attempt_views import SCREENSHOT, StepBar, artifacts_by_attempt, waterfall, why_no_screenshot
+from cogo_dagster.web.commands import enqueue_command, enqueue_curl
 from cogo_dagster.web.content import bare_type, first_text
 from cogo_dagster.web.dependencies import ApplicationDep, require_reader, session_of, web_of
 from cogo_dagster.web.lookups import no_such_job, reason
@@ -24,11 +27,15 @@ from cogo_dagster.web.traces import viewer_address
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
 _READ_BYTES: Final = 64 * 1024
+_EVIDENCE_BYTES: Final = 512 * 1024
+_READ_ATTEMPTS: Final = 10
+"""Latest attempts whose records are read."""
+
 _TEXTS: Final = {"text/html", "text/plain", "application/json", "text/csv", "text/markdown"}
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class ArtifactPreview:
     """Preview of an artifact.
 
     Attributes:
@@ -62,18 +69,48 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptView:
+    """An attempt with its record and its files.
+
+    Attributes:
+        key: Identifies it on the page; numbers repeat after a retry that resets them.
+        screenshot: The artifact with the screenshot.
+        no_screenshot: Why there is no screenshot.
+    """
+
+    key: int
+    attempt: JobAttempt
+    evidence: BrowserEvidence | None
+    previews: list[ArtifactPreview]
+    screenshot: ArtifactRow | None
+    no_screenshot: str | None
+
+    @property
+    def steps(self) -> list[StepBar]:
+        """The steps of the attempt, as a waterfall."""
+        return waterfall(self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class LastSuccess:
+    """The last success of the same URL, to be compared with a failure."""
+
+    job: WholeJob
+    screenshot: ArtifactRow | None
+    evidence: BrowserEvidence | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobActions:
     """Actions that a job allows.
 
     Attributes:
         cancel: Label of the cancel button; None if the job cannot be cancelled.
         retry: Whether the job can be retried or replayed.
-        after_login: Whether an operator has actions, so that the page links to the login.
     """
 
     cancel: str | None
     retry: bool
-    after_login: bool
 
     @classmethod
     def of(cls, job: TruncatedJob) -> Self:
@@ -82,7 +119,6 @@ class JobActions:
         return cls(
             cancel=None if job.cancel_requested else names.get(job.status),
             retry=job.status == "failed" and not job.replayed_job_id,
-            after_login=job.status in ("queued", "running", "failed"),
         )
 
 
@@ -101,6 +137,13 @@ def _page(request: Request, application: Application, job_id: UUID) -> Response:
     truncated = application.queue.get_truncated_job(job_id)
     if truncated is None:
         raise no_such_job(job_id)
+    attempts = attempts_of(truncated)
+    groups, others = artifacts_by_attempt(attempts, truncated.artifacts)
+    views = [
+        _attempt_view(request, application.store, truncated, key, (attempt, rows))
+        for key, (attempt, rows) in enumerate(zip(attempts, groups, strict=True))
+    ]
+    context = application.queue.context(job_id)
     return web_of(request).pages.page(
         request,
         "job.html",
@@ -108,25 +151,86 @@ def _page(request: Request, application: Application, job_id: UUID) -> Response:
         job=truncated,
         can=JobActions.of(truncated),
         why=reason(application, job_id),
-        attempts=attempts_of(truncated),
         timeline=timeline(truncated),
-        previews=[_preview(request, application.store, row) for row in truncated.artifacts],
+        attempts=views[::-1],
+        others=[_preview(request, application.store, row) for row in others],
+        context=context,
+        last_success=_last_success(application, truncated, context),
+        command=enqueue_command(truncated),
+        curl=enqueue_curl(truncated, web_of(request).settings.metrics_base or str(request.base_url)),
     )
 
 
-def _preview(request: Request, store: ArtifactStore, row: ArtifactRow) -> Preview:
+def _attempt_view(
+    request: Request,
+    store: ArtifactStore,
+    job: TruncatedJob,
+    key: int,
+    found: tuple[JobAttempt, list[ArtifactRow]],
+) -> AttemptView:
+    attempt, rows = found
+    later = len(attempts_of(job)) - 1 - key
+    evidence = _evidence(store, job, attempt, rows) if later < _READ_ATTEMPTS else None
+    shown = [row for row in rows if not (evidence and row.name == FILE_NAME)]
+    return AttemptView(
+        key=key,
+        attempt=attempt,
+        evidence=evidence,
+        previews=[_preview(request, store, row, reads=not later) for row in sorted(shown, key=_screenshots_first)],
+        screenshot=next((row for row in rows if row.name == SCREENSHOT), None),
+        no_screenshot=why_no_screenshot(job, attempt, evidence, [row.name for row in rows]),
+    )
+
+
+def _evidence(
+    store: ArtifactStore, job: TruncatedJob, attempt: JobAttempt, rows: list[ArtifactRow]
+) -> BrowserEvidence | None:
+    """Return the record of an attempt: from the result of a success, from the file of a failure."""
+    if attempt.outcome == "succeeded":
+        return BrowserEvidence.read(job.result)
+    key = next((row.storage_key for row in rows if row.name == FILE_NAME), None)
+    if key is None:
+        return None
+    try:
+        text, whole = first_text(store, key, _EVIDENCE_BYTES)
+    except ArtifactStoreError:
+        return None
+    return BrowserEvidence.read(text) if whole else None
+
+
+def _last_success(application: Application, job: TruncatedJob, context: JobContext | None) -> LastSuccess | None:
+    if job.shown_error is None or context is None or context.last_success is None:
+        return None
+    found = application.queue.get_jobs([context.last_success.job_id])
+    if not found:
+        return None
+    screenshot = next((row for row in found[0].artifacts if row.name == SCREENSHOT), None)
+    return LastSuccess(found[0], screenshot, BrowserEvidence.read(found[0].result))
+
+
+def _screenshots_first(row: ArtifactRow) -> tuple[bool, bool, str]:
+    is_image = bare_type(row.content_type).startswith("image/")
+    return row.name != SCREENSHOT, not is_image, row.name or ""
+
+
+def _preview(request: Request, store: ArtifactStore, row: ArtifactRow, *, reads: bool = True) -> ArtifactPreview:
+    """Return the preview of an artifact.
+
+    Args:
+        reads: Whether the beginning of a text is read.
+    """
     kind = bare_type(row.content_type)
     if kind.startswith("image/") and kind != "image/svg+xml":
-        return Preview(row, "image")
+        return ArtifactPreview(row, "image")
     if kind == "application/zip" and (row.name or "").endswith("trace.zip"):
-        return Preview(row, "trace", viewer=viewer_address(request, str(row.id), _signed(request, str(row.id))))
+        return ArtifactPreview(row, "trace", viewer=viewer_address(request, str(row.id), _signed(request, str(row.id))))
     if "pdf" in kind:
-        return Preview(row, "pdf")
-    if kind in _TEXTS and row.storage_key:
+        return ArtifactPreview(row, "pdf")
+    if kind in _TEXTS and row.storage_key and reads:
         with contextlib.suppress(ArtifactStoreError):
             text, whole = first_text(store, row.storage_key, _READ_BYTES)
-            return Preview(row, "text", _readable(kind, text, whole=whole), whole)
-    return Preview(row, "file")
+            return ArtifactPreview(row, "text", _readable(kind, text, whole=whole), whole)
+    return ArtifactPreview(row, "file")
 
 
 def _signed(request: Request, artifact_id: str) -> Mapping[str, str]:

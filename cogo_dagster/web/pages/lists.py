@@ -1,4 +1,4 @@
-"""Pages of jobs, dead-lettered jobs, workers and operations."""
+"""Pages of jobs, dead-lettered jobs and operations."""
 
 import re
 from typing import Annotated, Final
@@ -11,13 +11,13 @@ from starlette.responses import RedirectResponse, Response
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
-from cogo_dagster.queue.rows.bulk_actions import MatchCount
+from cogo_dagster.queue.rows.bulk_actions import MatchCount, ReplayResults
 from cogo_dagster.queue.rows.jobs import FoundJobs
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.qualifiers import QUALIFIERS, STATUSES
 from cogo_dagster.release import code_version
 from cogo_dagster.web.actions import MAX_ROWS
-from cogo_dagster.web.cursors import next_cursor, read_cursor
+from cogo_dagster.web.cursors import following, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
 from cogo_dagster.web.lookups import wait_reasons
 
@@ -56,7 +56,7 @@ def jobs(
         jobs=found.jobs,
         reasons=wait_reasons(application, found.jobs),
         looked_until=found.looked_until,
-        following=_following(q=str(search), before=str(found.before_id) if found.before_id else None),
+        following=following(q=str(search), before=str(found.before_id) if found.before_id else None),
         matches=_matches(application, search, found, is_first=before is None),
         is_first=before is None,
     )
@@ -81,8 +81,9 @@ def dlq(
         incidents=incidents,
         cause=next((incident for incident in incidents if incident.fingerprint == fingerprint), None),
         fingerprint=fingerprint,
+        replays=_replays(application, fingerprint),
         dead_lettered=rows,
-        following=_following(fingerprint=fingerprint, before=next_cursor(rows, PAGE, "failed_at", "job_id")),
+        following=following(fingerprint=fingerprint, before=next_cursor(rows, PAGE, "failed_at", "job_id")),
     )
 
 
@@ -97,6 +98,7 @@ def replay_preview(
         request,
         "replay.html",
         title="Replay",
+        replays=_replays(application, fingerprint),
         fingerprint=fingerprint,
         found=found,
         same_code_version=found.counts["same_code_version"],
@@ -129,25 +131,6 @@ def discard_preview(
     )
 
 
-@router.get("/workers")
-def workers(request: Request, application: ApplicationDep, before: Cursor = None, *, alive: bool = False) -> Response:
-    """Workers with their devices, all or those that are alive, and pauses."""
-    rows = application.queue.list_workers(
-        alive_only=alive, before=read_cursor(before, "started_at", "instance_id"), max_workers=PAGE
-    )
-    return web_of(request).pages.page(
-        request,
-        "workers.html",
-        title="Workers",
-        workers=rows,
-        paused=application.queue.list_paused(),
-        alive=alive,
-        following=_following(
-            alive="true" if alive else None, before=next_cursor(rows, PAGE, "started_at", "instance_id")
-        ),
-    )
-
-
 @router.get("/log")
 def log(request: Request, application: ApplicationDep, before: Cursor = None) -> Response:
     """The operations log."""
@@ -157,7 +140,7 @@ def log(request: Request, application: ApplicationDep, before: Cursor = None) ->
         "log.html",
         title="Log",
         operations=rows,
-        following=_following(before=next_cursor(rows, PAGE, "created_at", "id")),
+        following=following(before=next_cursor(rows, PAGE, "created_at", "id")),
     )
 
 
@@ -170,13 +153,6 @@ def _matches(application: Application, search: JobSearch, found: FoundJobs, *, i
     return application.queue.count_query(search.filter(code_version()))
 
 
-def _following(*, before: str | None, **kept: str | None) -> str | None:
-    """Return the address of the next page."""
-    if before is None:
-        return None
-    return f"?{urlencode({name: value for name, value in (*kept.items(), ('before', before)) if value})}"
-
-
 def _as_id(application: Application, typed: str) -> UUID | None:
     """Return the ID of the only job whose ID begins or ends with what was typed."""
     if not _ID.fullmatch(typed.strip()):
@@ -185,3 +161,8 @@ def _as_id(application: Application, typed: str) -> UUID | None:
         return application.queue.find_id(typed.strip())
     except (InvalidArgument, JobNotFound):
         return None
+
+
+def _replays(application: Application, fingerprint: str | None) -> ReplayResults | None:
+    """Return what became of the replays of a cause; None if none has ended."""
+    return application.queue.replay_results([fingerprint]).get(fingerprint) if fingerprint else None

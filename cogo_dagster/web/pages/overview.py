@@ -11,6 +11,7 @@ from cogo_dagster.quality.records import GateRun, ProviderHealth
 from cogo_dagster.queue.rows.dead_letters import Incident
 from cogo_dagster.queue.rows.operations import PausedRow
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, allow_anonymous, may_read
+from cogo_dagster.web.history import hour_buckets
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.pictures import bars, gate_latency, gate_trend
 
@@ -44,8 +45,8 @@ def local(request: Request, web: WebDep, application: ApplicationDep) -> Respons
         "local.html",
         title="Overview",
         history=history,
-        throughput=bars(history.hours),
-        throughput_narrow=bars(history.hours, 360),
+        throughput=bars(hour_buckets(history.hours)),
+        throughput_narrow=bars(hour_buckets(history.hours), 360),
         gate=web.backend.gate(),
         trend=gate_trend(rows.gate_runs),
         latency=gate_latency(rows.gate_runs),

@@ -51,6 +51,7 @@ function update(fresh) {
 function plain(element) {
   const copy = element.cloneNode(true);
   copy.querySelectorAll("time").forEach((time) => { time.textContent = ""; });
+  copy.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = true; button.textContent = ""; });
   copy.querySelectorAll("details").forEach((details) => { details.removeAttribute("open"); });
   return copy.innerHTML;
 }
@@ -62,20 +63,24 @@ function insert(element) {
 }
 
 async function refresh() {
+  if (!live.following) return;
   if (live.busy) { live.again = true; return; }
   live.busy = true;
   try {
     const response = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (!live.following) return;  // paused while the response was on its way
     if (response.ok) {
       update(fresh);
       updateAges();
+      addLocalTimes();
+      showCopyButtons();
       if (live.source && live.source.readyState === EventSource.OPEN) show("live", "live");
     } else {
       show("lost", "no response");
     }
   } catch {
-    show("lost", "no response");
+    if (live.following) show("lost", "no response");
   } finally {
     live.busy = false;
     if (live.again) { live.again = false; setTimeout(refresh, GATHER_MS); }
@@ -90,6 +95,7 @@ function poll() {
 
 function follow() {
   live.following = true;
+  show("polling", "connecting");
   const job = document.body.dataset.job;
   live.source = new EventSource("/dashboard/live" + (job ? `?job=${encodeURIComponent(job)}` : ""));
   live.source.addEventListener("open", () => { clearInterval(live.timer); show("live", "live"); });
@@ -115,7 +121,7 @@ function pause() {
 
 function toggleLive() {
   if (live.following) pause();
-  else { live.mark = null; refresh(); follow(); }
+  else { live.mark = null; follow(); refresh(); }
 }
 
 if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.follows !== undefined) {
@@ -139,6 +145,42 @@ function updateAges() {
 }
 setInterval(updateAges, AGO_MS);
 
+/* Times are in UTC; the local time follows if it differs. It is inside the element, whose text `plain` ignores. */
+const LOCAL = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
+const LOCAL_DAY = new Intl.DateTimeFormat("en-CA", { dateStyle: "short" });
+function addLocalTimes() {
+  for (const time of document.querySelectorAll("time[data-local]")) {
+    const at = new Date(time.dateTime);
+    if (!at.getTimezoneOffset() || time.querySelector("small")) continue;
+    const local = document.createElement("small");
+    const otherDay = LOCAL_DAY.format(at) !== time.dateTime.slice(0, 10);
+    local.textContent = ` ${otherDay ? `${LOCAL_DAY.format(at)} ` : ""}${LOCAL.format(at)}`;
+    local.className = "local";
+    time.append(local);
+  }
+}
+addLocalTimes();
+
+/* Copy buttons. The clipboard API needs HTTPS or localhost; elsewhere the text is selected. */
+function showCopyButtons() {
+  for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+}
+showCopyButtons();
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    document.getSelection().selectAllChildren(source);
+    button.textContent = "Selected: press Ctrl-C";
+  }
+  setTimeout(() => { button.textContent = label; }, 2_000);
+});
+
 /* Theme. */
 function toggleTheme() {
   const root = document.documentElement;
@@ -154,7 +196,7 @@ const help = $("#help");
 $("#keys").hidden = false;
 $("#keys").addEventListener("click", () => help.showModal());
 
-const PAGES = { o: "local", j: "jobs", d: "dlq", w: "workers", a: "alerts", l: "log" };
+const PAGES = { o: "local", j: "jobs", d: "dlq", w: "workers", g: "gate", h: "history", k: "weeks", a: "alerts", l: "log", n: "jobs/new" };
 let going = 0;
 
 function step(by) {

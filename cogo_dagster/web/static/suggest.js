@@ -1,14 +1,13 @@
-// Completions of the search field: a combobox with a list below. The field works without this script.
+// Completions of the search field: a list below it. The field works without this script.
 "use strict";
 
 (() => {
   const field = document.querySelector("#q[data-suggest]");
-  const list = document.querySelector("#suggestions");
+  const list = document.querySelector("#suggestions"), count = document.querySelector("#suggestions-count");
   if (!field || !list) return;
   const WAIT_MS = 120;
   let timer = 0, asked = 0, active = -1, items = [];
 
-  field.setAttribute("role", "combobox");
   field.setAttribute("aria-controls", list.id);
   field.setAttribute("aria-autocomplete", "list");
   close();
@@ -16,7 +15,6 @@
   function close() {
     list.hidden = true;
     active = -1;
-    field.setAttribute("aria-expanded", "false");
     field.removeAttribute("aria-activedescendant");
   }
 
@@ -51,7 +49,7 @@
     active = -1;
     field.removeAttribute("aria-activedescendant");
     list.hidden = !found.length;
-    field.setAttribute("aria-expanded", String(Boolean(found.length)));
+    count.textContent = found.length ? `${found.length} completions; use the arrow keys.` : "";
   }
 
   async function ask() {

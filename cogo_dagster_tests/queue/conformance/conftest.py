@@ -1,4 +1,4 @@
-"""Fixtures that run each test on every PostgreSQL version and transport; add new transports to TRANSPORTS.
+"""Fixtures that run each test on every PostgreSQL version and over every transport; add new transports to TRANSPORTS.
 
 These tests only read and write rows, so all share one database, which is emptied before each test, and the
 transport's connections are kept. That is ten times faster than a database per test.
@@ -65,11 +65,25 @@ TABLES = (
 )
 
 
-@pytest.fixture(params=[15, 18], ids=["pg15", "pg18"])
-def major(request: pytest.FixtureRequest) -> Major:
-    """Run every test of this folder on both versions."""
-    chosen: Major = request.param
+Case = tuple[Major, str]
+"""A version and the name of a transport."""
+
+CASES: list[Case] = [(15, "postgres"), *((18, name) for name in TRANSPORTS)]
+"""Every version and every transport. How a call arrives does not depend on the version: the tests of alerts run all
+pairs."""
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"pg{case[0]}-{case[1]}")
+def case(request: pytest.FixtureRequest) -> Case:
+    """Run every test of this folder on both versions and over each transport."""
+    chosen: Case = request.param
     return chosen
+
+
+@pytest.fixture
+def major(case: Case) -> Major:
+    """Return the version of PostgreSQL."""
+    return case[0]
 
 
 @pytest.fixture(scope="session")
@@ -125,12 +139,10 @@ def dsn(emptied: Callable[[Major], str], major: Major) -> str:
     return emptied(major)
 
 
-@pytest.fixture(params=TRANSPORTS)
-def transport(
-    request: pytest.FixtureRequest, dsn: str, transports: Callable[[str, Major], Transport], major: Major
-) -> Transport:
-    """Yield each transport, with the privileges of service_role only."""
-    return transports(request.param, major)
+@pytest.fixture
+def transport(case: Case, dsn: str, transports: Callable[[str, Major], Transport]) -> Transport:
+    """Return the transport, with the privileges of service_role only."""
+    return transports(case[1], case[0])
 
 
 def _empty(connection: Owner) -> None:

@@ -181,7 +181,7 @@ def test_an_unknown_action_is_named(queue: Queue) -> None:
     """The message says where to find them."""
     with pytest.raises(JobNotFound, match="cogo list actions"):
         queue.run_action(new_request_id(), "me")
-    with pytest.raises(JobNotFound, match="cogo list actions"):
+    with pytest.raises(JobNotFound, match="No action"):
         queue.find_action("ffffffff")
     with pytest.raises(JobNotFound, match="cogo list actions"):
         find(queue, "action:ffffffff")

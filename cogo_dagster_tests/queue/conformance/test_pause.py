@@ -34,6 +34,27 @@ def test_a_paused_type_is_not_claimed_until_it_is_resumed(queue: Queue) -> None:
     assert len(take(queue)) == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "known"),
+    [
+        ("type", "browser", True),
+        ("type", "browser.pdf", True),
+        ("type", "brwoser", False),
+        ("type", "browser.pfd", False),
+        ("type", "figma", True),
+        ("executor", "mac", True),
+        ("executor", "box", True),
+        ("executor", "mcabook", False),
+    ],
+)
+def test_a_pause_of_an_unknown_name_is_reported(queue: Queue, kind: str, name: str, *, known: bool) -> None:
+    """Names of workers and of jobs are known; others are paused too, since their first job may come later."""
+    register(queue, a_worker(executor_id="mac"), families=("figma",))
+    queue.enqueue([NewJob("browser.pdf", executor_id="box")])
+    change = queue.pause(kind, name, actor="me")
+    assert (change.changed, change.known) == (True, known)
+
+
 def test_a_paused_subtype_does_not_pause_its_family(queue: Queue) -> None:
     """browser.pdf waits, browser and browser.pdfs run."""
     add(queue, "browser.pdf")

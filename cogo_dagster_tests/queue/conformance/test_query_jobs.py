@@ -56,6 +56,8 @@ def scene(queue: Queue, owner: Owner) -> dict[str, UUID]:
         ("type:browser", "addressed done slow"),
         ("type:browser -type:browser.pdf", "addressed done"),
         ("type:gate,figma", "later broken"),
+        ("type:=browser", "addressed done"),
+        ("-type:=browser,gate", "later slow"),
         ("family:browser status:queued", "addressed"),
         ("error:timeout", "slow"),
         ("-error:timeout sort:oldest", "broken done addressed later"),

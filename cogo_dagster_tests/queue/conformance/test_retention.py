@@ -62,6 +62,23 @@ def test_workers_that_stopped_or_are_silent_are_deleted(queue: Queue, transport:
     assert transport.call("worker_totals", {}) == before
 
 
+def test_executor_ids_and_silences_of_the_past_are_deleted(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """An executor ID goes when no worker registered it for as long; a silence when it ended that long ago."""
+    for name in ("gone", "kept"):
+        register(queue, a_worker(name, executor_id=name))
+    owner.execute("update public.executors set last_seen_at = now() - interval '31 days' where id = 'gone'")
+    for days in (1, 91):
+        owner.execute(
+            "insert into public.alert_silences (id, kind, author, ends_at) "
+            "values (gen_random_uuid(), 'worker_dead', 'me', now() - make_interval(days => %s))",
+            (days,),
+        )
+    deleted = queue.delete_old_rows(DAYS)
+    assert (deleted["executors"], deleted["alert_silences"]) == (1, 1)
+    assert rows(owner, "select id from public.executors") == [("kept",)]
+    assert rows(owner, "select count(*) from public.alert_silences") == [(1,)]
+
+
 def test_heartbeats_of_a_name_that_never_returns_are_deleted(queue: Queue, owner: Owner) -> None:
     """A worker deletes only those of its own name."""
     worker = a_worker("pod-1")

@@ -1,0 +1,44 @@
+"""Saves what a page shows when its attempt has failed."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from cogo_dagster.executors.browser.artifacts import ArtifactCollector
+from cogo_dagster.executors.browser.errors import first_line
+from cogo_dagster.executors.browser.process import RunningBrowser
+from cogo_dagster.executors.browser.steps import PageSession
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+FILE_TIMEOUT_SECONDS: Final = 5
+
+
+async def save_evidence(
+    running: RunningBrowser, page_session: PageSession, collector: ArtifactCollector
+) -> dict[str, str]:
+    """Save the screenshot, the HTML and what was extracted; return why files are missing, by their names.
+
+    Concurrently: if the page hangs, each of them takes its whole timeout.
+    """
+    timeout_ms = FILE_TIMEOUT_SECONDS * 1000
+    files: dict[str, Work] = {
+        "extracted.json": page_session.save_extracted,
+        "screenshot.png": lambda: page_session.screenshot("screenshot", full_page=False, timeout_ms=timeout_ms),
+        "page.html": lambda: page_session.html(timeout_ms),
+    }
+    wanted = [name for name in files if name not in collector]
+    reasons = await asyncio.gather(*(_reason_missing(running, files[name]) for name in wanted))
+    return {name: reason for name, reason in zip(wanted, reasons, strict=True) if reason is not None}
+
+
+async def _reason_missing(running: RunningBrowser, save: Work) -> str | None:
+    """Save a file; return the reason if that is impossible."""
+    dead = running.ended()
+    if dead is not None:
+        return f"{dead.message}."
+    try:
+        await save()
+    except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
+        return f"{first_line(str(reason))}."
+    return None

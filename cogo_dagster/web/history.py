@@ -1,0 +1,131 @@
+"""Data of the charts of the history. Pure functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from cogo_dagster.quality.records import Q1, Day, Stored
+from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.stats import Hour
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The jobs that finished in an hour or on a day.
+
+    Attributes:
+        label: Time or date, in UTC.
+        cancelled: None if it is unknown.
+        search: Address of the search for these jobs.
+    """
+
+    start: datetime
+    seconds: int
+    label: str
+    succeeded: int
+    failed: int
+    cancelled: int | None
+    search: str
+
+
+@dataclass(frozen=True, slots=True)
+class RatePoint:
+    """Q1 of a day; the pass rate is None if Q1 is not computed or the day is not stored."""
+
+    day: str
+    q1: Q1 | None
+
+    @property
+    def pass_rate(self) -> float | None:
+        """The pass rate, as the chart shows it."""
+        return None if self.q1 is None or self.q1.verdict == "not_computed" else self.q1.pass_rate
+
+
+def hour_buckets(hours: Sequence[Hour]) -> list[Bucket]:
+    """Return the hours of a history."""
+    return [
+        Bucket(
+            start=hour.start.astimezone(UTC),
+            seconds=3_600,
+            label=f"{hour.start.astimezone(UTC):%Y-%m-%d %H:00}",
+            succeeded=hour.succeeded,
+            failed=hour.failed,
+            cancelled=hour.cancelled,
+            search=finished_search(hour.start, timedelta(hours=1)),
+        )
+        for hour in hours
+    ]
+
+
+def day_buckets(days: Sequence[Day], start: datetime, count: int) -> list[Bucket]:
+    """Return a number of days from a midnight, also those without jobs."""
+    known = {day.day: day for day in days}
+    buckets = []
+    for number in range(count):
+        at = start + timedelta(days=number)
+        day = known.get(f"{at:%Y-%m-%d}")
+        buckets.append(
+            Bucket(
+                start=at,
+                seconds=86_400,
+                label=f"{at:%Y-%m-%d}",
+                succeeded=day.jobs_succeeded if day else 0,
+                failed=day.jobs_failed if day else 0,
+                cancelled=None,
+                search=finished_search(at, timedelta(days=1)),
+            )
+        )
+    return buckets
+
+
+def finished_search(start: datetime, length: timedelta) -> str:
+    """Return the address of the search for the jobs that finished in an hour or on a day."""
+    at = start.astimezone(UTC)
+    last = at + length - timedelta(minutes=1)  # the search includes both ends of a range
+    period = f"{at:%Y-%m-%d}" if length >= timedelta(days=1) else f"{at:%Y-%m-%dT%H:%M}..{last:%Y-%m-%dT%H:%M}"
+    return f"/dashboard/jobs?q={quote(f'finished:{period}')}"
+
+
+def rate_points(stored: Sequence[Stored], today: Q1, start: datetime, count: int) -> list[RatePoint]:
+    """Return Q1 of a number of days from a midnight; days that are not stored have none.
+
+    Args:
+        today: Q1 of the last 24 hours, for the last day.
+    """
+    known = {f"{row.summary.window.start:%Y-%m-%d}": row.summary.q1 for row in stored}
+    names = [f"{start + timedelta(days=number):%Y-%m-%d}" for number in range(count)]
+    return [RatePoint(name, known.get(name)) for name in names[:-1]] + [RatePoint(names[-1], today)]
+
+
+def jobs_chart(buckets: Sequence[Bucket]) -> dict[str, Json]:
+    """Return the data of the chart of finished jobs, as `charts.js` reads it."""
+    series = [
+        {"name": "succeeded", "colour": "good", "values": [bucket.succeeded for bucket in buckets]},
+        {"name": "failed", "colour": "bad", "values": [bucket.failed for bucket in buckets]},
+    ]
+    if any(bucket.cancelled is not None for bucket in buckets):
+        series.append({"name": "cancelled", "colour": "muted", "values": [bucket.cancelled or 0 for bucket in buckets]})
+    return {
+        "kind": "bars",
+        "seconds": buckets[0].seconds if buckets else 3_600,
+        "x": [int(bucket.start.timestamp()) + bucket.seconds // 2 for bucket in buckets],
+        "labels": [bucket.label for bucket in buckets],
+        "links": [bucket.search for bucket in buckets],
+        "series": series,
+    }
+
+
+def rate_chart(points: Sequence[RatePoint], minimum: float) -> dict[str, Json]:
+    """Return the data of the chart of the pass rate; a day that is not computed is a gap."""
+    return {
+        "kind": "line",
+        "seconds": 86_400,
+        "x": [int(datetime.fromisoformat(point.day).replace(tzinfo=UTC).timestamp()) + 43_200 for point in points],
+        "labels": [point.day for point in points],
+        "links": [f"/dashboard/weeks?week={datetime.fromisoformat(point.day):%G-W%V}" for point in points],
+        "series": [{"name": "passed", "colour": "accent", "values": [point.pass_rate for point in points]}],
+        "unit": " %",
+        "maximum": 100,
+        "minimum": minimum,
+    }

@@ -1,0 +1,54 @@
+"""Page of the history: finished jobs and the gate's pass rate, over a day, a week or a month."""
+
+from datetime import timedelta
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from cogo_dagster.web.dependencies import Web, WebDep, require_reader
+from cogo_dagster.web.history import Bucket, RatePoint, day_buckets, hour_buckets, jobs_chart, rate_chart, rate_points
+from cogo_dagster.web.pictures import bars
+
+router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+
+Range = Literal["24h", "7d", "30d"]
+
+RANGES: Final[dict[Range, str]] = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+RATE_DAYS: Final = 30
+
+
+@router.get("/history")
+def history(request: Request, web: WebDep, chosen: Annotated[Range, Query(alias="range")] = "24h") -> Response:
+    """Finished jobs by hour or day, and the pass rate by day, each with a table of the values."""
+    buckets, is_complete = _buckets(web, chosen)
+    rates = _rates(web)
+    return web.pages.page(
+        request,
+        "history.html",
+        title="History",
+        ranges=RANGES,
+        range=chosen,
+        buckets=buckets,
+        is_complete=is_complete,
+        picture=bars(buckets),
+        jobs_chart=jobs_chart(buckets),
+        rates=rates,
+        rate_chart=rate_chart(rates, web.backend.gate().q1.min_pass_rate),
+    )
+
+
+def _buckets(web: Web, chosen: Range) -> tuple[list[Bucket], bool]:
+    """Return the buckets of a range, and whether all jobs were counted."""
+    if chosen == "30d":
+        month = web.backend.month()
+        return day_buckets(month.days, month.window.start, RATE_DAYS), True
+    found = web.backend.history(24 if chosen == "24h" else 168)
+    return hour_buckets(found.hours), found.complete
+
+
+def _rates(web: Web) -> list[RatePoint]:
+    today = web.backend.gate()
+    midnight = today.window.end.replace(hour=0, minute=0, second=0, microsecond=0)
+    stored = web.backend.application.gates.snapshots(RATE_DAYS)
+    return rate_points(stored, today.q1, midnight - timedelta(days=RATE_DAYS - 1), RATE_DAYS)

@@ -1,0 +1,105 @@
+"""`cogo enqueue … @FILE`: many jobs from a file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import DatabaseUnavailable
+from cogo_dagster.queue.model import Enqueued, NewJob
+from cogo_dagster_tests.cli.terminal import Terminal
+
+
+def written(cogo: Terminal, *lines: object) -> str:
+    """Write lines of JSON to a file, and return the argument that names it."""
+    Path(cogo.folder / "jobs.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return "@jobs.jsonl"
+
+
+def page(number: int) -> dict[str, str]:
+    """Return the payload of a page."""
+    return {"url": f"https://shop.example/{number}"}
+
+
+def test_each_line_is_a_job(cogo: Terminal, queue: Queue) -> None:
+    """A line is a payload, or a job with its own values; options apply to the others; over several batches."""
+    lines = [page(0), {"payload": page(1), "priority": 1, "idempotency_key": "k"}, *map(page, range(2, 1_200))]
+    file = written(cogo, *lines)
+    done = cogo.ok("enqueue", "browser", file, "--priority", "7", "--executor-id", "e-1")
+    assert (done["enqueued"], done["created"], len(done["job_ids"])) == (1_200, 1_200, 1_200)
+    newest = queue.list_jobs(max_jobs=1_000)
+    assert newest[0].subject == "https://shop.example/1199"
+    [keyed] = queue.get_jobs([UUID(done["job_ids"][1])])
+    assert (keyed.priority, keyed.idempotency_key, keyed.executor_id) == (1, "k", "e-1")
+    assert newest[0].priority == 7
+    again = cogo.run("enqueue", "browser", written(cogo, lines[1]), "--executor-id", "e-1")
+    assert again.out == "Enqueued 0 jobs; 1 job with the same idempotency key existed.\n"
+
+
+def test_jobs_of_any_type(cogo: Terminal, queue: Queue) -> None:
+    """`cogo enqueue jobs` takes the type from each line, and `figma` from the payload."""
+    file = written(cogo, {"type": "browser.pdf", "payload": page(1)}, {"type": "figma", "payload": {"file_key": "AbC"}})
+    cogo.ok("enqueue", "jobs", file)
+    cogo.ok("enqueue", "figma", written(cogo, {"file_key": "AbC", "node_ids": ["1:2"]}))
+    assert [job.type for job in queue.list_jobs()] == ["figma.nodes", "figma", "browser.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: it is not JSON"),
+        ("[1]", "line 2: it is not a JSON object"),
+        ('{"url": 5}', "line 2: "),
+        ('{"payload": {"url": "https://a.example"}, "prio": 1}', "line 2: unknown fields of a job: prio."),
+        ('{"payload": {"url": "https://a.example"}, "priority": "high"}', "line 2: priority must be a number"),
+        ('{"payload": {"url": "https://a.example"}, "type": "figma"}', "line 2: its type is figma"),
+    ],
+)
+def test_an_invalid_line_enqueues_nothing(cogo: Terminal, queue: Queue, line: str, message: str) -> None:
+    """The message names the line, and no valid line is enqueued."""
+    (cogo.folder / "jobs.jsonl").write_text(f"{json.dumps(page(1))}\n{line}\n", encoding="utf-8")
+    done = cogo.run("enqueue", "browser", "@jobs.jsonl")
+    assert done.code == 2
+    assert "No job was enqueued" in done.err
+    assert message in done.err
+    assert queue.list_jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["https://a.example"], "write @ in front of its name, such as @jobs.jsonl (and a URL after --url)"),
+        (["@missing.jsonl"], "missing.jsonl cannot be read (No such file or directory)"),
+        (["@empty.jsonl"], "The file has no jobs"),
+        (["@empty.jsonl", "--payload", "{}"], "--payload and --idempotency-key are for one job"),
+    ],
+)
+def test_a_wrong_file_is_explained(nowhere: Terminal, arguments: list[str], message: str) -> None:
+    """The message says what to write, without a connection to the database."""
+    (nowhere.folder / "empty.jsonl").touch()
+    done = nowhere.run("enqueue", "browser", *arguments)
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_a_failure_names_the_line_to_continue_with(
+    cogo: Terminal, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs of earlier batches are enqueued, and the rest of the file can be enqueued later."""
+    enqueue = Queue.enqueue
+    calls: list[int] = []
+
+    def fails_at_the_second(self: Queue, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        calls.append(len(jobs))
+        if len(calls) == 2:
+            raise DatabaseUnavailable("The database cannot be reached.")
+        return enqueue(self, jobs)
+
+    monkeypatch.setattr(Queue, "enqueue", fails_at_the_second)
+    done = cogo.run("enqueue", "browser", written(cogo, *map(page, range(700))))
+    assert done.code == 4
+    assert "500 of 700 jobs were enqueued: continue with line 501." in done.err
+    assert len(queue.list_jobs(max_jobs=1_000)) == 500

@@ -1,0 +1,125 @@
+"""Progress bars and Ctrl-C on a real terminal."""
+
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from cogo_dagster.queue.client import Queue
+from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
+from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.steps import add
+
+OLD_JOBS = (
+    "insert into jobs (id, type, payload, status, finished_at, created_at) "
+    "select gen_random_uuid(), 'browser', '{}', 'succeeded', now() - interval '40 days', now() - interval '40 days' "
+    "from generate_series(1, 1200)"
+)
+
+
+@dataclass
+class Screen:
+    """A command on a pseudo-terminal of 80 columns."""
+
+    process: "subprocess.Popen[bytes]"
+    terminal: int
+    seen: str = ""
+
+    def until(self, condition: Callable[[str], bool]) -> None:
+        """Read until the output meets a condition."""
+        while not condition(self.seen):
+            try:
+                self.seen += os.read(self.terminal, 4_096).decode(errors="replace")
+            except OSError:  # the command has ended
+                assert condition(self.seen), self.seen
+                return
+
+    def ctrl_c(self) -> int:
+        """Send SIGINT to the process group, as a terminal does, and return the exit code."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.end()
+
+    def end(self) -> int:
+        """Read the remaining output, and return the exit code."""
+        try:
+            while chunk := os.read(self.terminal, 4_096):
+                self.seen += chunk.decode(errors="replace")
+        except OSError:
+            pass
+        return self.process.wait(timeout=30)
+
+
+@contextmanager
+def on_screen(cogo: Terminal, *arguments: str) -> Iterator[Screen]:
+    """Start a command on a pseudo-terminal."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = cogo.environment | {"TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [PROGRAM, *arguments],
+        cwd=cogo.folder,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        yield Screen(process, ours)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@pytest.mark.parametrize("arguments", [("--dry-run",), ("--no-dry-run",)])
+def test_a_purge_and_its_dry_run_show_their_progress(cogo: Terminal, owner: Owner, arguments: tuple[str, ...]) -> None:
+    """The bar has the number of jobs that will be read; the result follows it."""
+    owner.execute(OLD_JOBS)
+    with on_screen(cogo, "purge", "jobs", *arguments) as screen:
+        screen.until(lambda seen: "/1200" in seen)
+        assert screen.end() == 0
+    assert "1,200 jobs" in screen.seen
+    assert ("By type: browser 1,200." in screen.seen) is ("--dry-run" in arguments)
+
+
+def test_ctrl_c_during_a_purge_exits_with_130(cogo: Terminal, owner: Owner, queue: Queue) -> None:
+    """Without a traceback, while the database does not respond."""
+    owner.execute(OLD_JOBS)
+    owner.execute("begin; lock table jobs in share row exclusive mode")
+    with on_screen(cogo, "purge", "jobs", "--no-dry-run") as screen:
+        screen.until(lambda seen: "/1200" in seen)
+        code = screen.ctrl_c()
+    owner.execute("rollback")
+    assert code == 130
+    assert "Traceback" not in screen.seen
+    assert queue.list_jobs(max_jobs=1) != []
+
+
+def test_ctrl_c_ends_a_watch_with_130(cogo: Terminal, queue: Queue) -> None:
+    """The job is unchanged."""
+    job = add(queue)
+    with on_screen(cogo, "watch", str(job)) as screen:
+        screen.until(lambda seen: "queued" in seen)
+        assert screen.ctrl_c() == 130
+    assert "Traceback" not in screen.seen
+    assert queue.get_jobs([job])[0].status == "queued"
+
+
+def test_a_file_of_jobs_shows_its_progress(cogo: Terminal, queue: Queue) -> None:
+    """The bar has the number of lines."""
+    lines = "\n".join(f'{{"url": "https://shop.example/{number}"}}' for number in range(600))
+    (cogo.folder / "jobs.jsonl").write_text(lines)
+    with on_screen(cogo, "enqueue", "browser", "@jobs.jsonl") as screen:
+        screen.until(lambda seen: "/600" in seen)
+        assert screen.end() == 0
+    assert "Enqueued 600 jobs." in screen.seen

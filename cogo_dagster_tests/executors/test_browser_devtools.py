@@ -1,0 +1,128 @@
+"""The proxy's credential is sent once per job, and fast screenshots show the same as others."""
+
+import asyncio
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from playwright.async_api import Page
+
+from cogo_dagster.executors.browser.devtools import DevTools
+from cogo_dagster.executors.browser.process import RunningBrowser
+from cogo_dagster.queue.model import ExecutionResult
+from cogo_dagster_tests.executors.bench import Bench, artifact
+from cogo_dagster_tests.executors.png import pixels
+
+MIXED = (
+    "<title>Mixed</title><body style='margin:0;background:#345'><h1 style='color:#fa0'>Text</h1>"
+    "<div style='height:300px;width:300px;background:linear-gradient(45deg,red,rgba(0,0,255,.5))'></div>"
+)
+
+
+@pytest.fixture(params=["verified", "with a credential"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways of using the proxy: the second one is for systems on which processes cannot be verified."""
+    if request.param != "verified":
+        monkeypatch.setattr(RunningBrowser, "verifies_connections", False)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
+def test_resources_are_cached_between_documents(shared: Bench) -> None:
+    """Requests are not intercepted, which would disable the HTTP cache: two documents request one script once."""
+    for path in ("/first", "/second"):
+        shared.site.pages[path] = "<title>Page</title><script src='/cached'></script>"
+    shared.site.requests.clear()
+    shared.run({"url": shared.site.url("/first"), "actions": [{"do": "goto", "url": shared.site.url("/second")}]})
+    assert shared.site.requests == ["/first", "/cached", "/second"]
+
+
+@pytest.mark.usefixtures("way")
+def test_a_tab_has_the_credential_too(shared: Bench) -> None:
+    """A tab that the page opens can use the proxy."""
+    shared.site.pages["/opens"] = "<a id='a' target='_blank' href='/list?tab'>x</a>"
+    actions = [{"do": "click", "selector": "#a"}, {"do": "wait", "ms": 500}]
+    shared.run({"url": shared.site.url("/opens"), "actions": actions})
+    assert "/list?tab" in shared.site.requests
+
+
+@pytest.mark.usefixtures("way")
+def test_a_site_that_requires_a_credential_does_not_get_the_one_of_the_proxy(shared: Bench) -> None:
+    """A site's challenge is not answered: the job fails with its status."""
+    error = shared.fail({"url": shared.site.url("/challenge/401")})
+    assert (error.error_class, error.retryable) == ("http_status", False)
+    assert "401" in error.message
+    assert not {"authorization", "proxy-authorization"} & set(shared.site.headers["/challenge/401"])
+
+
+@pytest.mark.usefixtures("way")
+def test_a_site_that_answers_as_a_proxy_does_not_revoke_the_credential(shared: Bench) -> None:
+    """After an image with status 407 the job can open other pages; as a page it is a server error."""
+    shared.site.pages["/image"] = "<title>Image</title><img src='/challenge/407'>"
+    actions = [{"do": "goto", "url": shared.site.url("/list")}]
+    assert shared.run({"url": shared.site.url("/image"), "actions": actions}).result["title"] == "List"
+    assert "/challenge/407" in shared.site.requests
+    error = shared.fail({"url": shared.site.url("/challenge/407")})
+    assert (error.error_class, error.retryable) == ("http_status", True)
+    assert "proxy-authorization" not in shared.site.headers["/challenge/407"]
+
+
+@pytest.mark.linux("the kernel is asked for the owner of a socket")
+def test_another_program_cannot_use_the_port_of_a_job(shared: Bench) -> None:
+    """While a job runs, a program that knows its port needs the credential, and the job is not disturbed."""
+    shared.run({"url": shared.site.url()})  # the browser has started its network process
+    assert shared.running.verifies_connections
+    opened, answers = [], []
+    open_port = shared.executor._proxy.open_port
+
+    async def noted(*arguments: Any) -> str:
+        opened.append(await open_port(*arguments))
+        return opened[-1]
+
+    shared.site.reached.clear()
+
+    async def scenario() -> ExecutionResult:
+        with patch.object(shared.executor._proxy, "open_port", noted):
+            actions = [{"do": "wait", "ms": 1_000}, {"do": "goto", "url": shared.site.url("/list")}]
+            job = asyncio.create_task(shared.attempt({"url": shared.site.url("/wait"), "actions": actions}))
+
+            assert await asyncio.to_thread(shared.site.reached.wait, 20)
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(opened[0].rpartition(":")[2]))
+            writer.write(f"GET {shared.site.url('/secret')} HTTP/1.1\r\n\r\n".encode())
+            answers.append(await asyncio.wait_for(reader.readline(), 10))
+            writer.close()
+            found: ExecutionResult = await job
+            return found
+
+    assert shared.do(scenario()).result["title"] == "List"
+    assert answers[0].startswith(b"HTTP/1.1 407 ")
+    assert "/secret" not in shared.site.requests
+
+
+@pytest.mark.parametrize("full_page", [False, True])
+def test_fast_screenshots_have_the_same_pixels(shared: Bench, full_page: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fast screenshot is used, and has the same pixels as Playwright's."""
+    shared.site.pages["/mixed"] = MIXED
+    payload: dict[str, Any] = {
+        "url": shared.site.url("/mixed"),
+        "full_page": full_page,
+        "viewport": {"width": 200, "height": 200},
+    }
+    taken: list[Any] = []
+    real_screenshot, real_capture = Page.screenshot, DevTools.capture
+
+    async def screenshot(self: Page, **options: Any) -> bytes:
+        taken.append("playwright")
+        return await real_screenshot(self, **options)
+
+    async def capture(self: DevTools, clip: Any) -> bytes:
+        taken.append("fast")
+        return await real_capture(self, clip)
+
+    monkeypatch.setattr(Page, "screenshot", screenshot)
+    monkeypatch.setattr(DevTools, "capture", capture)
+    fast = pixels(artifact(shared.run(payload), "screenshot.png"))
+    shared.site.pages["/mixed"] = MIXED + "<iframe hidden></iframe>"
+    slow = pixels(artifact(shared.run(payload), "screenshot.png"))
+    assert taken == ["fast", "playwright"]
+    assert fast == slow

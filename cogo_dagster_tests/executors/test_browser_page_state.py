@@ -1,0 +1,54 @@
+"""The state of a page is read in its own world, where the page can change what is returned."""
+
+from typing import Any
+
+import pytest
+
+from cogo_dagster.executors.browser.page_state import PageState, parsed
+from cogo_dagster.formatting.browser_evidence import FailedRequest
+from cogo_dagster_tests.executors.bench import Bench
+
+SOUND = {
+    "title": "T",
+    "status": 200,
+    "size": [300, 20_000.5],
+    "settled": True,
+    "errors": [["/x", 404]],
+    "boxed": ["Han"],
+}
+
+
+def test_a_sound_state_is_taken() -> None:
+    """All values of an ordinary page are taken."""
+    errors = (FailedRequest(url="/x", reason="HTTP status 404"),)
+    assert parsed(SOUND, ("Han", "Hangul")) == PageState("T", 200, 300, 20_000, True, errors, ("Han",))
+
+
+@pytest.mark.parametrize("found", [None, 1, "x", [], {}, {"title": 1, "size": [1], "errors": [[1]], "boxed": 7}])
+def test_anything_else_is_unknown(found: Any) -> None:
+    """Values of other types are left out."""
+    assert parsed(found, ("Han",)) == PageState()
+
+
+@pytest.mark.parametrize("size", [[0, 0], [-1, 5], [1e300, 5], [float("inf"), 5], ["1", "2"], [5, None]])
+def test_an_impossible_size_is_unknown(size: list[Any]) -> None:
+    """A size that no page has is unknown, so that the browser decides what it captures."""
+    assert (parsed(SOUND | {"size": size}, ()).width, parsed(SOUND | {"size": size}, ()).height) == (0, 0)
+
+
+def test_lists_and_texts_are_bounded() -> None:
+    """At most twenty errors with 300 characters each are kept, and only scripts that were asked for."""
+    state = parsed(SOUND | {"errors": [["u" * 999, 500]] * 99, "boxed": ["Han", "other"], "status": 7}, ("Han",))
+    assert [len(error.url) for error in state.errors] == [300] * 20
+    assert (state.boxed, state.status) == (("Han",), None)
+
+
+def test_a_page_that_breaks_its_own_functions_is_captured(shared: Bench) -> None:
+    """A job succeeds on a page that replaces what the state is read from."""
+    shared.site.pages["/broken"] = (
+        "<title>Broken</title><p>x</p><script>Object.defineProperty(document, 'fonts', {value: null});"
+        "performance.getEntriesByType = () => { throw 1 };"
+        "Object.defineProperty(document.documentElement, 'scrollWidth', {get() { throw 2 }})</script>"
+    )
+    found = shared.run({"url": shared.site.url("/broken"), "full_page": True})
+    assert (found.result["title"], found.result["status"]) == ("Broken", 200)

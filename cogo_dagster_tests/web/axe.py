@@ -1,0 +1,26 @@
+"""Checks pages with axe-core."""
+
+from typing import Literal
+
+from playwright.sync_api import Page
+
+from cogo_dagster_tests.npm import npm_package
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES = ((1280, 800), (820, 1100), (360, 740))
+
+
+def check_accessible(page: Page) -> None:
+    """Check that axe-core finds no violation at every width, light and dark, and that no width needs side scrolling.
+
+    Args:
+        page: In a context that bypasses the Content-Security-Policy, since axe is injected as a script.
+    """
+    page.evaluate((npm_package("axe-core") / "axe.min.js").read_text(encoding="utf-8"))
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+            found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+            assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == [], (width, scheme)
