@@ -12,7 +12,6 @@ import argparse
 import re
 import resource
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -175,4 +174,4 @@ def _anonymous(pid: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

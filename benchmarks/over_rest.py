@@ -18,7 +18,7 @@ from typing import Final
 from uuid import uuid4
 
 from benchmarks.peers.cogo import NoOp
-from benchmarks.server import bench_server
+from benchmarks.server import BenchServer, bench_server
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.migrate import migrate
@@ -32,6 +32,7 @@ from cogo_dagster_tests.supabase.keys import SECRET_KEY
 from cogo_dagster_tests.supabase.server import supabase
 
 SLOTS: Final = (50, 500)
+JOBS: Final = 10_000
 
 
 class Counted:
@@ -54,35 +55,37 @@ class Counted:
 def main() -> None:
     """Drain a queue over both transports with each number of slots, alternating."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=5_000)
+    parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(f"Load {os.getloadavg()[0]:.1f}.")
     with bench_server() as server:
-        server.template("migrated", migrate)
-        for round_number in range(options.rounds):
-            for slots in SLOTS:
-                with server.clone("migrated") as dsn:
-                    _report(round_number, "postgres", slots, options.jobs, PostgresTransport(dsn))
-                with server.clone("migrated") as dsn, _project(dsn) as url:
-                    _report(round_number, "rest", slots, options.jobs, SupabaseTransport(Project(url, SECRET_KEY)))
+        for _ in range(options.rounds):
+            print("  ".join(f"{name} {value:.4g}" for name, value in measure(server, options.jobs).items()), flush=True)
 
 
-def _report(round_number: int, name: str, slots: int, jobs: int, transport: Transport) -> None:
+def measure(server: BenchServer, jobs: int = JOBS) -> dict[str, float]:
+    """Return the client's CPU time in microseconds and the calls per job, by transport and number of slots."""
+    server.template("over_rest", migrate)
+    numbers: dict[str, float] = {}
+    for slots in SLOTS:
+        with server.clone("over_rest") as dsn:
+            numbers |= _cost(f"postgres_{slots}", slots, jobs, PostgresTransport(dsn))
+        with server.clone("over_rest") as dsn, _project(dsn) as url:
+            numbers |= _cost(f"rest_{slots}", slots, jobs, SupabaseTransport(Project(url, SECRET_KEY)))
+    return numbers
+
+
+def _cost(name: str, slots: int, jobs: int, transport: Transport) -> dict[str, float]:
     counted = Counted(transport)
     queue = Queue(counted)
-    for first in range(0, jobs, 1_000):
-        queue.enqueue([NewJob("noop", {"n": number}) for number in range(first, min(first + 1_000, jobs))])
+    queue.enqueue([NewJob("noop", {"n": number}) for number in range(jobs)])
     counted.calls = 0
-    began, cpu = time.monotonic(), time.process_time()
+    cpu = time.process_time()
     asyncio.run(_drain(queue, slots, jobs))
-    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
-    rate = jobs / seconds
-    print(
-        f"round {round_number + 1}  {name:8}  {slots:3} slots  {1e6 * cpu / jobs:6.1f} µs client CPU per job  "
-        f"{counted.calls / jobs:.3f} calls per job  {1e6 * cpu / counted.calls:6.0f} µs per call  {rate:6.0f} jobs/s"
-    )
+    cpu = time.process_time() - cpu
     counted.close()
+    return {f"{name}_us": 1e6 * cpu / jobs, f"{name}_calls": counted.calls / jobs}
 
 
 async def _drain(queue: Queue, slots: int, jobs: int) -> None:

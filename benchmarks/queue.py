@@ -1,4 +1,4 @@
-"""Compares the queue with its peers: `uv run --group bench python -m benchmarks.queue --rounds 3`.
+"""Compares the queue with its peers: `uv run --group bench python -m benchmarks.queue --rounds 5`.
 
 Everything runs on one server started for the benchmark. The peers alternate within each round, so that other load on
 the machine affects all of them. The costs per job are the most reliable numbers, then the ratios within a round, then
@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from benchmarks import experiments, report
-from benchmarks.peers import COGO, PEERS, Peer, PeerMissing
+from benchmarks import experiments, over_rest, report
+from benchmarks.peers import COGO, GRAPHILE, PEERS, Peer, PeerMissing
 from benchmarks.programs import ProgramFailed
 from benchmarks.server import BenchServer, bench_server
 
@@ -30,7 +30,10 @@ from generate_series(1, 1000000) n cross join lateral (select now() - n * interv
 """
 
 LIMIT: Final = "limit (pgbench)"
-EXPERIMENTS: Final = ("drain", "drain2", "single", "pickup", "history", "snapshot")
+EXPERIMENTS: Final = ("drain", "long", "drain2", "single", "pickup", "history", "snapshot", "rest")
+SELDOM: Final = ("single", "history")
+"""Measured in the first two rounds only: no target depends on them."""
+LONG_JOBS: Final = 100_000
 
 
 def main() -> None:
@@ -62,6 +65,8 @@ def _round(
     server: BenchServer, peers: list[Peer], jobs: int, only: list[str], number: int
 ) -> dict[str, dict[str, Any]]:
     """Measure everything once; every other round reverses the order of the peers."""
+    if number >= 2:
+        only = [name for name in only if name not in SELDOM]
     result: dict[str, dict[str, Any]] = {name: {} for name in only}
     result["load"] = {"before": os.getloadavg()[0]}
     peers = peers if number % 2 == 0 else peers[::-1]
@@ -76,7 +81,10 @@ def _round(
         _try(result, "pickup", peer.name, only, partial(experiments.pickup, server, peer))
         if peer.jobs is None:
             _try(result, "snapshot", peer.name, only, partial(experiments.held_snapshot, server, peer, jobs))
+    for peer in (p for p in peers if p.name in (COGO.name, GRAPHILE)):
+        _try(result, "long", peer.name, only, partial(experiments.drain, server, peer, LONG_JOBS))
     if COGO in peers:
+        _try(result, "rest", COGO.name, only, partial(over_rest.measure, server))
         _try(
             result,
             "history",

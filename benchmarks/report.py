@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import targets
+
 RESULTS: Final = Path(__file__).parent / "results"
 COSTS: Final = ("commits", "wal_bytes", "server_cpu_us", "client_cpu_us")
 OURS: Final = "cogo"
@@ -49,6 +51,7 @@ def markdown(about: About) -> str:
     """Return all tables."""
     rounds = about["rounds"]
     parts = [
+        _table(["target", "bound", "median (min-max)", "met"], targets.rows(rounds)),
         _drains(rounds),
         _costs(rounds),
         _ratios(rounds),

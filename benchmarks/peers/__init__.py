@@ -84,24 +84,31 @@ COGO: Final = Peer(
     settings={"concurrency": 500, "prefetch": 0},
 )
 
+GRAPHILE: Final = "graphile-worker"
+PG_BOSS: Final = "pg-boss"
+
+
+def _variant(name: str, **environment: str) -> Peer:
+    environment = {f"COGO_BENCHMARK_{key.upper()}": value for key, value in environment.items()}
+    return replace(COGO, name=name, environment=environment, settings=environment, in_all=False)
+
+
 PEERS: Final = (
     COGO,
-    replace(
-        COGO,
-        name="cogo, prefetch",
-        settings={"concurrency": 200, "prefetch": 500},
-        environment={"COGO_BENCHMARK_CONCURRENCY": "200", "COGO_BENCHMARK_PREFETCH": "500"},
-        in_all=False,
-    ),
+    _variant("cogo, 50 slots", concurrency="50"),
+    _variant("cogo, 100 slots", concurrency="100"),
+    _variant("cogo, CLI log", observer="cli"),
+    _variant("cogo, Dagster", observer="dagster"),
+    _variant("cogo, keys", keys="1"),
     Peer(
-        name="graphile-worker",
+        name=GRAPHILE,
         program="graphile.mjs",
         packages=("graphile-worker", "pg", "node"),
         unfinished="select exists (select from graphile_worker._private_jobs)",
         settings={"concurrentJobs": 10, "localQueue.size": 500, "completeJobBatchDelay": 0},
     ),
     Peer(
-        name="pg-boss",
+        name=PG_BOSS,
         program="pgboss.mjs",
         packages=("pg-boss", "pg", "node"),
         unfinished="select exists (select from pgboss.job where name = 'noop' and state < 'completed')",

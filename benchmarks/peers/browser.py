@@ -26,6 +26,7 @@ from benchmarks.peers import cogo, program
 from cogo_dagster.executors.browser import BrowserOptions
 from cogo_dagster.executors.browser.executor import BrowserExecutor
 from cogo_dagster.executors.browser.find import find_browser
+from cogo_dagster.executors.browser.payload import BrowserPayload
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import WorkerIdentity
 from cogo_dagster.queue.executor import Workspace
@@ -56,7 +57,7 @@ class CountingExecutor(BrowserExecutor):
         await super().start()
         await self._go()
 
-    async def execute(self, job: Job, workspace: Workspace) -> ExecutionResult:
+    async def execute(self, job: Job[BrowserPayload], workspace: Workspace) -> ExecutionResult:
         """Execute and count the job."""
         result = await super().execute(job, workspace)
         await self._handler(0)

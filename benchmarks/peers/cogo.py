@@ -3,9 +3,10 @@
 import contextlib
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from benchmarks.peers import program
@@ -16,17 +17,21 @@ from cogo_dagster.queue.executor import Executor, Workspace
 from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
 from cogo_dagster.queue.transports.postgres import PostgresTransport
-from cogo_dagster.queue.worker import Worker, WorkerOptions
+from cogo_dagster.queue.worker import Stage, Worker, WorkerOptions
+from cogo_dagster.queue.worker.events import Observer, ignore
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
+from cogo_dagster.settings import load_settings
+
+if TYPE_CHECKING:
+    from cogo_dagster.dagster_support.worker_thread import WorkerThread
 
 CONCURRENCY: Final = int(os.environ.get("COGO_BENCHMARK_CONCURRENCY", "500"))
-PREFETCH: Final = int(os.environ.get("COGO_BENCHMARK_PREFETCH", "0"))
+OBSERVER: Final = os.environ.get("COGO_BENCHMARK_OBSERVER", "")
+KEYS: Final = bool(os.environ.get("COGO_BENCHMARK_KEYS"))
 
 
 class NoOp(Executor, family="noop"):
     """Runs jobs of the family `noop` with the harness's handler."""
-
-    prefetch = PREFETCH
 
     def __init__(self, handler: program.Handler, go: program.Go) -> None:
         self._handler = handler
@@ -58,7 +63,9 @@ class Cogo(program.Peer):
 
     async def enqueue(self, numbers: Sequence[int]) -> None:
         """Enqueue with one call of the client, which uses batches of 1,000."""
-        self._queue.enqueue([NewJob("noop", {"n": number}) for number in numbers])
+        self._queue.enqueue(
+            [NewJob("noop", {"n": number}, idempotency_key=str(number) if KEYS else None) for number in numbers]
+        )
 
     async def enqueue_one(self, number: int) -> None:
         """Enqueue with one call."""
@@ -70,7 +77,35 @@ class Cogo(program.Peer):
         options = WorkerOptions(concurrency=CONCURRENCY)
         identity = WorkerIdentity("benchmark", uuid4())
         wakeup = ListenWakeup(self._dsn)
-        await Worker(self._queue, store, [NoOp(handler, go)], identity, options, wakeup=wakeup).run()
+        await Worker(
+            self._queue, store, [NoOp(handler, go)], identity, options, wakeup=wakeup, observer=_observer()
+        ).run()
+
+
+def _observer() -> Observer:
+    """Return the observer of the command line, whose lines go to a file, or of a run of Dagster."""
+    if OBSERVER == "cli":
+        from cogo_dagster.cli.worker_log import WorkerLog  # noqa: PLC0415 - not needed by the others
+
+        return WorkerLog(as_json=False).event
+    if OBSERVER == "dagster":
+        from cogo_dagster.dagster_support.worker_thread import WorkerThread  # noqa: PLC0415 - takes a second
+
+        followed = WorkerThread()
+        threading.Thread(target=_follow, args=(followed,), daemon=True).start()
+        return followed.observe
+    return ignore
+
+
+def _follow(followed: "WorkerThread") -> None:
+    """Count and report events as the ops of `process_jobs` do."""
+    from cogo_dagster.dagster_support.reporting import RunReport  # noqa: PLC0415 - takes a second
+
+    followed._thread = threading.current_thread()  # noqa: SLF001 - the worker runs in the main thread
+    report = RunReport(load_settings())
+    for event in followed.follow(Stage.UPLOAD):
+        report.add(event)
+        report.should_log(event)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cogo_dagster.alerts.messages import Alert, Event, Message, Time
-from cogo_dagster.alerts.references import Facts, Reference, command, references
+from cogo_dagster.alerts.references import AlertFacts, Reference, command, references
 from cogo_dagster.links import alerts_page, artifact_content, dagster_page, dashboard_page
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.settings import Settings
@@ -107,12 +107,12 @@ def _entry(alert: Alert, event: Event, settings: Settings) -> Entry:
     )
 
 
-def facts_of(alert: Alert) -> Facts:
+def facts_of(alert: Alert) -> AlertFacts:
     """Return what an alert is about."""
-    return Facts(alert.kind, alert.subject, alert.fingerprint, alert.refs)
+    return AlertFacts(alert.kind, alert.subject, alert.fingerprint, alert.refs)
 
 
-def _hint(facts: Facts, settings: Settings) -> str | None:
+def _hint(facts: AlertFacts, settings: Settings) -> str | None:
     job_id = facts.ref("job_id")
     job = f"Job {job_id}" if job_id else ""
     shown = command(facts)
@@ -142,7 +142,7 @@ def _facts(message: Message) -> tuple[tuple[str, str], ...]:
     return (("Subject", alert.subject), ("Since", when(alert.first_seen_at)), ("Count", f"{alert.count:,}"))
 
 
-def _links(facts: Facts, event: Event, settings: Settings) -> tuple[Link, ...]:
+def _links(facts: AlertFacts, event: Event, settings: Settings) -> tuple[Link, ...]:
     silence = Reference("Silence", f"/dashboard/alerts/silence?fingerprint={facts.fingerprint}")
     pages = (*references(facts), *(() if event is Event.RESOLVED else (silence,)))
     addresses = [

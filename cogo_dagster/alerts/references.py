@@ -22,7 +22,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class AlertFacts:
     """What an alert is about.
 
     Attributes:
@@ -41,12 +41,12 @@ class Facts:
         return str(value) if value else None
 
 
-def references(facts: Facts) -> tuple[Reference, ...]:
+def references(facts: AlertFacts) -> tuple[Reference, ...]:
     """Return the pages of an alert, the most specific first."""
     return (*_PAGES.get(facts.kind, _no_pages)(facts), *_pages_of_refs(facts))
 
 
-def command(facts: Facts) -> str | None:
+def command(facts: AlertFacts) -> str | None:
     """Return the command that shows the details of an alert; None if its pages are in the Dagster UI only."""
     job_id = facts.ref("job_id")
     if job_id:
@@ -55,51 +55,51 @@ def command(facts: Facts) -> str | None:
     return template.format(subject=facts.subject) if template else None
 
 
-def _no_pages(_: Facts) -> Iterator[Reference]:
+def _no_pages(_: AlertFacts) -> Iterator[Reference]:
     yield from ()
 
 
-def _cause(facts: Facts) -> Iterator[Reference]:
+def _cause(facts: AlertFacts) -> Iterator[Reference]:
     yield Reference("Cause", f"/dashboard/dlq?fingerprint={_quoted(facts.fingerprint)}")
 
 
-def _worker(facts: Facts) -> Iterator[Reference]:
+def _worker(facts: AlertFacts) -> Iterator[Reference]:
     instance_id = facts.ref("instance_id")
     yield Reference("Worker", f"/dashboard/workers#w-{instance_id}" if instance_id else "/dashboard/workers")
     yield Reference("Jobs of the worker", _search(worker=facts.subject))
 
 
-def _workers(_: Facts) -> Iterator[Reference]:
+def _workers(_: AlertFacts) -> Iterator[Reference]:
     yield Reference("Workers", "/dashboard/workers")
 
 
-def _gate(_: Facts) -> Iterator[Reference]:
+def _gate(_: AlertFacts) -> Iterator[Reference]:
     yield Reference("Gate runs", "/dashboard/local#gate")
 
 
-def _waiting(facts: Facts) -> Iterator[Reference]:
+def _waiting(facts: AlertFacts) -> Iterator[Reference]:
     family, executor_id = facts.ref("family") or facts.subject, facts.ref("executor_id")
     address = {"executor": executor_id} if executor_id else {}
     yield Reference("Due jobs", _search(family=family, **{"is": "due"}, **address))
 
 
-def _provider(_: Facts) -> Iterator[Reference]:
+def _provider(_: AlertFacts) -> Iterator[Reference]:
     yield Reference("Providers", "/dashboard/local#providers")
 
 
-def _targets(_: Facts) -> Iterator[Reference]:
+def _targets(_: AlertFacts) -> Iterator[Reference]:
     yield Reference("Targets", "/dashboard/alerts#targets")
 
 
-def _sensor(facts: Facts) -> Iterator[Reference]:
+def _sensor(facts: AlertFacts) -> Iterator[Reference]:
     yield Reference("Sensor", f"/locations/cogo/sensors/{_quoted(facts.subject)}", in_dagster=True)
 
 
-def _schedule(facts: Facts) -> Iterator[Reference]:
+def _schedule(facts: AlertFacts) -> Iterator[Reference]:
     yield Reference("Schedule", f"/locations/cogo/schedules/{_quoted(facts.subject)}", in_dagster=True)
 
 
-def _pages_of_refs(facts: Facts) -> Iterator[Reference]:
+def _pages_of_refs(facts: AlertFacts) -> Iterator[Reference]:
     job_id, run_id = facts.ref("job_id"), facts.ref("run_id")
     evidence_id, artifact_id = facts.ref("evidence_id"), facts.ref("artifact_id")
     if job_id:
@@ -122,7 +122,7 @@ def _search(**qualifiers: str) -> str:
     return f"/dashboard/jobs?q={_quoted(text)}"
 
 
-_PAGES: Final[Mapping[str, Callable[[Facts], Iterator[Reference]]]] = {
+_PAGES: Final[Mapping[str, Callable[[AlertFacts], Iterator[Reference]]]] = {
     "job_failed": _cause,
     "worker_dead": _worker,
     "executor_unavailable": _workers,

@@ -2,7 +2,6 @@
 
 import getpass
 import inspect
-import json
 import os
 import platform
 from collections import Counter
@@ -21,6 +20,7 @@ from cogo_dagster.cli.bulk_filter import COLUMNS, FilterOperation, performed, pr
 from cogo_dagster.cli.command import BadInput, name_environment_options, print_json, registered
 from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.plan_file import read_plan, write_plan
 from cogo_dagster.cli.progress import progress_bar
 from cogo_dagster.cli.tables import Column, print_table
 from cogo_dagster.formatting.values import counted
@@ -30,7 +30,6 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.search.grammar import JobSearch
-from cogo_dagster.text import load_json
 
 _SHOWN = 50
 _SUMS = 10
@@ -118,7 +117,7 @@ class Mode:
         """Return the mode that the options select."""
         if apply_file is not None:
             _check_apply_options(context, dry_run)
-            return cls(dry_run=False, plan=BulkPlan.from_json(_read(apply_file)))
+            return cls(dry_run=False, plan=read_plan(apply_file))
         if plan_file is not None and dry_run is False:
             raise BadInput(
                 "--plan makes a dry run: remove --no-dry-run (or DRY_RUN=false), then use --apply with the file."
@@ -200,7 +199,7 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
         if found and isinstance(operation, FilterOperation) and not as_json:
             print_preview(operation, found)
         if mode.plan_file is not None:
-            _write(mode.plan_file, _plan(application, operation, totals))
+            write_plan(mode.plan_file, _plan(application, operation, totals))
     else:
         totals = _execute(application, operation, mode, labels, quiet=as_json)
     if as_json:
@@ -319,24 +318,6 @@ def _plan(application: Application, operation: Operation, totals: Totals) -> Bul
             name=operation.name,
         )
     return made
-
-
-def _write(file: Path, plan: BulkPlan) -> None:
-    try:
-        file.write_text(json.dumps(plan.to_json(), indent=1, ensure_ascii=False), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"The plan cannot be written to {file} ({error.strerror}): choose a writable folder.") from None
-
-
-def _read(file: Path) -> Json:
-    try:
-        return load_json(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(
-            f"The plan cannot be read from {file} ({error.strerror}): create one with --plan FILE."
-        ) from None
-    except ValueError:
-        raise BadInput(f"{file} is not a plan because it is not JSON: create one with --plan FILE.") from None
 
 
 def _check_apply_options(context: typer.Context, dry_run: bool | None) -> None:

@@ -1,4 +1,4 @@
-"""Values that a shell completes: statuses, types of jobs, IDs of recent jobs.
+"""Values that a shell completes: statuses, types of jobs, IDs of recent jobs, filters.
 
 A completion starts no server and prints no error: without a reachable database there are no IDs.
 """
@@ -53,6 +53,28 @@ def job_ids(incomplete: str) -> Values:
         elif job_id.startswith(incomplete):
             found.append((job_id, description))
     return found
+
+
+def searches(incomplete: str) -> Values:
+    """Return completions of the last term of a filter, with the values of a database that runs."""
+    from cogo_dagster.queue.search.suggestions import complete  # noqa: PLC0415
+
+    return [(one.text.rstrip(), one.meaning) for one in complete(incomplete, _values_of_queue)]
+
+
+def _values_of_queue(key: str, prefix: str) -> list[str]:
+    from cogo_dagster.queue.threads import started  # noqa: PLC0415
+
+    reading = started(lambda: _suggested_values(key, prefix))
+    return reading.result() if wait([reading], timeout=_SECONDS).done and reading.exception() is None else []
+
+
+def _suggested_values(key: str, prefix: str) -> list[str]:
+    from cogo_dagster.bootstrap import running_queue  # noqa: PLC0415
+    from cogo_dagster.settings import load_settings  # noqa: PLC0415
+
+    with running_queue(load_settings()) as queue:
+        return queue.suggest_values(key, prefix) if queue else []
 
 
 def _recent_jobs() -> Values:

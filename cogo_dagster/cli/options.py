@@ -8,7 +8,6 @@ import typer
 from cogo_dagster.cli import completion
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.search.grammar import JobSearch
-from cogo_dagster.queue.search.suggestions import complete
 from cogo_dagster.queue.search.times import parse_duration
 from cogo_dagster.settings import Settings, is_checkout, load_settings
 
@@ -71,18 +70,13 @@ def search_of(text: str) -> JobSearch:
     return search
 
 
-def completed_search(incomplete: str) -> list[str]:
-    """Return completions of a search, for the shell; without the values of the database."""
-    return [suggestion.text.rstrip() for suggestion in complete(incomplete)]
-
-
 Where = Annotated[
     JobSearch | None,
     typer.Option(
         "--where",
         parser=search_of,
         metavar="FILTER",
-        autocompletion=completed_search,
+        autocompletion=completion.searches,
         help="Only jobs that match this filter, such as 'error:timeout finished:yesterday'.",
     ),
 ]

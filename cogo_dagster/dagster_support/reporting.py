@@ -132,7 +132,9 @@ class RunReport:
         metadata["ended_because"] = dg.MetadataValue.text(report.ended_because)
         last = [*reversed(self._failed.values()), *reversed(self._others.values())][:_TABLE_ROWS]
         if last:
-            metadata["jobs"] = markdown_table(_COLUMNS, [self._row(event.job, event.data) for event in last if event.job])
+            metadata["jobs"] = markdown_table(
+                _COLUMNS, [self._row(event.job, event.data) for event in last if event.job]
+            )
         return dg.AssetObservation(asset_keys.JOBS, description="Work of one worker run.", metadata=metadata)
 
     def _keep(self, event: WorkerEvent) -> None:

@@ -43,7 +43,7 @@ def checkup(settings: Settings) -> list[Finding]:
     application: Application | None = None
     with ExitStack() as stack:
         try:
-            application = stack.enter_context(open_application(settings))
+            application = stack.enter_context(open_application(settings, idle_seconds=settings.database_idle_seconds))
         except (QueueError, SettingsError) as error:
             finding = _database_failure(error)
             database_checks: list[tuple[str, Check]] = [("database", lambda: [finding])]

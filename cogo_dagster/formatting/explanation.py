@@ -31,7 +31,7 @@ def short_reason(fact: JobReason | WaitReason, now: datetime) -> str:
     if fact.why == "paused":
         return f"{fact.kind} {fact.name} is paused"
     if fact.why == "waiting":
-        until = _span(fact.next_run_at, now)
+        until = _span(fact.next_run_at, now, nearest=True)
         is_retry = isinstance(fact, JobReason) and fact.attempts
         if isinstance(fact, JobReason) and fact.snoozed:
             return f"snoozed for {until}"
@@ -82,7 +82,7 @@ def _paused(fact: JobReason, now: datetime) -> str:
 
 
 def _waiting(fact: JobReason, now: datetime) -> str:
-    until = _span(fact.next_run_at, now)
+    until = _span(fact.next_run_at, now, nearest=True)
     if fact.snoozed:
         return f"snoozed for another {until}: {fact.snoozed.rstrip('.')}"
     return f"{'next' if fact.attempts else 'first'} attempt is due in {until}"
@@ -126,11 +126,11 @@ def _failed(fact: JobReason, now: datetime) -> str:
     return f"failed ({reason}); run it again with `cogo replay dlq` or `cogo retry failed`"
 
 
-def _span(later: datetime | Unreadable | None, earlier: datetime | Unreadable | None) -> str:
+def _span(later: datetime | Unreadable | None, earlier: datetime | Unreadable | None, *, nearest: bool = False) -> str:
     """Return the time between two times, either of which may be unreadable."""
     if not isinstance(later, datetime) or not isinstance(earlier, datetime):
         return "an unreadable time"
-    duration = span(max(0.0, (later - earlier).total_seconds()))
+    duration = span(max(0.0, (later - earlier).total_seconds()), nearest=nearest)
     return "0 s" if duration == "now" else duration
 
 

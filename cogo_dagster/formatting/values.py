@@ -14,10 +14,16 @@ NOTHING: Final = "-"
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def span(seconds: object) -> str:
-    """Return a duration in one unit, such as `4 min` or `2 h`; `now` if under a second."""
+def span(seconds: object, *, nearest: bool = False) -> str:
+    """Return a duration in one unit, such as `4 min` or `2 h`; `now` if under a second.
+
+    Args:
+        nearest: Round to the nearest number, as for a time in the future, instead of down.
+    """
     if not isinstance(seconds, int | float) or not -1e15 < seconds < 1e15:
         return Unreadable("unreadable")
+    if nearest:
+        seconds = next((round(abs(seconds) / size) * size for size, _ in _UNITS if abs(seconds) >= size), seconds)
     size, unit = next(((size, unit) for size, unit in _UNITS if abs(seconds) >= size), (0, ""))
     return f"{int(abs(seconds) // size)} {unit}" if size else "now"
 
@@ -30,7 +36,7 @@ def distance(time: object, now: datetime | None = None) -> str:
     if isinstance(moment, Unreadable):
         return moment
     seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    duration = span(seconds)
+    duration = span(seconds, nearest=seconds > 0)
     if duration == "now":
         return duration
     return f"in {duration}" if seconds > 0 else f"{duration} ago"

@@ -51,7 +51,7 @@ IsUser = Callable[[Address, Address], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class PortGrant:
     """A session whose verified connections need no credential."""
 
     session: Session
@@ -69,7 +69,7 @@ class _ClientState(Enum):
 class ClientConnection(asyncio.Protocol):
     """A client connection. `close` also cancels its requests."""
 
-    def __init__(self, host: Host, dialer: Dialer, limits: ProxyLimits, grant: Grant | None = None) -> None:
+    def __init__(self, host: Host, dialer: Dialer, limits: ProxyLimits, grant: PortGrant | None = None) -> None:
         self._host = host
         self._dialer = dialer
         self._limits = limits

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
-from cogo_dagster.net.client_connection import ClientConnection, Grant, IsUser
+from cogo_dagster.net.client_connection import ClientConnection, IsUser, PortGrant
 from cogo_dagster.net.dial import Dialer, HopFailed
 from cogo_dagster.net.http_head import Head
 from cogo_dagster.net.proxy_limits import ProxyLimits
@@ -107,7 +107,7 @@ class ForwardProxy:
             is_user: Verifies the process of a connection; other connections need the credential.
         """
         # A connection can be accepted before the end of the session and arrive here after it.
-        grant = Grant(session, lambda peer, own: session.server is not None and is_user(peer, own))
+        grant = PortGrant(session, lambda peer, own: session.server is not None and is_user(peer, own))
         session.server = await asyncio.get_running_loop().create_server(
             lambda: ClientConnection(self, self._dialer, self._limits, grant), "127.0.0.1", 0
         )

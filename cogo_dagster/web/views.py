@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from cogo_dagster.alerts.references import Facts, references
+from cogo_dagster.alerts.references import AlertFacts, references
 from cogo_dagster.formatting.explanation import short_reason
 from cogo_dagster.formatting.timeline import Moment
 from cogo_dagster.formatting.values import error_line, one_line, span
@@ -254,7 +254,7 @@ def alert_state(alert: AlertRow) -> Label:
 
 def alert_pages(alert: AlertRow, settings: Settings) -> list[PageLink]:
     """Return the pages on which an alert's cause can be inspected, the most specific first."""
-    facts = Facts(alert.kind, alert.subject, alert.fingerprint, alert.refs if isinstance(alert.refs, dict) else {})
+    facts = AlertFacts(alert.kind, alert.subject, alert.fingerprint, alert.refs if isinstance(alert.refs, dict) else {})
     return [
         PageLink(page.title, dagster_page(settings, page.path) if page.in_dagster else page.path)
         for page in references(facts)

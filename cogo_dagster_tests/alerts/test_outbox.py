@@ -216,6 +216,20 @@ def test_gone_disables_the_target_until_its_url_changes(transport: Transport, qu
     assert len(deliver(transport)) == 2
 
 
+def test_a_silence_delays_the_replay_of_a_dead_delivery(transport: Transport, queue: Queue, owner: Owner) -> None:
+    """A message that was attempted is not sent during a silence of its alert, and is sent afterwards."""
+    fail_job(queue)
+    evaluate(transport)
+    claim_id, _ = claim(transport)
+    settle(transport, claim_id, "dead", error={"class": "http_400", "message": "Rejected.", "retryable": False})
+    silence = {"silence_id": str(uuid4()), "fingerprint": None, "kind": "job_failed", "subject_prefix": None}
+    transport.call("silence_alerts", {**silence, "duration_seconds": 600, "author": "me"})
+    assert transport.call("replay_alert_deliveries", {})["changed"] == 1
+    assert deliver(transport) == []
+    let_pass(owner, 700)
+    assert [message["event"] for message in deliver(transport)] == ["firing"]
+
+
 def test_a_silence_delays_delivery(transport: Transport, queue: Queue, owner: Owner) -> None:
     """A silenced alert counts occurrences, and is delivered after the silence if it still fires."""
     fail_job(queue)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cogo_dagster.alerts.references import Facts, command, references
+from cogo_dagster.alerts.references import AlertFacts, command, references
 from cogo_dagster.cli.app import COMMANDS
 from cogo_dagster.settings import PROJECT_ROOT
 
@@ -18,7 +18,7 @@ KINDS = re.findall(r"^\| `(\w+)` \|", _TABLE, re.MULTILINE)
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_kind_of_alert_has_a_page_or_a_command(kind: str) -> None:
     """An operator who reads an alert can inspect its cause."""
-    facts = Facts(
+    facts = AlertFacts(
         kind, "slack", "f", {"run_id": "r"} if kind == "run_failed" else {"job_id": "j"} if "job" in kind else {}
     )
     assert references(facts) or command(facts)
@@ -30,7 +30,7 @@ def test_each_kind_of_alert_has_a_page_or_a_command(kind: str) -> None:
 
 def test_the_pages_of_a_dead_lettered_job() -> None:
     """The cause comes first, then the job, its evidence, the Dagster run and the newest artifact."""
-    pages = references(Facts("job_failed", "browser", "f", REFS))
+    pages = references(AlertFacts("job_failed", "browser", "f", REFS))
     assert [(page.title, page.path) for page in pages] == [
         ("Cause", "/dashboard/dlq?fingerprint=f"),
         ("Job", "/dashboard/jobs/j"),
@@ -42,7 +42,7 @@ def test_the_pages_of_a_dead_lettered_job() -> None:
 
 def test_the_pages_of_a_silent_worker() -> None:
     """Its card, its jobs and the Dagster run."""
-    pages = references(Facts("worker_dead", "box 1", "f", {"instance_id": "i", "run_id": "r"}))
+    pages = references(AlertFacts("worker_dead", "box 1", "f", {"instance_id": "i", "run_id": "r"}))
     assert [page.path for page in pages] == [
         "/dashboard/workers#w-i",
         "/dashboard/jobs?q=worker%3A%22box%201%22",

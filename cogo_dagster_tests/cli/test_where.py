@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from cogo_dagster.cli.completion import searches
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import JobError, Outcome
 from cogo_dagster_tests.cli.terminal import Terminal
@@ -123,3 +124,14 @@ def test_operations_and_silences_are_named_by_their_last_digits(cogo: Terminal, 
     assert cogo.ok("alerts", "unsilence", silence["silence_id"][-8:])["changed"] is True
     assert_rejected(cogo.run("alerts", "unsilence", "ffffffff"), 1, "No silence")
     assert_rejected(cogo.run("alerts", "unsilence", "abc"), 2, "8 or more")
+
+
+def test_the_shell_completes_a_filter(queue: Queue, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qualifiers and their values; those of the queue if its database runs."""
+    timed_out(queue)
+    monkeypatch.setenv("COGO_DATABASE_URL", dsn)
+    assert [text for text, _ in searches("error:timeout finished:y")] == ["error:timeout finished:yesterday"]
+    assert [text for text, _ in searches("error:")] == ["error:timeout"]
+    monkeypatch.setenv("COGO_DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    assert searches("error:") == []
+    assert "status:" in [text for text, _ in searches("")]

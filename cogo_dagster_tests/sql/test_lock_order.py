@@ -14,6 +14,7 @@ import pytest
 from cogo_dagster.queue.bulk import Operation, perform
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.functions import FUNCTIONS
+from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Job, Json
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run
@@ -53,6 +54,9 @@ class Rows:
         self.abandoned = [str(row.artifact_id) for row in made]
         self.queued = [add(queue) for _ in range(BATCH)]
         queue.pause("type", "gate", actor="me")
+        jobs = [{"id": str(job)} for job in [*self.queued, *(job.id for job in self.running)]]
+        self.action, self.planned = new_request_id(), new_request_id()
+        queue.plan_action(self.action, "cancel", jobs, actor="me")
         owner.execute(
             "update public.jobs set lease_expires_at = now() - interval '1 h' where id = any(%s)",
             ([job.id for job in self.lost],),
@@ -124,6 +128,16 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "replay_dlq": ("replay_dlq", bulk),
         "discard_dlq": ("discard_dlq", bulk | {"reason": "gone"}),
         "undo_discard": ("undo_discard", bulk | {"discard_id": rows.discard_id}),
+        "plan_bulk_action": (
+            "plan_bulk_action",
+            {
+                "action_id": str(rows.planned),
+                "operation": "cancel",
+                "items": [{"id": str(job_id)} for job_id in rows.queued[::order]],
+                "actor": "me",
+            },
+        ),
+        "run_bulk_action": ("run_bulk_action", {"action_id": str(rows.action), "actor": "me"}),
         "purge_jobs": ("purge_jobs", bulk | {"older_than_days": 0, "statuses": ["succeeded", "failed"]}),
         "cleanup_artifacts": ("cleanup_artifacts", bulk | {"older_than_days": 0}),
         "enqueue_jobs": ("enqueue_jobs", {"jobs": keyed}),
@@ -236,6 +250,7 @@ LIKE_ANOTHER: Final = {
     "promote_alerts",
     "requeue_job",
     "snooze_job",
+    "stop_bulk_action",
 }
 """They call a function that is tested here, or write only one row by its id."""
 
@@ -297,6 +312,7 @@ PAIRS: Final = [
     ("retry_failed", "replay_dlq"),
     ("discard_dlq", "replay_dlq"),
     ("undo_discard", "undo_discard"),
+    ("run_bulk_action", "succeed_jobs"),
     ("record_heartbeat", "record_heartbeat"),
     ("record_provider_health", "record_provider_health"),
     ("evaluate_alerts", "replay_alert_deliveries"),

@@ -184,7 +184,7 @@ def log_out(site: Site, cookie: str) -> None:
 def seen(site: Site, route: str, client: Client) -> int | str:
     """Send a request; return its status, or LOGIN for a redirect to the login page."""
     method, _, path = route.partition(" ")
-    for name in ("job_id", "artifact_id", "operation_id", "silence_id"):
+    for name in ("job_id", "artifact_id", "operation_id", "silence_id", "gate_run_id"):
         path = path.replace(f"{{{name}}}", str(uuid4()))
     path = path.replace("{name}", "unknown")
     page = path.startswith("/dashboard")

@@ -36,7 +36,8 @@ def attempt(number: int = 1, outcome: str = "failed", minutes: int = 0) -> JobAt
 
 def artifact(number: int | None, minutes: int = 0) -> ArtifactRow:
     """Return an artifact of an attempt."""
-    return ArtifactRow.model_construct(attempt=number, created_at=NOW + timedelta(minutes=minutes, seconds=1))
+    read: dict[str, Any] = {"attempt": number, "created_at": NOW + timedelta(minutes=minutes, seconds=1)}
+    return ArtifactRow.model_construct(**read)
 
 
 def test_steps_follow_each_other_in_a_waterfall() -> None:
@@ -115,15 +116,16 @@ def test_an_incomplete_payload_has_no_command() -> None:
 
 def worker(name: str, hours_ago: float, *, alive: bool = False) -> WorkerRow:
     """Return a start of a worker."""
-    return WorkerRow.model_construct(
-        instance_id=uuid4(),
-        worker_id=name,
-        alive=alive,
-        started_at=NOW - timedelta(hours=hours_ago),
-        concurrency=4,
-        running=1,
-        code_version="1.0" if alive else "0.9",
-    )
+    read: dict[str, Any] = {
+        "instance_id": uuid4(),
+        "worker_id": name,
+        "alive": alive,
+        "started_at": NOW - timedelta(hours=hours_ago),
+        "concurrency": 4,
+        "running": 1,
+        "code_version": "1.0" if alive else "0.9",
+    }
+    return WorkerRow.model_construct(**read)
 
 
 def test_live_workers_come_first_and_starts_are_folded_under_their_name() -> None:

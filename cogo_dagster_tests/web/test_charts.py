@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from typing import Any
 
-from cogo_dagster.quality.comparison import week_day
+from cogo_dagster.quality.comparison import WeekDay, week_day
 from cogo_dagster.quality.records import Q1, Day, GateSummary, Stored, Window
 from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.queue.search.times import parse_period
@@ -25,8 +26,10 @@ def q1(verdict: str, rate: float | None, runs: int = 9) -> Q1:
 def stored(day: datetime, found: Q1) -> Stored:
     """Return the stored numbers of a day, with Q1 only."""
     window = Window(start=day, end=day + timedelta(days=1), hours=24)
-    summary = GateSummary.model_construct(window=window, q1=found)
-    return Stored.model_construct(complete=True, revision=1, computed_at=day, summary=summary)
+    only_q1: dict[str, Any] = {"window": window, "q1": found}
+    summary = GateSummary.model_construct(**only_q1)
+    read: dict[str, Any] = {"complete": True, "revision": 1, "computed_at": day, "summary": summary}
+    return Stored.model_construct(**read)
 
 
 def test_a_day_that_was_not_computed_is_a_gap() -> None:
@@ -52,7 +55,7 @@ def test_a_day_of_a_week_is_computed_by_the_rule_of_the_gate() -> None:
     }
 
 
-def _days() -> list[tuple[int, int, object]]:
+def _days() -> list[tuple[int, int, WeekDay]]:
     found = []
     for passed, failed in ((0, 0), (0, 4), (0, 5), (7, 3), (6, 3)):
         day = Day(day="2026-11-23", gate_passed=passed, gate_failed=failed, jobs_succeeded=0, jobs_failed=0)

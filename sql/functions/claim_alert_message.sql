@@ -6,7 +6,7 @@
  * the new messages, so that a message that always fails does not block the others. A new message holds one alert, or up
  * to 25 of the same event if more than three are waiting or the target received three messages within the last minute.
  * After five messages within a minute, a new alert waits until it is 30 seconds old, so that others can join it.
- * Silenced and inhibited alerts wait; messages that an alert is resolved are sent nevertheless.
+ * Silenced and inhibited alerts wait, silenced ones also if they were attempted before; messages that an alert is resolved are sent nevertheless.
  *
  * Returns {"message": {"message_id", "target", "event", "attempt", "first_attempt_at", "alerts": [{alert, "count",
  * "new_count" since the last message, "announced_at"}]} or null, "wait_seconds" until the next attempt is allowed or null,
@@ -45,6 +45,8 @@ begin
         select d.message_id, d.next_attempt_at into claimed_id, claimed_due_at from public.alert_deliveries d
         where d.target = claim_alert_message.target and d.status = 'pending' and d.message_id is not null
           and d.next_attempt_at <= at and (d.claim_expires_at is null or d.claim_expires_at < at)
+          and (d.event in ('resolved', 'announcement') or not exists (
+              select from public.alerts a where a.id = d.alert_id and cogo_internal.alert_is_silenced(a, at)))
         order by d.next_attempt_at limit 1;
 
         select count(distinct d.delivered_message_id) into recent from public.alert_deliveries d

@@ -52,6 +52,7 @@ begin
            or cogo_internal.invalid_argument(format('The outcome %s must be succeeded, failed, snoozed, requeued or cancelled.',
                                              coalesce(s.outcome, 'null')))::boolean
         order by s.job_id
+        limit jsonb_array_length(settle_jobs.settlements)  -- all: it lowers the estimate, as in succeed_jobs
     ), updated as (
         update public.jobs j set
             (status, attempts, lease_token, finished_at) = (

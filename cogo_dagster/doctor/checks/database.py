@@ -9,6 +9,7 @@ from typing import Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
 from cogo_dagster.formatting.explanation import advice_for, queue_line, starts
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.rows.stats import HealthFacts, HeldSnapshot, QueueStats
 from cogo_dagster.queue.stats import QueueNumbers, QueueReasons, WaitReason
@@ -158,7 +159,7 @@ def _stranded(stranded: Sequence[WaitReason]) -> Finding:
     lines = [queue_line(one, datetime.now(UTC)) for one in stranded]
     jobs = sum(one.count for one in stranded)
     advice = dict.fromkeys(filter(None, map(advice_for, stranded)))
-    return failed("workers", f"{jobs:,} due jobs cannot be claimed: {'; '.join(lines)}.", " ".join(advice))
+    return failed("workers", f"{counted(jobs, 'due job')} cannot be claimed: {'; '.join(lines)}.", " ".join(advice))
 
 
 def _silent(workers: Sequence[str]) -> Finding:

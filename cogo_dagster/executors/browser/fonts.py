@@ -35,9 +35,13 @@ _WITHOUT: Final = f"""characters => {{ {_RENDERS}
   return Object.keys(characters).filter(script => !renders(characters[script], '32px sans-serif'))
 }}"""
 
-BOXED: Final = f"""scripts => {{ {_RENDERS}
-  const classes = Object.fromEntries(scripts.map(script =>
+BOXED: Final = f"""missing => {{ {_RENDERS}
+  const classes = Object.fromEntries(missing.map(script =>
     [script, script === 'emoji' ? /\\p{{Emoji_Presentation}}/u : new RegExp(`\\\\p{{Script=${{script}}}}`, 'u')]))
+  // Most pages have none of them, which one search for each in the whole text finds out.
+  const text = (document.body || document.documentElement).textContent
+  const scripts = missing.filter(script => classes[script].test(text))
+  if (!scripts.length) return []
   const boxed = new Set(), seen = new Set()
   const walker = document.createTreeWalker(document.body || document.documentElement, NodeFilter.SHOW_TEXT)
   for (let left = 20000, node; left > 0 && seen.size < scripts.length && (node = walker.nextNode()); left--) {{

@@ -35,7 +35,7 @@ _TEXTS: Final = {"text/html", "text/plain", "application/json", "text/csv", "tex
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class ArtifactPreview:
     """Preview of an artifact.
 
     Attributes:
@@ -81,7 +81,7 @@ class AttemptView:
     key: int
     attempt: JobAttempt
     evidence: BrowserEvidence | None
-    previews: list[Preview]
+    previews: list[ArtifactPreview]
     screenshot: ArtifactRow | None
     no_screenshot: str | None
 
@@ -213,7 +213,7 @@ def _screenshots_first(row: ArtifactRow) -> tuple[bool, bool, str]:
     return row.name != SCREENSHOT, not is_image, row.name or ""
 
 
-def _preview(request: Request, store: ArtifactStore, row: ArtifactRow, *, reads: bool = True) -> Preview:
+def _preview(request: Request, store: ArtifactStore, row: ArtifactRow, *, reads: bool = True) -> ArtifactPreview:
     """Return the preview of an artifact.
 
     Args:
@@ -221,16 +221,16 @@ def _preview(request: Request, store: ArtifactStore, row: ArtifactRow, *, reads:
     """
     kind = bare_type(row.content_type)
     if kind.startswith("image/") and kind != "image/svg+xml":
-        return Preview(row, "image")
+        return ArtifactPreview(row, "image")
     if kind == "application/zip" and (row.name or "").endswith("trace.zip"):
-        return Preview(row, "trace", viewer=viewer_address(request, str(row.id), _signed(request, str(row.id))))
+        return ArtifactPreview(row, "trace", viewer=viewer_address(request, str(row.id), _signed(request, str(row.id))))
     if "pdf" in kind:
-        return Preview(row, "pdf")
+        return ArtifactPreview(row, "pdf")
     if kind in _TEXTS and row.storage_key and reads:
         with contextlib.suppress(ArtifactStoreError):
             text, whole = first_text(store, row.storage_key, _READ_BYTES)
-            return Preview(row, "text", _readable(kind, text, whole=whole), whole)
-    return Preview(row, "file")
+            return ArtifactPreview(row, "text", _readable(kind, text, whole=whole), whole)
+    return ArtifactPreview(row, "file")
 
 
 def _signed(request: Request, artifact_id: str) -> Mapping[str, str]:

@@ -153,7 +153,7 @@ def test_a_due_job_names_the_missing_worker(queue: Queue) -> None:
     job = queue.enqueue([NewJob("browser", executor_id="mac")])[0].job_id
     assert _fact(queue, job) == {"why": "no_worker", "family": "browser", "executor_id": "mac"}
     register(queue, a_worker("gates"), families=("gate",))
-    assert _fact(queue, job) == {"why": "no_executor", "family": "browser"}
+    assert _fact(queue, job) == {"why": "no_executor", "family": "browser", "executor_id": "mac"}
     register(queue, a_worker("other"))
     assert _fact(queue, job) == {"why": "no_address", "executor_id": "mac"}
     mac = a_worker("mac", "mac")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cogo_dagster.queue.bulk_actions import plan
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json
@@ -161,3 +162,14 @@ def test_invalid_periods_are_rejected(transport: Transport, days: Json) -> None:
     """Nothing is deleted."""
     with pytest.raises(InvalidArgument, match="days must be an object"):
         transport.call("delete_old_rows", {"days": days})
+
+
+def test_old_bulk_actions_are_deleted_with_their_jobs(queue: Queue, owner: Owner) -> None:
+    """As the operations log; a newer one stays."""
+    job = {"id": str(failed_job(queue))}
+    old, new = (plan(queue, "retry", [job], "me").id for _ in range(2))
+    owner.execute("update public.bulk_actions set created_at = now() - interval '401 days' where id = %s", (old,))
+    deleted = queue.delete_old_rows(DAYS)
+    assert (deleted["bulk_actions"], deleted["bulk_action_jobs"]) == (1, 1)
+    assert [action.id for action in queue.list_actions()] == [new]
+    assert queue.delete_old_rows(dict.fromkeys(DAYS))["bulk_actions"] == 0
