@@ -15,7 +15,7 @@ def depth(owner: Owner, families: object = None, max_jobs: int = 1_000) -> int:
     wanted = None if families is None else json.dumps(families)
     row = owner.execute("select public.queue_depth(%s, %s)", (wanted, max_jobs)).fetchone()
     assert row
-    return int(row[0])
+    return int(row[0]["jobs"])
 
 
 def test_due_jobs_are_counted_up_to_a_limit(queue: Queue, owner: Owner) -> None:

@@ -3,11 +3,11 @@
  * of a worker. It reads at most max_jobs index entries for each family, executor ID and priority.
  *
  * families    ["browser", …]; null counts all families
- * max_jobs    the largest number to return, 1 to 100,000
+ * max_jobs    the largest number to count, 1 to 100,000
  *
- * Returns the number. Errors: CQ005.
+ * Returns {"jobs"}. Errors: CQ005.
  */
-create or replace function public.queue_depth(families jsonb default null, max_jobs integer default 1000) returns integer
+create or replace function public.queue_depth(families jsonb default null, max_jobs integer default 1000) returns jsonb
 language plpgsql stable set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
 declare
     at timestamptz := clock_timestamp();
@@ -38,7 +38,7 @@ begin
                or p.kind = 'executor' and p.name = known.executor_id)
     ) lane
     where queue_depth.families is null or queue_depth.families ? known.family;
-    return least(coalesce(counted, 0), size);
+    return jsonb_build_object('jobs', least(coalesce(counted, 0), size));
 end $$;
 
 comment on function public.queue_depth is 'The number of due jobs that are not paused, counted up to a limit.';
