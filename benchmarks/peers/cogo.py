@@ -99,9 +99,10 @@ def _observer() -> Observer:
 def _follow(followed: "WorkerThread") -> None:
     """Count and report events as the ops of `process_jobs` do."""
     from cogo_dagster.dagster_support.reporting import RunReport  # noqa: PLC0415 - takes a second
+    from cogo_dagster.settings import load_settings  # noqa: PLC0415 - as above
 
     followed._thread = threading.current_thread()  # noqa: SLF001 - the worker runs in the main thread
-    report = RunReport()
+    report = RunReport(load_settings())
     for event in followed.follow(Stage.UPLOAD):
         report.add(event)
         report.should_log(event)
