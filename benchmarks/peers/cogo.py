@@ -20,9 +20,9 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker import Stage, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import Observer, ignore
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
-from cogo_dagster.settings import load_settings
 
 if TYPE_CHECKING:
+    from cogo_dagster.dagster_support.reporting import RunReport
     from cogo_dagster.dagster_support.worker_thread import WorkerThread
 
 CONCURRENCY: Final = int(os.environ.get("COGO_BENCHMARK_CONCURRENCY", "500"))
@@ -89,20 +89,19 @@ def _observer() -> Observer:
 
         return WorkerLog(as_json=False).event
     if OBSERVER == "dagster":
+        from cogo_dagster.dagster_support.reporting import RunReport  # noqa: PLC0415 - takes a second
         from cogo_dagster.dagster_support.worker_thread import WorkerThread  # noqa: PLC0415 - takes a second
+        from cogo_dagster.settings import load_settings  # noqa: PLC0415 - as above
 
         followed = WorkerThread()
-        threading.Thread(target=_follow, args=(followed,), daemon=True).start()
+        threading.Thread(target=_follow, args=(followed, RunReport(load_settings())), daemon=True).start()
         return followed.observe
     return ignore
 
 
-def _follow(followed: "WorkerThread") -> None:
+def _follow(followed: "WorkerThread", report: "RunReport") -> None:
     """Count and report events as the ops of `process_jobs` do."""
-    from cogo_dagster.dagster_support.reporting import RunReport  # noqa: PLC0415 - takes a second
-
     followed._thread = threading.current_thread()  # noqa: SLF001 - the worker runs in the main thread
-    report = RunReport(load_settings())
     for event in followed.follow(Stage.UPLOAD):
         report.add(event)
         report.should_log(event)

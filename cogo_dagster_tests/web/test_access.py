@@ -49,6 +49,11 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "POST /api/jobs/retry": ("operator", 200),
     "POST /api/jobs/{job_id}/retry": ("operator", 404),
     "POST /api/jobs/{job_id}/cancel": ("operator", 404),
+    "POST /api/actions": ("operator", 422),
+    "GET /api/actions": ("viewer", 200),
+    "GET /api/actions/{action_id}": ("viewer", 404),
+    "POST /api/actions/{action_id}/run": ("operator", 404),
+    "POST /api/actions/{action_id}/stop": ("operator", 404),
     "GET /api/dlq": ("viewer", 200),
     "GET /api/dlq/incidents": ("viewer", 200),
     "POST /api/dlq/replay": ("operator", 200),
@@ -84,6 +89,13 @@ ROUTES: dict[str, tuple[Rule, int]] = {
     "POST /dashboard/jobs/new": ("operator", 422),
     "POST /dashboard/jobs/{job_id}/again": ("operator", 404),
     "GET /dashboard/jobs/{job_id}": ("viewer", 404),
+    "GET /dashboard/jobs/suggest": ("viewer", 200),
+    "GET /dashboard/pause": ("viewer", 200),
+    "POST /dashboard/actions": ("operator", 422),
+    "GET /dashboard/actions": ("viewer", 200),
+    "GET /dashboard/actions/{part}": ("viewer", 404),
+    "POST /dashboard/actions/{action_id}/run": ("operator", 404),
+    "POST /dashboard/actions/{action_id}/stop": ("operator", 404),
     "GET /dashboard/dlq": ("viewer", 200),
     "GET /dashboard/dlq/replay": ("viewer", 200),
     "GET /dashboard/dlq/discard": ("viewer", 200),
@@ -184,7 +196,7 @@ def log_out(site: Site, cookie: str) -> None:
 def seen(site: Site, route: str, client: Client) -> int | str:
     """Send a request; return its status, or LOGIN for a redirect to the login page."""
     method, _, path = route.partition(" ")
-    for name in ("job_id", "artifact_id", "operation_id", "silence_id", "gate_run_id"):
+    for name in ("job_id", "artifact_id", "operation_id", "silence_id", "gate_run_id", "action_id", "part"):
         path = path.replace(f"{{{name}}}", str(uuid4()))
     path = path.replace("{name}", "unknown")
     page = path.startswith("/dashboard")

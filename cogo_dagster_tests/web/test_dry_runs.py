@@ -15,6 +15,8 @@ PATHS: Final[dict[str, Json]] = {
     "/api/dlq/replay": {},
     "/api/dlq/discard": {"reason": "gone"},
 }
+SEARCHES: Final = "/api/actions"
+"""Its preview has a different form."""
 
 
 def test_every_route_with_a_dry_run_is_listed(site: Site) -> None:
@@ -27,7 +29,7 @@ def test_every_route_with_a_dry_run_is_listed(site: Site) -> None:
         return any("dry_run" in str(_resolved(schemas, one["schema"])) for one in content.values())
 
     able = {path for path, methods in document["paths"].items() if any(map(takes_dry_run, methods.values()))}
-    assert set(PATHS) == able
+    assert {*PATHS, SEARCHES} == able
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -39,6 +41,19 @@ def test_a_dry_run_changes_no_table(site: Site, owner: Owner, path: str) -> None
     assert {(answer["matched"], answer["changed"], answer["dry_run"]) for answer in found} == {(1, 0, True)}
     assert every_row(owner) == before
     assert site.post(path, PATHS[path] | {"dry_run": False})["changed"] == 1
+    assert every_row(owner) != before
+
+
+def test_a_preview_of_a_search_changes_no_table(site: Site, owner: Owner) -> None:
+    """A request without `dry_run` is a preview, and stores no action; the real run changes what it found."""
+    one_of_each(site.queue, owner)
+    before = every_row(owner)
+    wanted = {"operation": "retry", "where": "status:failed"}
+    for body in (wanted, wanted | {"dry_run": True}):
+        found = site.post(SEARCHES, body)
+        assert (found["dry_run"], found["action"], len(found["job_ids"])) == (True, None, 1)
+    assert every_row(owner) == before
+    assert site.post(SEARCHES, wanted | {"dry_run": False})["action"]["changed"] == 1
     assert every_row(owner) != before
 
 
