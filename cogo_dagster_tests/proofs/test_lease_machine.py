@@ -19,7 +19,7 @@ EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
 """Unset: a short, reproducible run. Set: this many random examples."""
 
 PROOF: Final = settings(
-    max_examples=EXAMPLES or 150,
+    max_examples=EXAMPLES or 400,
     stateful_step_count=40,
     derandomize=not EXAMPLES,
     phases=[Phase.generate, Phase.shrink],
@@ -91,7 +91,7 @@ def test_a_function_without_a_rule_is_detected(database: Database, name: str) ->
     ).fetchall()
     assert sound in source
     database.owner.execute(source.replace(sound, broken).encode())
-    search = settings(PROOF, max_examples=400, derandomize=True, phases=[Phase.generate])
+    search = settings(PROOF, max_examples=1_000, derandomize=True, phases=[Phase.generate])
     with pytest.raises(AssertionError):
         _run(database, search)
 
