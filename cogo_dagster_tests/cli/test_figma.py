@@ -78,7 +78,7 @@ def test_a_rate_limit_is_listed_and_ended(cogo: Terminal, transport: Transport) 
     RateLimits(transport).open_circuit("figma:0123456789ab:tier1", 231_890, "Figma allows no more calls.")
     [row] = cogo.ok("list", "limits")
     assert (row["name"], row["reason"]) == ("figma:0123456789ab:tier1", "Figma allows no more calls.")
-    assert "in 2 d" in cogo.run("list", "limits").out
+    assert "in 3 d" in cogo.run("list", "limits").out
     assert cogo.ok("resume", "limit", row["name"])["changed"] is True
     assert cogo.ok("resume", "limit", row["name"])["changed"] is False
     assert cogo.ok("list", "limits") == []

@@ -18,6 +18,7 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.openapi.loaders import from_url
 from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.queue.artifacts import FolderStore
@@ -34,6 +35,9 @@ from cogo_dagster_tests.web.population import history, populate
 
 _USES: Final = ("access_tokens", "web_sessions")
 """Tables that record the last use of a token or a session."""
+
+UNDESCRIBED: Final = ("POST /api/jobs", "POST /api/actions", "GET /api/jobs")
+"""The document cannot describe the payloads that the installed executors accept, nor the filter language."""
 
 Operation = APIOperation[Any, Any, Any, Any]
 
@@ -97,7 +101,8 @@ def _ask(trial: Trial, operation: Operation, mode: GenerationMode, headers: Mapp
         assume(mode is GenerationMode.POSITIVE or not re.search(r"\d\.0\b", str(case.body)))
         # Without a token on purpose: that makes the request invalid.
         bare = mode is GenerationMode.NEGATIVE and "x-admin-token" not in (case.headers or {})
-        case.call_and_validate(headers={} if bare else dict(headers), timeout=60)
+        excluded: Any = [positive_data_acceptance] if operation.label in UNDESCRIBED else []
+        case.call_and_validate(headers={} if bare else dict(headers), timeout=60, excluded_checks=excluded)
 
     trial.each(operation.as_strategy(generation_mode=mode), check, share=share)
 

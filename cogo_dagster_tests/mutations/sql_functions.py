@@ -105,8 +105,8 @@ SQL_MUTATIONS: Final = (
     _sql(
         "a valid lease is recovered",
         "recover_leases",
-        "where j.status = 'running' and j.lease_expires_at < at\n        limit",
-        "where j.status = 'running'\n        limit",
+        "where j.status = 'running' and j.lease_expires_at < at\n          and (recover_leases.items",
+        "where j.status = 'running'\n          and (recover_leases.items",
         "recover",
     ),
     _sql(

@@ -69,7 +69,7 @@ WORKER_MUTATIONS: Final = (
     ),
     _worker(
         "jobs that make files are claimed while the store is unavailable",
-        "execute",
+        "slots",
         "if not (self._state.storage.unavailable and executor.makes_artifacts)",
         "if True",
         "artifacts",

@@ -46,6 +46,7 @@ INLINED = {
     "dead_letter_row",
     "is_small_json",
     "job_row",
+    "payload_subject",
     "new_job_rows",
     "replay_key_holder",
     "secret_row",
