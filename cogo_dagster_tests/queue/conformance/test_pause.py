@@ -155,7 +155,7 @@ def test_a_due_job_names_the_missing_worker(queue: Queue) -> None:
     register(queue, a_worker("gates"), families=("gate",))
     assert _fact(queue, job) == {"why": "no_executor", "family": "browser", "executor_id": "mac"}
     register(queue, a_worker("other"))
-    assert _fact(queue, job) == {"why": "no_address", "executor_id": "mac"}
+    assert _fact(queue, job) == {"why": "no_address", "family": "browser", "executor_id": "mac"}
     mac = a_worker("mac", "mac")
     register(queue, mac, concurrency=2)
     queue.heartbeat(mac, 2, {})
