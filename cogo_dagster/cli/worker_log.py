@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -99,16 +99,29 @@ class WorkerLog(logging.Handler):
         events, self._events = self._events, []
         if not events:
             return
+        try:
+            self._write(self._lines(events))
+        except Exception:  # noqa: BLE001 - an event that cannot be formatted must not lose the others
+            for at, event in events:
+                try:
+                    self._write(self._lines([(at, event)]))
+                except Exception as error:  # noqa: BLE001 - as above
+                    self._write([self._unformatted(at, event, error)])
+
+    def _lines(self, events: Sequence[tuple[int, WorkerEvent]]) -> list[str]:
         if self._as_json:
-            self._write([one_json_line(_document(self._time(at), event)) for at, event in events])
-            return
+            return [one_json_line(_document(self._time(at), event)) for at, event in events]
         messages = _lines_of([event.message for _, event in events])
-        self._write(
-            [
-                f"{self._time(at)} {_PADDED[event.kind]} {message}"
-                for (at, event), message in zip(events, messages, strict=True)
-            ]
-        )
+        return [
+            f"{self._time(at)} {_PADDED[event.kind]} {message}"
+            for (at, event), message in zip(events, messages, strict=True)
+        ]
+
+    def _unformatted(self, at: int, event: WorkerEvent, error: Exception) -> str:
+        message = f"The event could not be formatted ({type(error).__name__})."
+        if self._as_json:
+            return one_json_line({"at": self._time(at), "kind": event.kind, "message": message})
+        return f"{self._time(at)} {_PADDED[event.kind]} {message}"
 
     def _time(self, nanoseconds: int) -> str:
         milliseconds = nanoseconds // 1_000_000
