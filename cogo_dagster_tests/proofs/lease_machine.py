@@ -20,6 +20,7 @@ _LONG: Final = 3600
 """Longer than a run takes: a lease expires only when the model says so."""
 _PROTOCOL: Final = Protocol()
 _RECOVERED: Final = re.compile(r"job \d+ is recovered")
+_LEAD_TO_LOST_LEASES: Final = ("is refused", "claims job", "begins to claim", "succeeds", "expires")
 _NOT_AT_THE_DATABASE: Final = ("begins to claim", "succeeds", "crashes")
 
 
@@ -47,9 +48,11 @@ class LeaseMachine(RuleBasedStateMachine):
     def step(self, pick: int) -> None:
         """Execute a step of a worker, or expire a lease, as the model allows."""
         steps = self._steps()
-        if pick % 3:  # mostly the rarest step of this run, so that every kind occurs
+        if pick % 3 == 1:  # the rarest steps of this run, so that every kind occurs
             steps = sorted(steps, key=lambda step: self.made[_kind(step[0])])[:2]
-        name, after = steps[pick % len(steps)]
+        elif pick % 3 == 2:
+            steps = sorted(steps, key=lambda step: _rank(step[0]))[:2]
+        name, after = steps[pick // 3 % len(steps)]
         self._count(_kind(name))
         _, number, what = name.split(" ", 2) if name.startswith("worker") else ("", "0", name)
         worker = self.state.workers[int(number)]
@@ -184,6 +187,11 @@ class LeaseMachine(RuleBasedStateMachine):
         "repeats its settlement": _settle,
         "is refused": _be_refused,
     }
+
+
+def _rank(name: str) -> int:
+    """Return the place of a step in an order in which attempts end after another worker claimed their job."""
+    return next((rank for rank, end in enumerate(_LEAD_TO_LOST_LEASES) if end in name), len(_LEAD_TO_LOST_LEASES))
 
 
 def _kind(name: str) -> str:
