@@ -7,7 +7,8 @@
  * Returns {"fingerprint": {"ended", "succeeded"}}; causes without an ended replay are left out.
  */
 create or replace function public.replay_results(fingerprints jsonb) returns jsonb
-language sql stable set search_path = '' as $$
+language sql stable set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off
+set enable_mergejoin = off set jit = off as $$
     select coalesce(jsonb_object_agg(f.fingerprint, jsonb_build_object('ended', n.ended, 'succeeded', n.succeeded)), '{}')
     from (select distinct value from jsonb_array_elements_text(replay_results.fingerprints) limit 100) as f (fingerprint)
     cross join lateral (
