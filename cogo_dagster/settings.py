@@ -26,7 +26,7 @@ _PASSWORD: Final = re.compile(r"\bpassword\s*=\s*'?([^'\s&]+)")
 _WEB_URL: Final = re.compile(r"https?://[^\s/]\S*$", re.IGNORECASE)
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\[\]]*$")
 _STORAGE_URL: Final = re.compile(
-    r"(?P<scheme>s3|gs|az)://(?P<path>[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/[A-Za-z0-9._=-]+)*)/?|file://(?P<folder>/[^?#\0]*)"
+    r"(?P<scheme>s3|gs|az)://(?P<path>[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/(?!\.\.?(/|$))[A-Za-z0-9._=-]+)*)/?|file://(?P<folder>/[^?#\0]*)"
 )
 _SECRET_NAME: Final = re.compile(r"(?i)TOKEN|KEY|SECRET|PASS|AUTH|CREDENTIAL|PWD|DSN|URL")
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z]*|[0-9.:,]*")

@@ -174,7 +174,16 @@ def test_the_setting_chooses_the_store(s3: S3Server, tmp_path: Path, hello: Path
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://", "ftp://host/folder", "s3://key:secret@bucket", "file://host/folder", "s3://bucket?x=1", "/folder"]
+    "url",
+    [
+        "s3://",
+        "ftp://host/folder",
+        "s3://key:secret@bucket",
+        "file://host/folder",
+        "s3://bucket?x=1",
+        "s3://bucket/../x",
+        "/folder",
+    ],
 )
 def test_an_unusable_url_is_rejected(url: str) -> None:
     """The message names the setting and its form."""
