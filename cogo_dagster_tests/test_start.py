@@ -19,7 +19,7 @@ from cogo_dagster_tests.fresh import run
 from cogo_dagster_tests.fresh.__main__ import chosen_rows
 from cogo_dagster_tests.fresh.access import shared_paths
 from cogo_dagster_tests.fresh.readme import start
-from cogo_dagster_tests.fresh.rows import all_rows
+from cogo_dagster_tests.fresh.rows import all_rows, next_rows
 from cogo_dagster_tests.programs import missing
 
 
@@ -123,6 +123,7 @@ def test_words_of_no_row_are_rejected(only: str, capsys: pytest.CaptureFixture[s
 
 
 def test_words_choose_the_rows_that_have_them_all() -> None:
-    """Without words, all rows are chosen."""
+    """Without words, all rows of the releases are chosen; the development release has to be named."""
     assert [row.name for row in chosen_rows("tests trixie")] == ["trixie newcomer allowed tests"]
     assert chosen_rows("") == all_rows()
+    assert chosen_rows("sid") == next_rows()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cogo_dagster_tests.fresh.debian import debian
-from cogo_dagster_tests.fresh.rows import Row, all_rows
+from cogo_dagster_tests.fresh.rows import NEXT_SUITE, Row, all_rows, next_rows
 from cogo_dagster_tests.fresh.run import run_row
 
 _FOLDER = Path(tempfile.gettempdir()) / "cogo-fresh"
@@ -34,10 +34,11 @@ def main(
 
 def chosen_rows(only: str) -> list[Row]:
     """Return the rows whose name contains all of these words; exit with 2 and list all rows if there is none."""
-    rows = all_rows()
-    chosen = [row for row in rows if all(word in row.name.split() for word in only.split())]
+    words = only.split()
+    rows = next_rows() if NEXT_SUITE in words else all_rows()
+    chosen = [row for row in rows if all(word in row.name.split() for word in words)]
     if not chosen:
-        names = "\n".join(f"  {row.name}" for row in rows)
+        names = "\n".join(f"  {row.name}" for row in (*all_rows(), *next_rows()))
         typer.echo(f"No row has the words {only!r}: pass words of one of these rows to --only.\n{names}", err=True)
         raise typer.Exit(2)
     return chosen

@@ -7,6 +7,8 @@ from typing import Final
 from cogo_dagster_tests.fresh.readme import start
 
 SUITES: Final = ("bookworm", "trixie")
+NEXT_SUITE: Final = "sid"
+"""Debian's development release, with the newest Python; its packages change daily, so it runs only by name."""
 USER: Final = "newcomer"
 
 
@@ -47,7 +49,16 @@ class Row:
 
 
 def all_rows() -> list[Row]:
-    """Return every row."""
+    """Return the rows of the releases."""
     kinds = product(SUITES, (USER, "root"), (True, False))
     demos = [Row(suite, account, namespaces, "demo", 1_800) for suite, account, namespaces in kinds]
-    return [*demos, *(Row(suite, USER, True, "tests", 10_800) for suite in SUITES)]
+    return [*demos, *(_tests(suite) for suite in SUITES)]
+
+
+def next_rows() -> list[Row]:
+    """Return the rows of the development release."""
+    return [Row(NEXT_SUITE, USER, True, "demo", 1_800), _tests(NEXT_SUITE)]
+
+
+def _tests(suite: str) -> Row:
+    return Row(suite, USER, True, "tests", 10_800)
