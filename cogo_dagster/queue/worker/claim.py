@@ -10,7 +10,6 @@ from cogo_dagster.queue.client import ClaimCursor, ClaimedJobs, ClaimRequest
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any
-from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Runner
 from cogo_dagster.queue.worker.state import WorkerState
 
@@ -209,8 +208,9 @@ class Claimer:
         self._claimed += len(jobs)
         state.metrics.count("claimed", len(jobs))
         prefetched = {request.family for request in requests if request.prefetch}
+        if jobs:
+            state.emit_claimed(jobs)
         for job in jobs:
-            state.emit(EventKind.CLAIMED, Stage.CLAIM, job)
             prefetch = bool(prefetched) and job.family in prefetched
             held = state.held.add(job, requested_at + state.options.lease_seconds, prefetched=prefetch)
             self._runner.accept(held)

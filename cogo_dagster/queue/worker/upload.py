@@ -120,7 +120,10 @@ class Uploader:
         return True
 
     def _report_uploaded(self, held: HeldJob, rows: list[Json]) -> Settlement:
-        self._state.emit(EventKind.UPLOADED, Stage.UPLOAD, held.job, artifacts=rows)
+        job = held.job
+        artifacts = f"{len(rows)} {'artifact' if len(rows) == 1 else 'artifacts'}"
+        message = f"Uploaded {artifacts} of {job.type} job {job.id}."
+        self._state.emit(EventKind.UPLOADED, Stage.UPLOAD, job, message, artifacts=rows)
         return held.settlement
 
     def _lost(self, held: HeldJob) -> None:
