@@ -178,7 +178,13 @@ def test_counting_stops_at_its_limit(backlog: Backlog) -> None:
     for numbers in backlog.explainer.call("queue_stats", count_limit=20):
         assert numbers.answer["ready_by_family"]["quick"] == DUE
         assert (numbers.answer["running"], numbers.answer["expired_leases"]) == (RUNNING, RUNNING // 10)
-        by = {"jobs_claim_lane", "jobs_lease", "jobs_succeeded", "jobs_unsuccessful_finished", "jobs_unsuccessful"}
+        by = {
+            "jobs_claim_lane",
+            "jobs_lease",
+            "jobs_succeeded",
+            "jobs_unsuccessful_finished",
+            "jobs_unsuccessful_listed",
+        }
         assert_by_index(numbers, by)
         assert_reads(numbers, "jobs_claim_lane", 6 * 10 * 20)
         assert_reads(numbers, "jobs_lease", 3 * RUNNING)
