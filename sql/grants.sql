@@ -327,6 +327,7 @@ begin
             'settle_alert_message',
             'settle_jobs',
             'settle_one',
+            'settle_with_artifacts',
             'silence_alerts',
             'similar_failures',
             'skip_target_messages',

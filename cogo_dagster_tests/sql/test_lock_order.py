@@ -113,6 +113,14 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
             {"claim_id": str(uuid4()), "job_ids": _texts(rows.queued[::order]), "worker_id": "shared"},
         ),
         "settle_jobs": ("settle_jobs", {"settlements": [_end(job) for job in (rows.running + rows.lost)[::order]]}),
+        "settle_with_artifacts": (
+            "settle_with_artifacts",
+            {
+                "settlements": [
+                    {**_end(job), "artifacts": files(numbers[:4])} for job in (rows.running + rows.lost)[::order]
+                ]
+            },
+        ),
         "succeed_jobs": ("succeed_jobs", _successes((rows.running + rows.lost)[::order])),
         "fail_jobs": (
             "settle_jobs",
