@@ -30,6 +30,14 @@ FUNCTIONS: Final[Mapping[str, ActionName]] = {
 }
 """The operation of each bulk function that can also be limited by a search."""
 
+PAST_TENSE: Final[Mapping[str, str]] = {
+    "retry": "retried",
+    "replay": "replayed",
+    "discard": "discarded",
+    "cancel": "cancelled",
+}
+"""What an operation does to a job, for people."""
+
 INELIGIBLE: Final[Mapping[str, str]] = {
     "not_failed": "not failed",
     "finished": "finished already",

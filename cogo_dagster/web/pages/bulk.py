@@ -2,7 +2,6 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.queue.bulk_actions import INELIGIBLE, plan, preview, run
+from cogo_dagster.queue.bulk_actions import INELIGIBLE, PAST_TENSE, plan, preview, run
 from cogo_dagster.queue.errors import InvalidArgument, QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.bulk_actions import ActionName, BulkAction
@@ -32,13 +31,6 @@ _SHOWN: Final = 20
 _MAX_COUNTED: Final = 1_000
 
 _OPERATION: Final[TypeAdapter[ActionName]] = TypeAdapter(ActionName)
-
-DONE: Final[Mapping[str, str]] = {
-    "retry": "retried",
-    "replay": "replayed",
-    "discard": "discarded",
-    "cancel": "cancelled",
-}
 
 
 @router.get("/jobs/suggest", dependencies=[Depends(require_reader)])
@@ -79,7 +71,7 @@ def choose(application: ApplicationDep, form: FormDep, actor: Operator) -> Respo
 def actions(request: Request, application: ApplicationDep) -> Response:
     """Bulk actions, newest first."""
     return web_of(request).pages.page(
-        request, "actions.html", title="Bulk actions", bulk_actions=application.queue.list_actions(), done=DONE
+        request, "actions.html", title="Bulk actions", bulk_actions=application.queue.list_actions(), done=PAST_TENSE
     )
 
 
@@ -94,7 +86,7 @@ def action(request: Request, application: ApplicationDep, part: str) -> Response
         "action.html",
         title=f"{found.operation} {found.name}",
         action=found,
-        done=DONE.get(found.operation, ""),
+        done=PAST_TENSE.get(found.operation, ""),
         why_not=INELIGIBLE,
         jobs=page.jobs,
         reasons=wait_reasons(application, page.jobs),
@@ -126,7 +118,7 @@ def _operation(name: str | None) -> ActionName:
     try:
         return _OPERATION.validate_python(name)
     except ValidationError:
-        raise InvalidArgument(f"Unknown action: use {', '.join(DONE)}.") from None
+        raise InvalidArgument(f"Unknown action: use {', '.join(PAST_TENSE)}.") from None
 
 
 def _describe(application: Application, found: BulkAction, form: Form, actor: str) -> None:
