@@ -40,8 +40,8 @@ begin
             'The status %s is unknown: use queued, running, succeeded, failed or cancelled.', quote_literal(wrong)));
     end if;
     if exists (select from jsonb_array_elements_text(coalesce(check_search.filter -> 'conditions', '[]')) c
-               where c not in ('due', 'scheduled', 'paused', 'unaddressed', 'dead-lettered', 'discarded')) then
-        perform cogo_internal.invalid_argument('A condition is unknown: use due, scheduled, paused, unaddressed, dead-lettered or discarded.');
+               where c not in ('due', 'scheduled', 'paused', 'unaddressed', 'dead-lettered', 'discarded', 'lease-expired')) then
+        perform cogo_internal.invalid_argument('A condition is unknown: use due, scheduled, paused, unaddressed, dead-lettered, discarded or lease-expired.');
     end if;
     if coalesce(check_search.filter ->> 'order', 'newest') not in ('newest', 'oldest') then
         perform cogo_internal.invalid_argument('order must be newest or oldest.');

@@ -107,6 +107,7 @@ begin
             when 'unaddressed' then 'w.executor_id is null'
             when 'dead-lettered' then 'exists (select from public.jobs_dlq d where d.job_id = w.id and not d.superseded
                 and d.closed_at is null and d.replayed_at is null)'
+            when 'lease-expired' then format('w.status = ''running'' and w.lease_expires_at < %L', search_conditions.at)
             when 'discarded' then 'exists (select from public.jobs_dlq d where d.job_id = w.id and not d.superseded
                 and d.closed_at = d.discarded_at)'
             else 'true' end

@@ -25,11 +25,12 @@ _IMPLIED: Final[Mapping[str, frozenset[str]]] = {
     "paused": frozenset({"queued"}),
     "dead-lettered": frozenset({"failed"}),
     "discarded": frozenset({"failed"}),
+    "lease-expired": frozenset({"running"}),
     "unaddressed": frozenset({"queued", "running", "succeeded", "failed", "cancelled"}),
 }
 """The statuses that jobs of a condition can have."""
 
-_EXCLUSIVE: Final = ({"due", "scheduled", "paused"}, {"dead-lettered", "discarded"})
+_EXCLUSIVE: Final = {"due", "scheduled", "paused", "dead-lettered", "discarded", "lease-expired"}
 
 
 def problem_of(term: Term, others: Sequence[Term], now: datetime | None = None) -> str | None:
@@ -161,10 +162,9 @@ def _times_conflict(term: Term, others: Sequence[Term], now: datetime) -> str | 
 def _state_conflict(terms: Sequence[Term]) -> str | None:
     """Return why the statuses and conditions of a search cannot hold together."""
     conditions = [value.lower() for term in terms if term.key == "is" for value in term.values]
-    for group in _EXCLUSIVE:
-        named = [name for name in dict.fromkeys(conditions) if name in group]
-        if len(named) > 1:
-            return f"A job is never {' and '.join(named)} at the same time: write one of them."
+    named = [name for name in dict.fromkeys(conditions) if name in _EXCLUSIVE]
+    if len(named) > 1:
+        return f"A job is never {' and '.join(named)} at the same time: write one of them."
     statuses = {value.lower() for term in terms if term.key == "status" and not term.negated for value in term.values}
     for name in conditions:
         if statuses and not statuses & _IMPLIED[name]:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
 
-CONDITIONS: Final = ("due", "scheduled", "paused", "unaddressed", "dead-lettered", "discarded")
+CONDITIONS: Final = ("due", "scheduled", "paused", "unaddressed", "dead-lettered", "discarded", "lease-expired")
 
 ORDERS: Final = ("newest", "oldest")
 

@@ -11,7 +11,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.queue.bulk_actions import INELIGIBLE, PAST_TENSE, plan, preview, run
+from cogo_dagster.queue.bulk_actions import INELIGIBLE, PAST_TENSE, Preview, plan, preview, preview_dead_letters, run
 from cogo_dagster.queue.errors import InvalidArgument, QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.bulk_actions import ActionName, BulkAction
@@ -60,8 +60,12 @@ def pause_form(
 @router.post("/actions")
 def choose(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
     """Choose the jobs of a search for an action, and show the preview."""
-    operation, search = _operation(form.get("operation")), JobSearch.parse(form.get("q", ""))
-    found = preview(application.queue, operation, search)
+    operation = _operation(form.get("operation"))
+    if "dlq" in form:
+        search, found = _dead_letters(application, operation, form)
+    else:
+        search = JobSearch.parse(form.get("q", ""))
+        found = preview(application.queue, operation, search)
     items = [item.document for item in found.items]
     stored = plan(application.queue, operation, items, actor, query=str(search), summary=found.summary)
     return back(f"/dashboard/actions/{stored.id}")
@@ -88,6 +92,7 @@ def action(request: Request, application: ApplicationDep, part: str) -> Response
         action=found,
         done=PAST_TENSE.get(found.operation, ""),
         why_not=INELIGIBLE,
+        release=code_version(),
         jobs=page.jobs,
         reasons=wait_reasons(application, page.jobs),
     )
@@ -112,6 +117,15 @@ def stop(application: ApplicationDep, actor: Operator, action_id: UUID) -> Respo
     """Stop an action after the batch that runs."""
     application.queue.stop_action(action_id)
     return back(f"/dashboard/actions/{action_id}")
+
+
+def _dead_letters(application: Application, operation: ActionName, form: Form) -> tuple[JobSearch, Preview]:
+    """Return the jobs that a form of the dead-letter queue chooses: one, those of a cause, or all."""
+    job_id, cause = form.get("job_id"), form.get("fingerprint") or None
+    found_id = application.queue.find_id(job_id) if job_id else None
+    found = preview_dead_letters(application.queue, operation, fingerprint=cause, job_id=found_id)
+    search = JobSearch().and_also(**{"is": "dead-lettered"}, cause=cause, id=job_id or None)
+    return search, found
 
 
 def _operation(name: str | None) -> ActionName:

@@ -8,13 +8,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.queue.bulk import Operation, preview
 from cogo_dagster.queue.rows.bulk_actions import MatchCount, ReplayResults
 from cogo_dagster.queue.rows.jobs import FoundJobs
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.qualifiers import QUALIFIERS, STATUSES
 from cogo_dagster.release import code_version
-from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.cursors import following, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
 from cogo_dagster.web.lookups import page_of_id, wait_reasons
@@ -80,50 +78,6 @@ def dlq(
         replays=_replays(application, fingerprint),
         dead_lettered=rows,
         following=following(fingerprint=fingerprint, before=next_cursor(rows, PAGE, "failed_at", "job_id")),
-    )
-
-
-@router.get("/dlq/replay")
-def replay_preview(
-    request: Request, application: ApplicationDep, fingerprint: Annotated[str | None, Query(max_length=64)] = None
-) -> Response:
-    """Preview of a replay, to be confirmed."""
-    operation = Operation("replay_dlq", {"fingerprint": fingerprint})
-    found = preview(application.queue, operation, MAX_ROWS)
-    return web_of(request).pages.page(
-        request,
-        "replay.html",
-        title="Replay",
-        replays=_replays(application, fingerprint),
-        fingerprint=fingerprint,
-        found=found,
-        same_code_version=found.counts["same_code_version"],
-        limit=MAX_ROWS,
-        is_cut=found.matched >= MAX_ROWS,
-        shown=found.items[:20],
-    )
-
-
-@router.get("/dlq/discard")
-def discard_preview(
-    request: Request,
-    application: ApplicationDep,
-    fingerprint: Annotated[str | None, Query(max_length=64)] = None,
-    job_id: UUID | None = None,
-) -> Response:
-    """Preview of a discard, to be confirmed with a reason."""
-    filters = {"fingerprint": fingerprint, "job_ids": [str(job_id)] if job_id else None}
-    found = preview(application.queue, Operation("discard_dlq", filters), MAX_ROWS)
-    return web_of(request).pages.page(
-        request,
-        "discard.html",
-        title="Discard",
-        fingerprint=fingerprint,
-        job_id=job_id,
-        found=found,
-        limit=MAX_ROWS,
-        is_cut=found.matched >= MAX_ROWS,
-        shown=found.items[:20],
     )
 
 
