@@ -191,6 +191,7 @@ begin
             'explain_queue',
             'fail_job',
             'fail_unreadable_jobs',
+            'find_attempt_jobs',
             'find_bulk_action',
             'find_cached_artifacts',
             'find_ids',
