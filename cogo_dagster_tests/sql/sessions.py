@@ -69,6 +69,11 @@ class Session:
         finally:
             self._connection.rollback()
 
+    def is_true(self, condition: str) -> bool:
+        """Evaluate a condition in the transaction."""
+        row = self._connection.execute(f"select {condition}".encode()).fetchone()
+        return row is not None and row[0] is True
+
     def commit(self) -> None:
         """Commit the transaction."""
         self._connection.commit()
