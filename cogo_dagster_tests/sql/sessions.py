@@ -84,6 +84,11 @@ class Session:
             self._connection.rollback()
         return frozenset(name for (name,) in held)
 
+    def is_true(self, condition: str) -> bool:
+        """Evaluate a condition in the transaction."""
+        row = self._connection.execute(f"select {condition}".encode()).fetchone()
+        return row is not None and row[0] is True
+
     def commit(self) -> None:
         """Commit the transaction."""
         self._connection.commit()

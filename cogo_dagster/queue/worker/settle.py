@@ -16,7 +16,7 @@ from cogo_dagster.queue.worker.calls import Denial
 from cogo_dagster.queue.worker.events import EventKind, SettledAttempt, Stage
 from cogo_dagster.queue.worker.state import HeldJob, WorkerState
 
-_BATCH: Final = 500
+_BATCH: Final = 1_000
 _TRIES: Final = 3
 """How often one call may fail on new connections, while other calls succeed, before the batch is split."""
 _FIRST_PAUSE_SECONDS: Final = 0.3
