@@ -41,7 +41,8 @@ SETTINGS = {
     "log_min_messages": "log",
     "log_checkpoints": "off",
 }
-THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+# Compiling a plan takes longer than executing it over the few rows of a test or a drill.
+THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off", "jit": "off"}
 
 
 @dataclass(frozen=True, slots=True)
