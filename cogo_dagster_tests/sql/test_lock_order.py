@@ -16,12 +16,11 @@ from cogo_dagster.queue.bulk import Operation, perform
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.ids import new_request_id
-from cogo_dagster.queue.model import Job, Json
+from cogo_dagster.queue.model import Job, JobError, Json, NewJob, Outcome, Settlement
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run
-from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.conformance.test_secrets import sealed
-from cogo_dagster_tests.queue.steps import a_worker, add, register, settle, take
+from cogo_dagster_tests.queue.steps import PERMANENT, a_worker, register, take
 from cogo_dagster_tests.sql.sessions import Session, at_once
 
 BATCH: Final = 24
@@ -38,14 +37,11 @@ class Rows:
         for worker in (self.worker, self.dead):
             register(queue, worker)
             queue.heartbeat(worker, 0, {})
-        discarded = [str(failed_job(queue)) for _ in range(BATCH)]
+        discarded = [str(job.id) for job in _settled(queue, Outcome.FAILED, PERMANENT)]
         discard = Operation("discard_dlq", {"reason": "gone", "job_ids": discarded})
         self.discard_id = perform(queue, discard, "me").action_id
-        self.failed = [failed_job(queue) for _ in range(BATCH)]
-        for _ in range(BATCH):
-            add(queue)
-        for job in take(queue):
-            settle(queue, job)
+        self.failed = [job.id for job in _settled(queue, Outcome.FAILED, PERMANENT)]
+        _settled(queue, Outcome.SUCCEEDED)
         self.lost = _claimed(queue, self.dead)
         [self.uploading, *_] = self.running = _claimed(queue, self.worker)
         made = queue.create_artifacts(self.uploading, files(range(BATCH)))
@@ -53,7 +49,7 @@ class Rows:
         made = queue.create_artifacts(self.lost[0], files(range(BATCH)))
         queue.finish_artifacts(self.lost[0], [str(row.artifact_id) for row in made])
         self.abandoned = [str(row.artifact_id) for row in made]
-        self.queued = [add(queue) for _ in range(BATCH)]
+        self.queued = _enqueued(queue)
         queue.pause("type", "gate", actor="me")
         jobs = [{"id": str(job)} for job in [*self.queued, *(job.id for job in self.running)]]
         self.action, self.planned = new_request_id(), new_request_id()
@@ -345,10 +341,21 @@ def test_callers_that_commit_do_not_deadlock(
     )
 
 
-def _claimed(queue: Queue, worker: WorkerIdentity) -> list[Job]:
-    for _ in range(BATCH):
-        add(queue)
-    return take(queue, worker=worker)
+def _enqueued(queue: Queue) -> list[UUID]:
+    return [job.job_id for job in queue.enqueue([NewJob("browser")] * BATCH)]
+
+
+def _claimed(queue: Queue, worker: WorkerIdentity | None = None) -> list[Job]:
+    _enqueued(queue)
+    jobs = take(queue, worker=worker)
+    assert len(jobs) == BATCH
+    return jobs
+
+
+def _settled(queue: Queue, outcome: Outcome, error: JobError | None = None) -> list[Job]:
+    jobs = _claimed(queue)
+    queue.settle([Settlement(job, outcome, error=error) for job in jobs])
+    return jobs
 
 
 def _claim(worker: WorkerIdentity) -> dict[str, Json]:
