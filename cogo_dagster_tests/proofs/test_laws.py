@@ -45,7 +45,11 @@ BREAKAGES: Final = {
     ),
     "an unexpired lease is recovered": ("recover_leases", "and j.lease_expires_at < at", ""),
     "attempts are not counted": ("claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts"),
-    "a claim cannot be repeated": ("claim_jobs", "if result is null then", "if true then"),
+    "a claim cannot be repeated": (
+        "claim_jobs",
+        "if result is null and unlocked is null then",
+        "if unlocked is null then",
+    ),
     "the lowest priority comes first": ("claim_jobs", "generate_series(0, 9)", "generate_series(9, 0, -1)"),
     "a snooze counts an attempt": (
         "settle_jobs",

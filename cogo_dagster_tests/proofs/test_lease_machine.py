@@ -40,7 +40,11 @@ BROKEN_FUNCTIONS: Final = {
         "when e.never_started and not j.cancel_requested",
         "when not j.cancel_requested",
     ),
-    "a claim cannot be repeated": ("claim_jobs", "if result is null then", "if true then"),
+    "a claim cannot be repeated": (
+        "claim_jobs",
+        "if result is null and unlocked is null then",
+        "if unlocked is null then",
+    ),
     "a claim outlives its lease": ("claim_jobs", "where e.claim_id = claim_jobs.claim_id)", "where false)"),
     "a settlement cannot be repeated": (
         "settle_jobs",
