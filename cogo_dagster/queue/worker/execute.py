@@ -69,6 +69,11 @@ class Runner:
         """The number of jobs that may be claimed and not ended."""
         return self._slots.limit()
 
+    @property
+    def capacity(self) -> int:
+        """The number of jobs that may be claimed now, of all families."""
+        return self._slots.limit() - self._slots.claimed
+
     def claim_requests(self, remaining_jobs: int | None) -> tuple[list[ClaimRequest], int]:
         """Return the claim requests by family, in rotating order, and the total limit; empty while no slot is free."""
         if self._alone or self._running_alone is not None:

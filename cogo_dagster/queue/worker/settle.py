@@ -1,10 +1,13 @@
 """The last stage: settle attempts in batches, with a limit on the retries of each call."""
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from cogo_dagster.queue.artifacts import ArtifactStoreError, storage_key
 from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.client import Settled
 from cogo_dagster.queue.errors import AccessDenied, InvalidArgument, QueueError, TransportError
@@ -13,7 +16,7 @@ from cogo_dagster.queue.worker.calls import Denial
 from cogo_dagster.queue.worker.events import EventKind, SettledAttempt, Stage
 from cogo_dagster.queue.worker.state import HeldJob, WorkerState
 
-_BATCH: Final = 500
+_BATCH: Final = 1_000
 _TRIES: Final = 3
 """How often one call may fail on new connections, while other calls succeed, before the batch is split."""
 _FIRST_PAUSE_SECONDS: Final = 0.3
@@ -79,7 +82,17 @@ class Settler:
         self._record([held.settlement for held in batch], results)
         for held in batch:
             self._state.release(held)
+        await self._delete_unrecorded(
+            held.settlement for held, settled in zip(batch, results, strict=True) if settled.status != "ok"
+        )
         return True
+
+    async def _delete_unrecorded(self, rejected: Iterable[Settlement]) -> None:
+        """Delete the stored files of attempts that lost their lease; the sweeper deletes what remains."""
+        keys = [storage_key(settlement.job, file) for settlement in rejected for file in settlement.stored]
+        if keys:
+            with contextlib.suppress(ArtifactStoreError, QueueError):
+                await self._state.calls.once(self._state.store.delete_all, keys)
 
     async def _call(self, settlements: list[Settlement]) -> list[Settled]:
         """Settle, retrying during an outage.
@@ -139,8 +152,7 @@ class Settler:
         except Exception as error:  # noqa: BLE001 - any other error is caused by this settlement
             held.settlement = self._unstorable(held.settlement, error)
         else:
-            self._record([held.settlement], [result])
-            self._state.release(held)
+            await self._end_alone(held, result)
             return
         try:
             [result] = await self._call([held.settlement])
@@ -151,9 +163,15 @@ class Settler:
             self._state.expiring = True
             self._state.warn(f"{job.type} job {job.id} could not be settled, and its lease expires: {error}", job)
         else:
-            self._record([held.settlement], [result])
+            await self._end_alone(held, result)
         finally:
             self._state.release(held)
+
+    async def _end_alone(self, held: HeldJob, settled: Settled) -> None:
+        self._record([held.settlement], [settled])
+        self._state.release(held)
+        if settled.status != "ok":
+            await self._delete_unrecorded([held.settlement])
 
     def _unstorable(self, settlement: Settlement, error: Exception) -> Settlement:
         message = str(error)[:2_000] or type(error).__name__
