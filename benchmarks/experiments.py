@@ -39,6 +39,12 @@ def drain(server: BenchServer, peer: Peer, jobs: int, workers: int = 1) -> Numbe
         return enqueue(peer, dsn, jobs) | drain_queued(server, peer, dsn, jobs, workers)
 
 
+def bulk(server: BenchServer, peer: Peer, jobs: int) -> Numbers:
+    """Time a bulk enqueue alone."""
+    with server.clone(template(server, peer)) as dsn:
+        return enqueue(peer, dsn, jobs)
+
+
 def enqueue(peer: Peer, dsn: str, jobs: int) -> Numbers:
     """Time a bulk enqueue, and analyze the table, as autovacuum does in a queue that has run for a while."""
     seconds = _once(peer, "bulk", dsn, jobs=jobs)["seconds"]

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from benchmarks import experiments, over_rest, report
-from benchmarks.peers import COGO, GRAPHILE, PEERS, Peer, PeerMissing
+from benchmarks.peers import COGO, COGO_FILE, GRAPHILE, PEERS, Peer, PeerMissing
 from benchmarks.programs import ProgramFailed
 from benchmarks.server import BenchServer, bench_server
 
@@ -30,7 +30,7 @@ from generate_series(1, 1000000) n cross join lateral (select now() - n * interv
 """
 
 LIMIT: Final = "limit (pgbench)"
-EXPERIMENTS: Final = ("drain", "long", "drain2", "single", "pickup", "history", "snapshot", "rest")
+EXPERIMENTS: Final = ("drain", "file", "long", "drain2", "single", "pickup", "history", "snapshot", "rest")
 SELDOM: Final = ("single", "history")
 """Measured in the first two rounds only: no target depends on them."""
 LONG_JOBS: Final = 100_000
@@ -84,6 +84,7 @@ def _round(
     for peer in (p for p in peers if p.name in (COGO.name, GRAPHILE)):
         _try(result, "long", peer.name, only, partial(experiments.drain, server, peer, LONG_JOBS))
     if COGO in peers:
+        _try(result, "file", COGO_FILE.name, only, partial(experiments.bulk, server, COGO_FILE, jobs))
         _try(result, "rest", COGO.name, only, partial(over_rest.measure, server))
         _try(
             result,

@@ -93,6 +93,9 @@ def _variant(name: str, **environment: str) -> Peer:
     return replace(COGO, name=name, environment=environment, settings=environment, in_all=False)
 
 
+COGO_FILE: Final = _variant("cogo, @jobs.jsonl", file="1")
+"""Measured in bulk only: its jobs are those of an installed executor."""
+
 PEERS: Final = (
     COGO,
     _variant("cogo, 50 slots", concurrency="50"),

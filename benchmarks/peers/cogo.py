@@ -1,6 +1,8 @@
 """cogo: the real worker with the Postgres transport and an executor that does nothing."""
 
 import contextlib
+import gc
+import json
 import os
 import tempfile
 import threading
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from benchmarks.peers import program
+from cogo_dagster.cli.enqueue_file import enqueue_file
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.errors import QueueError
@@ -20,6 +23,7 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker import Stage, Worker, WorkerOptions
 from cogo_dagster.queue.worker.events import Observer
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
+from cogo_dagster.settings import load_settings
 
 if TYPE_CHECKING:
     from cogo_dagster.dagster_support.worker_thread import WorkerThread
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 CONCURRENCY: Final = int(os.environ.get("COGO_BENCHMARK_CONCURRENCY", "500"))
 OBSERVER: Final = os.environ.get("COGO_BENCHMARK_OBSERVER", "")
 KEYS: Final = bool(os.environ.get("COGO_BENCHMARK_KEYS"))
+FILE: Final = bool(os.environ.get("COGO_BENCHMARK_FILE"))
 
 
 class NoOp(Executor, family="noop"):
@@ -60,8 +65,19 @@ class Cogo(program.Peer):
         """Migrate."""
         migrate(self._dsn)
 
+    def prepare(self, numbers: Sequence[int]) -> None:
+        """Write the file of the jobs."""
+        if FILE:
+            self._file = Path(tempfile.mkdtemp()) / "jobs.jsonl"
+            lines = (json.dumps({"url": f"https://shop.example/{number}"}) for number in numbers)
+            self._file.write_text("\n".join(lines))
+
     async def enqueue(self, numbers: Sequence[int]) -> None:
-        """Enqueue with one call of the client, which uses batches of 1,000."""
+        """Enqueue with one call of the client, which uses batches of 1,000, or as `cogo enqueue browser @FILE` does."""
+        if FILE:
+            settings = load_settings(COGO_DATABASE_URL=self._dsn)
+            enqueue_file(settings, f"@{self._file}", NewJob("browser"), family="browser", quiet=True)
+            return
         self._queue.enqueue(
             [NewJob("noop", {"n": number}, idempotency_key=str(number) if KEYS else None) for number in numbers]
         )
@@ -90,8 +106,8 @@ def _observer() -> Observer:
     if OBSERVER == "dagster":
         from cogo_dagster.dagster_support.reporting import RunReport  # noqa: PLC0415 - takes a second
         from cogo_dagster.dagster_support.worker_thread import WorkerThread  # noqa: PLC0415 - takes a second
-        from cogo_dagster.settings import load_settings  # noqa: PLC0415 - as above
 
+        gc.freeze()  # as WorkerThread does
         followed = WorkerThread()
         threading.Thread(target=_follow, args=(followed,), daemon=True).start()
         return RunReport(load_settings(), followed.observe)

@@ -12,7 +12,7 @@ import typer
 from cogo_dagster.cli.command import BadInput, Report
 from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.progress import progress_bar
-from cogo_dagster.executors.registry import validate_payload
+from cogo_dagster.executors.registry import PayloadValidator
 from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import InvalidPayload
@@ -20,7 +20,7 @@ from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
 from cogo_dagster.settings import Settings
 from cogo_dagster.text import parse_json, storable_json
 
-_BATCH: Final = 500
+_BATCH: Final = 1_000
 _SHOWN: Final = 5
 _FIELDS: Final = frozenset(field.name for field in fields(NewJob))
 _NUMBERS: Final = {
@@ -126,12 +126,13 @@ def _read(
     type_of: Callable[[Json], str] | None,
 ) -> list[Line]:
     lines, problems = [], []
+    validator = PayloadValidator(settings)
     for number, text in enumerate(texts, 1):
         if not text.strip():
             continue
         try:
             job = _job(text, template, family, type_of)
-            lines.append(Line(number, replace(job, payload=validate_payload(job.type, job.payload, settings))))
+            lines.append(Line(number, replace(job, payload=validator.validated(job.type, job.payload))))
         except (BadInput, InvalidPayload) as error:
             problems.append(f"line {number}: {error}")
     if problems:

@@ -97,24 +97,49 @@ def left_to_others(settings: Settings) -> dict[str, str]:
     return unset | loaded.broken
 
 
-def validate_payload(type: str, payload: Json, settings: Settings) -> dict[str, Json]:
-    """Validate a payload with the executor of its type, before it is enqueued. The executor is not started.
+class PayloadValidator:
+    """Validates payloads with the executors of their types, which are not started.
 
-    Raises:
-        InvalidPayload: The payload is invalid, or no executor is installed for the type.
+    The installed executors are searched once, since that takes milliseconds.
     """
-    found = families()
-    point = found.get(family_of(type))
-    if point is None:
-        known = ", ".join(sorted(found))
-        raise InvalidPayload(f"No executor is installed for jobs of type {type!r}: use one of {known}, or install one.")
-    try:
-        executor = _class_of(point) or _built(point, ExecutorContext.offline(settings))
-    except ExecutorUnavailable as error:
-        raise InvalidPayload(f"The payload cannot be validated. {error}") from error
-    if isinstance(executor, LegacyExecutor):
-        return executor.checked(type, payload)
-    return executor.validate(type, payload, settings)
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._families = families()
+        self._executors: dict[str, type[Executor] | Executor] = {}
+
+    def validated(self, type: str, payload: Json) -> dict[str, Json]:
+        """Return the payload as it will be stored.
+
+        Raises:
+            InvalidPayload: The payload is invalid, or no executor is installed for the type.
+        """
+        executor = self._executor(type)
+        if isinstance(executor, LegacyExecutor):
+            return executor.checked(type, payload)
+        return executor.validate(type, payload, self._settings)
+
+    def _executor(self, type: str) -> "type[Executor] | Executor":
+        family = family_of(type)
+        if (executor := self._executors.get(family)) is not None:
+            return executor
+        point = self._families.get(family)
+        if point is None:
+            known = ", ".join(sorted(self._families))
+            raise InvalidPayload(
+                f"No executor is installed for jobs of type {type!r}: use one of {known}, or install one."
+            )
+        try:
+            executor = _class_of(point) or _built(point, ExecutorContext.offline(self._settings))
+        except ExecutorUnavailable as error:
+            raise InvalidPayload(f"The payload cannot be validated. {error}") from error
+        self._executors[family] = executor
+        return executor
+
+
+def validate_payload(type: str, payload: Json, settings: Settings) -> dict[str, Json]:
+    """Validate one payload; see `PayloadValidator`."""
+    return PayloadValidator(settings).validated(type, payload)
 
 
 def _class_of(point: EntryPoint) -> type[Executor] | None:

@@ -3,13 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
 
+from cogo_dagster.cli import enqueue_file
+from cogo_dagster.executors import registry
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.model import Enqueued, NewJob
+from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.cli.terminal import Terminal
 
 
@@ -17,6 +21,9 @@ def written(cogo: Terminal, *lines: object) -> str:
     """Write lines of JSON to a file, and return the argument that names it."""
     Path(cogo.folder / "jobs.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     return "@jobs.jsonl"
+
+
+FAMILIES = [("browser", {"url": "https://shop.example/"}), ("figma", {"file_key": "AbC"})]
 
 
 def page(number: int) -> dict[str, str]:
@@ -37,6 +44,16 @@ def test_each_line_is_a_job(cogo: Terminal, queue: Queue) -> None:
     assert newest[0].priority == 7
     again = cogo.run("enqueue", "browser", written(cogo, lines[1]), "--executor-id", "e-1")
     assert again.out == "Enqueued 0 jobs; 1 job with the same idempotency key existed.\n"
+
+
+def test_the_installed_executors_are_searched_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Searching takes milliseconds, which for each line would take minutes with a large file."""
+    search = Mock(return_value=registry.families())
+    monkeypatch.setattr(registry, "families", search)
+    settings = load_settings(tmp_path / ".env")
+    lines = [json.dumps({"type": kind, "payload": payload}) for kind, payload in FAMILIES * 5]
+    assert len(enqueue_file._read(settings, lines, NewJob(""), None, None)) == 10
+    assert search.call_count == 1
 
 
 def test_jobs_of_any_type(cogo: Terminal, queue: Queue) -> None:
@@ -99,7 +116,7 @@ def test_a_failure_names_the_line_to_continue_with(
         return enqueue(self, jobs)
 
     monkeypatch.setattr(Queue, "enqueue", fails_at_the_second)
-    done = cogo.run("enqueue", "browser", written(cogo, *map(page, range(700))))
+    done = cogo.run("enqueue", "browser", written(cogo, *map(page, range(1_200))))
     assert done.code == 4
-    assert "500 of 700 jobs were enqueued: continue with line 501." in done.err
-    assert len(queue.list_jobs(max_jobs=1_000)) == 500
+    assert "1,000 of 1,200 jobs were enqueued: continue with line 1001." in done.err
+    assert len(queue.list_jobs(max_jobs=1_000)) == 1_000

@@ -37,20 +37,30 @@ begin
     end if;
     ids := cogo_internal.derived_ids(coalesce(enqueue_columns.request_id, cogo_internal.time_ordered_id()), job_count);
 
-    -- Without keys only a repetition of this call can conflict: the plain insert costs a fifth less.
-    if enqueue_columns.idempotency_keys is null then
-        begin
+    -- Most calls conflict with nothing: a plain insert costs a fifth less than one that checks for conflicts. A call
+    -- without keys conflicts with its own repetition only. With keys the insert ends at the first key that exists.
+    begin
+        if enqueue_columns.idempotency_keys is null then
             insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
                                      timeout_seconds, created_at, next_run_at)
             select * from cogo_internal.new_job_rows(
                 ids, at, enqueue_columns.types, enqueue_columns.payloads, enqueue_columns.executor_ids,
                 enqueue_columns.priorities, enqueue_columns.max_attempts, enqueue_columns.idempotency_keys,
                 enqueue_columns.run_in_seconds, enqueue_columns.timeout_seconds);
-            added := job_count;
-        exception when unique_violation then
-            added := 0;
-        end;
-    end if;
+        else
+            insert into public.jobs (id, type, payload, executor_id, priority, max_attempts, idempotency_key,
+                                     timeout_seconds, created_at, next_run_at)
+            select n.* from cogo_internal.new_job_rows(
+                ids, at, enqueue_columns.types, enqueue_columns.payloads, enqueue_columns.executor_ids,
+                enqueue_columns.priorities, enqueue_columns.max_attempts, enqueue_columns.idempotency_keys,
+                enqueue_columns.run_in_seconds, enqueue_columns.timeout_seconds) as n
+            -- Calls with the same keys wait for each other; since all use the same order, they cannot deadlock.
+            order by n.type, n.idempotency_key;
+        end if;
+        added := job_count;
+    exception when unique_violation then
+        added := 0;
+    end;
 
     -- A second round is needed only if a job with the same key was purged while this call waited for it.
     for round in 1..3 loop
@@ -65,7 +75,6 @@ begin
                 enqueue_columns.run_in_seconds, enqueue_columns.timeout_seconds) with ordinality as n (
                 id, type, payload, executor_id, priority, max_attempts, idempotency_key, timeout_seconds, created_at,
                 next_run_at, position)
-            -- Calls with the same keys wait for each other; since all use the same order, they cannot deadlock.
             order by n.type, n.idempotency_key, n.position
             on conflict do nothing;
             get diagnostics added = row_count;
