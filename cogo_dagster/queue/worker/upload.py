@@ -123,7 +123,10 @@ class Uploader:
         return True
 
     def _report_uploaded(self, held: HeldJob, uploaded: Uploaded) -> Settlement:
-        self._state.emit(EventKind.UPLOADED, Stage.UPLOAD, held.job, artifacts=uploaded.rows)
+        job, rows = held.job, uploaded.rows
+        artifacts = f"{len(rows)} {'artifact' if len(rows) == 1 else 'artifacts'}"
+        message = f"Uploaded {artifacts} of {job.type} job {job.id}."
+        self._state.emit(EventKind.UPLOADED, Stage.UPLOAD, job, message, artifacts=rows)
         return replace(held.settlement, stored=uploaded.to_record)
 
     def _lost(self, held: HeldJob) -> None:
