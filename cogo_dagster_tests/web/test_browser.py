@@ -111,8 +111,8 @@ def test_pages_are_accessible(site: Site, populated: Population, browser: Browse
     gone = [str(failing(site.queue, GONE))]
     site.application.perform(Operation("discard_dlq", {"reason": "gone", "job_ids": gone}), "me")
     context = browser.new_context(base_url=site.url, bypass_csp=True)  # axe is injected as a script
+    logged_in(context, site)
     page = context.new_page()
-    log_in(page)
     page.goto(address(path, populated))
     check_accessible(page)
     context.close()
@@ -452,14 +452,10 @@ def test_the_theme_is_saved(page: Page, site: Site) -> None:
 
 
 XSS = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(2)>',
-    "'><svg/onload=alert(3)>",
-    "javascript:alert(4)",
-    "</title></textarea></pre><script>alert(5)</script>",
-    "{{7*7}}{% raw %}${7*7}",
-    "<a href='javascript:alert(6)' style='position:fixed;inset:0'>click</a>",
-    "\u202e<iframe srcdoc='<script>parent.alert(7)</script>'>\u2028",
+    "\"><img src=x onerror=alert(1)>'><svg/onload=alert(2)>",
+    "javascript:alert(3)//<script>alert(4)</script>",
+    "{{7*7}}{% raw %}${7*7}</title></textarea></pre><script>alert(5)</script>",
+    "<a href='javascript:alert(6)'>click</a>\u202e<iframe srcdoc='<script>parent.alert(7)</script>'>\u2028",
 )
 
 
@@ -468,7 +464,7 @@ def test_untrusted_text_is_escaped(page: Page, populated: Population, site: Site
     """With the text in every possible column, no page opens a dialog, contains an element of it, or runs its script."""
     gate_history(site.application)
     taint(owner, poison)
-    log_in(page)
+    logged_in(page.context, site)
     job = look(site.queue, populated.dead)
     for path in PAGES.values():
         page.goto(address(path, populated))
@@ -477,7 +473,7 @@ def test_untrusted_text_is_escaped(page: Page, populated: Population, site: Site
     for cause in site.queue.list_incidents():
         page.goto("/dashboard/dlq?fingerprint=" + (cause.document["fingerprint"] or ""))
     page.goto(f"/dashboard/jobs/{populated.dead}")
-    expect(page.locator("#payload")).to_contain_text("alert" if "alert" in poison else "7*7")
+    expect(page.locator("#payload")).to_contain_text("alert")
 
 
 def taint(owner: Owner, poison: str) -> None:

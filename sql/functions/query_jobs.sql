@@ -22,7 +22,7 @@
  *     order                     "newest" (default) or "oldest"
  * before_id   `before_id` of the previous page, for the next page
  *
- * One call reads at most 20,000 jobs: see search_ids.
+ * One call reads at most 10,000 jobs: see search_ids.
  *
  * Returns {"jobs" with `subject`: see payload_subject, "before_id" or null after the last page,
  * "looked_until": how far an incomplete page has read}.

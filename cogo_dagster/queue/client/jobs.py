@@ -69,7 +69,7 @@ class JobCalls:
         before_id: UUID | None = None,
         max_jobs: int = 50,
     ) -> list[FoundJob]:
-        """Return at most 1,000 jobs, newest first; one call of the database scans at most 20,000 jobs.
+        """Return at most 1,000 jobs, newest first; one call of the database scans at most 10,000 jobs.
 
         Args:
             type_prefix: `browser` matches browser and browser.pdf.
@@ -95,7 +95,7 @@ class JobCalls:
     def query_jobs(
         self, filters: Mapping[str, Json], *, before_id: UUID | None = None, max_jobs: int = 50
     ) -> FoundJobs:
-        """Return a page of the jobs that match filters; one call scans at most 20,000 jobs.
+        """Return a page of the jobs that match filters; one call scans at most 10,000 jobs.
 
         Args:
             filters: As the SQL function `query_jobs` takes it; see `queue.search`.

@@ -77,7 +77,7 @@ def list_jobs(
     before: Annotated[UUID | None, Query(description="`next` of the previous page.")] = None,
     limit: PageSize = 50,
 ) -> JobPage:
-    """Jobs, newest first. A search reads at most 20,000 jobs a page; `looked_until` is set if it stopped there."""
+    """Jobs, newest first. A search reads at most 10,000 jobs a page; `looked_until` is set if it stopped there."""
     search = JobSearch.parse_strictly(where or "").and_also(
         type=type, executor=executor, worker=worker, host=device, error=error, family=family
     )
