@@ -62,13 +62,14 @@ def limit(
     application: Application,
     name: Annotated[str, typer.Argument(help="Name of the limit, from `cogo list limits`: figma:…:tier1.")],
 ) -> Report:
-    """Send requests to an external service again before its rate limit ends; snoozed jobs stay snoozed."""
+    """Send requests to an external service again before its rate limit ends; the jobs that it snoozed become due."""
     was_open = any(row.name == name for row in application.rates.open_circuits())
-    application.rates.close_circuit(name)
-    message = (
-        f"Resumed {name}." if was_open else f"No rate limit {name} is in effect: `cogo list limits` shows the limits."
-    )
-    return Report({"kind": "limit", "name": name, "changed": was_open}, message)
+    if not was_open:
+        message = f"No rate limit {name} is in effect: `cogo list limits` shows the limits."
+        return Report({"kind": "limit", "name": name, "changed": False, "due": 0}, message)
+    due = application.rates.close_circuit(name)
+    message = f"Resumed {name}. Snoozed jobs that are due now: {due}."
+    return Report({"kind": "limit", "name": name, "changed": True, "due": due}, message)
 
 
 def _paused(application: Application, kind: str, name: str, reason: str | None) -> Report:

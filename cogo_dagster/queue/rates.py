@@ -68,9 +68,10 @@ class RateLimits:
         arguments = {"name": name, "open_seconds": seconds, "reason": reason}
         return OpenedCircuit.model_validate(self._transport.call("open_circuit", arguments)).open_until
 
-    def close_circuit(self, name: str) -> None:
-        """Grant calls again."""
-        self._transport.call("close_circuit", {"name": name})
+    def close_circuit(self, name: str) -> int:
+        """Grant calls again, and return the number of snoozed jobs that became due by that."""
+        due: int = self._transport.call("close_circuit", {"name": name})["due"]
+        return due
 
     def open_circuits(self) -> list[RateLimitRow]:
         """Return every open circuit."""

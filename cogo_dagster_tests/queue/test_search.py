@@ -125,6 +125,7 @@ def test_qualifiers_become_filters_and_the_rest_is_text(typed: str, expected: Js
         ("release:older,0.1.0", "alone"),
         ("release:older release:0.1.0", "exclude each other"),
         ("host:a -host:a", "exclude each other"),
+        ("-host:a,b host:b", "exclude each other"),
         ("is:due,scheduled", "write one of them"),
         ("is:due is:paused", "write one of them"),
         ("is:dead-lettered,discarded", "write one of them"),

@@ -134,9 +134,10 @@ def _conflict(term: Term, others: Sequence[Term], now: datetime) -> str | None:
         return f"The qualifier {term.key!r} is given twice: remove one of them."
     for other in others:
         same = qualifier_of(other.key) is qualifier
-        shared = {value.lower() for value in term.values} & {value.lower() for value in other.values}
+        wanted, unwanted = (other, term) if term.negated else (term, other)
+        is_excluded = {v.lower() for v in wanted.values} <= {v.lower() for v in unwanted.values}
         has_bound = qualifier.kind == "release" and any(map(_is_bound, (*term.values, *other.values)))
-        if same and (has_bound or (shared and term.negated != other.negated)):
+        if same and (has_bound or (is_excluded and term.negated != other.negated)):
             return f"{other} and {term} exclude each other: remove one of them."
     if qualifier.key == "created":
         return _times_conflict(term, [other for other in others if _is_created(other)], now)

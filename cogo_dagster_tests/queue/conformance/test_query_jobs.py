@@ -82,6 +82,8 @@ def scene(queue: Queue, owner: Owner) -> dict[str, UUID]:
         ("is:scheduled", "later"),
         ("is:unaddressed status:queued", "later"),
         ("is:dead-lettered", "broken slow"),
+        ("is:discarded", ""),
+        ("is:lease-expired", ""),
         ("a.example", "slow"),
     ],
 )

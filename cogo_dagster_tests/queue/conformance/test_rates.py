@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.rates import Rate, RateLimits
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.steps import add, take
 
 SLOW = Rate("alerts:slack", capacity=2, refill_per_second=0.001)
 
@@ -84,8 +86,22 @@ def test_a_closed_circuit_grants_the_tokens_in_the_bucket(rates: RateLimits) -> 
     rates.acquire(SLOW)
     rates.open_circuit(SLOW.name, 1_000, "full")
     rates.close_circuit(SLOW.name)
-    rates.close_circuit("never heard of")
+    assert rates.close_circuit("never heard of") == 0
     assert [rates.acquire(SLOW).granted for _ in range(2)] == [True, False]
+
+
+def test_a_closed_circuit_makes_the_jobs_due_that_it_snoozed(rates: RateLimits, queue: Queue, owner: Owner) -> None:
+    """Those of its family; a job that waits for its start time or for a retry stays as it is."""
+    snoozed, retried, other = (add(queue, type, run_in_seconds=90_000) for type in ("figma", "figma", "browser"))
+    owner.execute(
+        "update public.jobs set error = jsonb_build_object("
+        "'class', case when id = %s then 'timeout' else 'snoozed' end)",
+        (retried,),
+    )
+    rates.open_circuit("figma:x:tier1", 1_000, "full")
+    assert rates.close_circuit("figma:x:tier1") == 1
+    assert [job.id for job in take(queue, families=("figma", "browser"))] == [snoozed]
+    assert other in [row.id for row in queue.list_jobs(statuses=["queued"])]
 
 
 def test_an_expired_circuit_is_closed(rates: RateLimits, owner: Owner) -> None:
