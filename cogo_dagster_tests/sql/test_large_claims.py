@@ -1,6 +1,5 @@
 """Claims of at least 100 jobs update rows that they have not locked first, and never wait for another transaction."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -39,7 +38,7 @@ def jobs(queue: Queue) -> list[str]:
     return [str(one.job_id) for one in queue.enqueue([NewJob("browser") for _ in range(120)])]
 
 
-def test_a_large_claim_does_not_lock_its_rows_first(jobs: Sequence[str], first: Session) -> None:
+def test_a_large_claim_does_not_lock_its_rows_first(jobs: list[str], first: Session) -> None:
     """Each lock would be another record in the WAL."""
     claimed = first.call("claim_jobs", **_claim(100))
     assert first.is_true(_UPDATED_WITHOUT_LOCKS)
@@ -48,7 +47,7 @@ def test_a_large_claim_does_not_lock_its_rows_first(jobs: Sequence[str], first: 
 
 
 def test_a_claim_takes_other_jobs_than_a_large_claim_that_is_not_committed(
-    jobs: Sequence[str], first: Session, second: Session
+    jobs: list[str], first: Session, second: Session
 ) -> None:
     """It does not wait for the commit."""
     of_first = first.call("claim_jobs", **_claim(100))
@@ -59,7 +58,7 @@ def test_a_claim_takes_other_jobs_than_a_large_claim_that_is_not_committed(
 
 
 def test_a_large_claim_that_is_rolled_back_leaves_its_jobs_to_the_next_one(
-    jobs: Sequence[str], first: Session, second: Session
+    jobs: list[str], first: Session, second: Session
 ) -> None:
     """Their rows look locked, which makes no difference to the result."""
     first.call_and_rollback("claim_jobs", **_claim(100))
@@ -68,7 +67,7 @@ def test_a_large_claim_that_is_rolled_back_leaves_its_jobs_to_the_next_one(
 
 @pytest.mark.parametrize("cancelled", [False, True], ids=["locked", "cancelled"])
 def test_a_large_claim_skips_a_job_that_another_transaction_holds(
-    jobs: Sequence[str], dsn: str, first: Session, *, cancelled: bool
+    jobs: list[str], dsn: str, first: Session, *, cancelled: bool
 ) -> None:
     """It returns as many jobs as requested, without waiting."""
     change = "update public.jobs set status = 'cancelled' where id = %s"
@@ -81,7 +80,7 @@ def test_a_large_claim_skips_a_job_that_another_transaction_holds(
 
 @pytest.mark.parametrize("committed", [False, True], ids=["not committed", "committed"])
 def test_a_job_that_changes_between_its_selection_and_its_update_is_not_claimed(
-    jobs: Sequence[str], dsn: str, owner: Owner, first: Session, *, committed: bool
+    jobs: list[str], dsn: str, owner: Owner, first: Session, *, committed: bool
 ) -> None:
     """The claim takes the next job instead."""
     owner.execute(_WAIT_IN_UPDATE)

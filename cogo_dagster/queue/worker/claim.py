@@ -11,7 +11,6 @@ from cogo_dagster.queue.client import ClaimCursor, ClaimedJobs, ClaimRequest
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any
-from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.execute import Runner
 from cogo_dagster.queue.worker.state import WorkerState
 
@@ -23,7 +22,7 @@ _GAP_STEP_SECONDS = 0.001
 _FEW_SLOTS = 250
 """With 500 slots, claiming again without the gap was slower: 28,000 instead of 35,000 jobs per second."""
 _LARGE_CLAIM = 500
-"""A claim of so many jobs does not wait for more free slots, so that the server works while other jobs are executed."""
+"""A claim of this many jobs does not wait for more free slots, so the server works while other jobs run."""
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.2
 _MAX_PAUSE_SECONDS = 5.0
@@ -237,8 +236,9 @@ class Claimer:
         self._claimed += len(jobs)
         state.metrics.count("claimed", len(jobs))
         prefetched = {request.family for request in requests if request.prefetch}
+        if jobs:
+            state.emit_claimed(jobs)
         for job in jobs:
-            state.emit(EventKind.CLAIMED, Stage.CLAIM, job)
             prefetch = bool(prefetched) and job.family in prefetched
             held = state.held.add(job, self._requested_at + state.options.lease_seconds, prefetched=prefetch)
             self._runner.accept(held)

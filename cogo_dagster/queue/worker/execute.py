@@ -300,14 +300,7 @@ class Runner:
         run_seconds = settlement.run_seconds or 0.0
         self._state.metrics.observe_run(run_seconds)
         self._slots.note(held, run_seconds)
-        self._state.emit(
-            EventKind.EXECUTED,
-            Stage.EXECUTE,
-            settlement.job,
-            outcome=settlement.outcome.value,
-            run_seconds=run_seconds,
-            error=settlement.error.to_json() if settlement.error else None,
-        )
+        self._state.emit_executed(settlement)
 
     def _lost(self, held: HeldJob) -> None:
         self._state.metrics.count("lease_lost")
