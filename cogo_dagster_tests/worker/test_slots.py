@@ -1,10 +1,19 @@
 """Very short jobs are claimed ahead of free slots; no more run at once, and none waits behind a long job."""
 
-from cogo_dagster.queue.client import Queue
+from types import SimpleNamespace
+from typing import cast
+from uuid import uuid4
+
+import pytest
+
+from cogo_dagster.queue.client import ClaimRequest, Queue
 from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.queue.worker.slots import MAX_CLAIMED, Pace
+from cogo_dagster.queue.worker.options import WorkerOptions
+from cogo_dagster.queue.worker.slots import MAX_CLAIMED, Pace, Slots
+from cogo_dagster.queue.worker.state import HeldJob, WorkerState
+from cogo_dagster.queue.worker.storage import StorageState
 from cogo_dagster_tests.queue.steps import add, look
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
@@ -40,6 +49,22 @@ def test_the_number_of_jobs_claimed_ahead_is_limited() -> None:
     """A worker with more slots claims for all of them."""
     assert paced(4, jobs=100_000).limit(11.0) == MAX_CLAIMED
     assert paced(1_800, jobs=100_000).limit(11.0) == 1_800
+
+
+def test_half_of_the_jobs_claimed_ahead_are_requested_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other half is executed while the call claims them."""
+    now = 10.0
+    monkeypatch.setattr("cogo_dagster.queue.worker.slots.time", SimpleNamespace(monotonic=lambda: now))
+    executors = {"browser": FakeExecutor()}
+    state = SimpleNamespace(options=WorkerOptions(concurrency=4), executors=executors, storage=StorageState())
+    slots = Slots(cast("WorkerState", state))
+    assert slots.requests(0, prefetch=False) == ([ClaimRequest("browser", 4)], 4)
+    job = HeldJob(Job(uuid4(), "browser", {}, 1, 5, uuid4()), "browser", 0.0)
+    for _ in range(100_000):
+        slots.note(job, 0.0001)
+    now = 11.0
+    assert slots.requests(0, prefetch=False) == ([ClaimRequest("browser", 500)], 500)
+    assert slots.limit() == MAX_CLAIMED
 
 
 def test_a_job_that_is_not_short_ends_the_claims_ahead() -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.backoff import Backoff, jittered
@@ -77,6 +78,7 @@ class Claimer:
         self._started_at = time.monotonic()
         self._cursor = _Cursor()
         self._last_claim_at = 0.0
+        self._requested_at = 0.0
         self._last_busy_at = self._started_at
 
     async def run(self) -> str:
@@ -92,9 +94,12 @@ class Claimer:
             if time.monotonic() < self._single_until:
                 capacity = 1
             idle = not len(self._state.held)
-            jobs = await finish_or_give_up(self._claim(requests, capacity), self._state.stopping, _LAST_CLAIM_SECONDS)
-            if jobs is None:
+            claim = self._claim(requests, capacity)
+            claimed = await finish_or_give_up(claim, self._state.stopping, _LAST_CLAIM_SECONDS)
+            if claimed is None:
                 continue
+            # Nothing is awaited between this and the next full claim, which is sent before these jobs are executed.
+            jobs = self._accept(claimed.jobs, requests)
             if len(jobs) < capacity and self._cursor.end():
                 continue  # there may be jobs before the cursor
             self._nothing_due = not jobs and idle and len(requests) == len(self._state.executors)
@@ -108,7 +113,6 @@ class Claimer:
 
     async def _wait_for_slots(self) -> None:
         """Wait for more free slots, briefly."""
-        await asyncio.sleep(0)
         while (seconds := self._last_claim_at + _CLAIM_GAP_SECONDS - time.monotonic()) > 0:
             if self._should_claim_at_once():
                 break
@@ -145,20 +149,31 @@ class Claimer:
             timeout_seconds=min(seconds for seconds in limits if seconds is not None),
         )
 
-    async def _claim(self, requests: Sequence[ClaimRequest], capacity: int) -> list[Job] | None:
+    def _claim(self, requests: Sequence[ClaimRequest], capacity: int) -> Coroutine[Any, Any, ClaimedJobs | None]:
         """Claim once, repeating the call until it succeeds; return None if the claim is abandoned.
 
+        The call is started before this returns, so that it precedes the execution of the jobs claimed before.
         A claim that fails three times while other calls succeed is abandoned, and for a minute jobs are
         claimed one at a time, since one of them may cause the failure. Leases that the claim took expire.
         """
-        idle = self._idle_transition()
-        claim_id, requested_at = uuid4(), time.monotonic()
+        idle, claim_id = self._idle_transition(), uuid4()
+        self._requested_at = self._last_claim_at = time.monotonic()
+        first = self._claim_once(claim_id, requests, capacity, idle)
+        return self._until_claimed(first, claim_id, requests, capacity, idle)
+
+    async def _until_claimed(
+        self,
+        attempt: "asyncio.Future[ClaimedJobs]",
+        claim_id: UUID,
+        requests: Sequence[ClaimRequest],
+        capacity: int,
+        idle: bool | None,
+    ) -> ClaimedJobs | None:
         failures = 0
         pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS).pauses()
         while True:
-            self._last_claim_at = time.monotonic()
             try:
-                claimed = await self._claim_once(claim_id, requests, capacity, idle)
+                claimed = await attempt
             except (SchemaOutOfDate, SchemaTooNew):
                 raise
             except Exception as error:  # noqa: BLE001 - unknown errors are transient
@@ -166,14 +181,16 @@ class Claimer:
             else:
                 if len(claimed.jobs) >= capacity:
                     self._cursor.move(requests, claimed.cursor)
-                return self._accept(claimed.jobs, requests, requested_at)
+                return claimed
             if failures >= _TRIES:
                 self._single_until = time.monotonic() + _SINGLE_SECONDS
                 self._state.reported_idle = False
                 return None
             await asyncio.sleep(next(pauses))
-            if time.monotonic() - requested_at >= self._state.options.lease_seconds:
-                claim_id, requested_at = uuid4(), time.monotonic()  # leases taken under the old id are expiring
+            if time.monotonic() - self._requested_at >= self._state.options.lease_seconds:
+                claim_id, self._requested_at = uuid4(), time.monotonic()  # leases of the old id are expiring
+            self._last_claim_at = time.monotonic()
+            attempt = self._claim_once(claim_id, requests, capacity, idle)
 
     def _claim_once(
         self, claim_id: UUID, requests: Sequence[ClaimRequest], capacity: int, idle: bool | None
@@ -209,7 +226,7 @@ class Claimer:
             return False
         return True
 
-    def _accept(self, jobs: list[Job], requests: Sequence[ClaimRequest], requested_at: float) -> list[Job]:
+    def _accept(self, jobs: list[Job], requests: Sequence[ClaimRequest]) -> list[Job]:
         state = self._state
         state.calls.note_success()
         self._denial.end()
@@ -223,7 +240,7 @@ class Claimer:
             state.emit_claimed(jobs)
         for job in jobs:
             prefetch = bool(prefetched) and job.family in prefetched
-            held = state.held.add(job, requested_at + state.options.lease_seconds, prefetched=prefetch)
+            held = state.held.add(job, self._requested_at + state.options.lease_seconds, prefetched=prefetch)
             self._runner.accept(held)
         return jobs
 

@@ -127,6 +127,7 @@ class Slots:
         """
         limits = self._limits()
         free = max(limits.values(), default=self.total) - self.claimed - waiting
+        free = min(free, max(self.total, MAX_CLAIMED // 2))
         possible = (self._request(family, free, limits[family], waiting, prefetch) for family in self._families())
         requests = [request for request in possible if request is not None]
         return requests, max([free, *(request.max_jobs for request in requests)], default=0)
