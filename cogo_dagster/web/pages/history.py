@@ -21,7 +21,7 @@ RATE_DAYS: Final = 30
 @router.get("/history")
 def history(request: Request, web: WebDep, chosen: Annotated[Range, Query(alias="range")] = "24h") -> Response:
     """Finished jobs by hour or day, and the pass rate by day, each with a table of the values."""
-    buckets, is_complete = _buckets(web, chosen)
+    buckets = _buckets(web, chosen)
     rates = _rates(web)
     return web.pages.page(
         request,
@@ -30,7 +30,6 @@ def history(request: Request, web: WebDep, chosen: Annotated[Range, Query(alias=
         ranges=RANGES,
         range=chosen,
         buckets=buckets,
-        is_complete=is_complete,
         picture=bars(buckets),
         jobs_chart=jobs_chart(buckets),
         rates=rates,
@@ -38,13 +37,12 @@ def history(request: Request, web: WebDep, chosen: Annotated[Range, Query(alias=
     )
 
 
-def _buckets(web: Web, chosen: Range) -> tuple[list[Bucket], bool]:
-    """Return the buckets of a range, and whether all jobs were counted."""
+def _buckets(web: Web, chosen: Range) -> list[Bucket]:
+    """Return the buckets of a range."""
     if chosen == "30d":
         month = web.backend.month()
-        return day_buckets(month.days, month.window.start, RATE_DAYS), True
-    found = web.backend.history(24 if chosen == "24h" else 168)
-    return hour_buckets(found.hours), found.complete
+        return day_buckets(month.days, month.window.start, RATE_DAYS)
+    return hour_buckets(web.backend.history(24 if chosen == "24h" else 168).hours)
 
 
 def _rates(web: Web) -> list[RatePoint]:
