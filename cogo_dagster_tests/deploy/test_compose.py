@@ -1,5 +1,6 @@
 """The Compose file and the image."""
 
+import json
 import re
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def test_the_file_fits_the_specification() -> None:
 def test_every_service_waits_for_the_migration(compose: dict[str, Any]) -> None:
     """No process starts on a database of an earlier release."""
     for name, service in compose["services"].items():
-        if name not in ("postgres", "migrate"):
+        if name not in ("postgres", "migrate", "s3", "buckets"):
             assert service["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}, name
     assert compose["services"]["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
 
@@ -41,6 +42,17 @@ def test_only_loopback_addresses_are_published(compose: dict[str, Any]) -> None:
     ports = [port for service in compose["services"].values() for port in service.get("ports", ())]
     assert ports
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_the_object_storage_is_optional(compose: dict[str, Any]) -> None:
+    """It has a profile, its buckets are those that the file names, and without it the store is a volume."""
+    services = compose["services"]
+    assert [name for name, service in services.items() if "profiles" in service] == ["s3", "buckets"]
+    comment = (DEPLOY / "compose.yaml").read_text().partition("name: cogo")[0]
+    for bucket in re.findall(r"s3://([a-z-]+)", comment):
+        assert f"-name {bucket}" in services["buckets"]["command"][0]
+    assert ":-file:///" in services["worker"]["environment"]["COGO_ARTIFACT_URL"]
+    assert json.loads(compose["configs"]["s3"]["content"])["identities"]
 
 
 def test_the_settings_exist(compose: dict[str, Any]) -> None:

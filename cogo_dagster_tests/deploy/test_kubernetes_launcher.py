@@ -59,6 +59,7 @@ def cluster(helm: Path, server: TestServer, dsn: str, tmp_path: Path) -> Iterato
             "DAGSTER_POSTGRES_URL": stack.enter_context(server.clone()),
             "DAGSTER_HOME": str(tmp_path),
             "COGO_HOME": str(tmp_path / "home"),
+            "BROWSER_REAL_MODE": "false",
             "PYTHONPATH": f"{write_entry_point(tmp_path / 'plugins')}:{PROJECT_ROOT}",
         }
         api = stack.enter_context(batch_api(environment, Path(sys.executable).parent, tmp_path / "pods.log"))

@@ -39,7 +39,7 @@ class CelerySite:
         """Start a Celery worker that runs one run at a time, and wait until it is connected."""
         log = self.world.folder / f"{host.name}.log"
         ready = _times(log, " ready.")
-        options = ["--queues", "dagster", "--concurrency", "1", "--hostname", f"cogo@{host.name}"]
+        options = ["--queues", "dagster", "--concurrency", "1", "--hostname", f"cogo@{host.name}", "--loglevel", "INFO"]
         self.world.start(host, "celery", "--app", "dagster_celery.app", "worker", *options, WORKER_ID=host.name)
         self.world.until(lambda: _times(log, " ready.") > ready, f"a Celery worker on {host.name}")
 

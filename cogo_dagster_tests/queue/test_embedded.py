@@ -423,7 +423,9 @@ def test_missing_programs_are_explained(tmp_path: Path) -> None:
 
 def test_a_server_that_was_never_started_has_no_url(tmp_path: Path) -> None:
     """The message names the command that starts the server."""
-    with pytest.raises(DatabaseUnavailable, match="cogo db start"):
+    with pytest.raises(
+        DatabaseUnavailable, match=r"cogo db start.*machine with the database of another one, set COGO_DATABASE_URL"
+    ):
         EmbeddedServer(tmp_path).dsn()
 
 

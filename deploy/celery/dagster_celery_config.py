@@ -8,7 +8,8 @@ broker_url = os.environ["CELERY_BROKER_URL"]
 # Of the result backends, only Redis keeps the states by which Dagster checks runs.
 result_backend = os.environ["CELERY_RESULT_BACKEND"]
 broker_connection_retry_on_startup = True
-# A run is one task. A prefetched one would wait for the end of another run.
+# A run is one task. A prefetched one would wait for the end of another run, while other machines are idle.
+worker_disable_prefetch = True
 worker_prefetch_multiplier = 1
 
 # The embedded database of this machine contains neither the runs nor the jobs of the machine that launches runs.

@@ -39,12 +39,14 @@ class StorageClient:
     Attributes:
         package: The package that implements the fsspec file system; the extra of this project has the scheme's name.
         options: Options of the file system, which limit the duration of calls.
+        implementation: The class of the file system, if it is not the one that fsspec knows.
         content_type: The argument of an upload with the content type.
         download_name: The argument of a signed URL with the Content-Disposition, if supported.
     """
 
     package: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    implementation: str | None = None
     content_type: str | None = None
     download_name: str | None = None
 
@@ -63,7 +65,13 @@ CLIENTS: Final[Mapping[str, StorageClient]] = {
         content_type="ContentType",
         download_name="ResponseContentDisposition",
     ),
-    "gs": StorageClient(package="gcsfs", options={"timeout": 60}, content_type="content_type"),
+    "gs": StorageClient(
+        package="gcsfs",
+        options={"timeout": 60},
+        # The default one looks up the type of the bucket, by gRPC and with a permission for buckets, for up to 60 s.
+        implementation="gcsfs.core.GCSFileSystem",
+        content_type="content_type",
+    ),
     "az": StorageClient(package="adlfs", options={"connection_timeout": 10, "read_timeout": 60}),
 }
 
@@ -306,6 +314,8 @@ def file_system(scheme: str, credentials: Mapping[str, Any]) -> Any:
 
     client = CLIENTS[scheme]
     options = {**client.options, **credentials}
+    if client.implementation:
+        fsspec.register_implementation(scheme, client.implementation, clobber=True)
     try:
         return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError as error:
