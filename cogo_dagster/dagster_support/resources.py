@@ -9,6 +9,7 @@ from pydantic import PrivateAttr
 
 from cogo_dagster.bootstrap import Application, open_application, worker_options
 from cogo_dagster.dagster_support.reporting import RunReport
+from cogo_dagster.dagster_support.stage_markers import StageMarkers
 from cogo_dagster.dagster_support.worker_thread import WorkerThread
 from cogo_dagster.quality.records import GateRun
 from cogo_dagster.queue.client import Queue
@@ -59,12 +60,14 @@ class WorkerResource(dg.ConfigurableResource[Any]):
 
     _thread: WorkerThread = PrivateAttr()
     _run_report: RunReport = PrivateAttr()
+    _markers: StageMarkers = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkerResource"]:
         """Create the worker's thread, and stop the worker when the run ends."""
         self._thread = WorkerThread()
-        self._run_report = RunReport(self.cogo.application.settings)
+        self._run_report = RunReport(self.cogo.application.settings, self._thread.observe)
+        self._markers = StageMarkers()
         try:
             yield self
         finally:
@@ -96,6 +99,11 @@ class WorkerResource(dg.ConfigurableResource[Any]):
         """The report of the run so far."""
         return self._run_report
 
+    @property
+    def markers(self) -> StageMarkers:
+        """The markers of the stages in the timeline of the run."""
+        return self._markers
+
     def gate_runs(self, elapsed_seconds: float) -> list[GateRun]:
         """Return the gate runs that jobs of this run recorded, at most the newest thousand.
 
@@ -112,7 +120,7 @@ class WorkerResource(dg.ConfigurableResource[Any]):
         """Start the worker."""
         self._thread.start(
             self.cogo.application.worker(
-                observer=self._thread.observe,
+                observer=self._run_report,
                 options=options,
                 dagster_run_id=dagster_run_id,
                 last_resort=self._thread.give_up,

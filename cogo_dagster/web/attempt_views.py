@@ -1,5 +1,6 @@
 """Attempts of a job as the page shows them: steps, evidence, and why there is no screenshot. Pure functions."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import StoredError, TruncatedJob
 
 SCREENSHOT: Final = "screenshot.png"
+
+_PLAYWRIGHT_TIMEOUT: Final = re.compile(r"Timeout (\d+)ms exceeded")
 
 _OUTCOMES: Final = {
     "lost": "the worker lost its lease, so that its files were not stored",
@@ -94,6 +97,9 @@ def why_no_screenshot(
         return f"No screenshot: {_OUTCOMES[attempt.outcome]}."
     reason = _missing(evidence)
     if reason:
+        waited = _PLAYWRIGHT_TIMEOUT.fullmatch(reason)
+        if waited:
+            reason = f"the page never finished loading; a picture was not possible within {int(waited[1]) / 1000:g} s"
         return f"No screenshot: {reason}."
     if evidence is not None:
         return "No screenshot: it was deleted, or could not be stored."

@@ -17,7 +17,7 @@ class Bucket:
     Attributes:
         label: Time or date, in UTC.
         cancelled: None if it is unknown.
-        search: Address of the search for these jobs.
+        period: The same for the search `finished:`.
     """
 
     start: datetime
@@ -26,7 +26,16 @@ class Bucket:
     succeeded: int
     failed: int
     cancelled: int | None
-    search: str
+    period: str
+
+    @property
+    def search(self) -> str:
+        """Address of the search for these jobs."""
+        return finished_search(self.period)
+
+    def jobs_of(self, status: str) -> str:
+        """Return the address of the search for those with a status."""
+        return finished_search(self.period, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ def hour_buckets(hours: Sequence[Hour]) -> list[Bucket]:
             succeeded=hour.succeeded,
             failed=hour.failed,
             cancelled=hour.cancelled,
-            search=finished_search(hour.start, timedelta(hours=1)),
+            period=_period(hour.start, timedelta(hours=1)),
         )
         for hour in hours
     ]
@@ -73,18 +82,21 @@ def day_buckets(days: Sequence[Day], start: datetime, count: int) -> list[Bucket
                 succeeded=day.jobs_succeeded if day else 0,
                 failed=day.jobs_failed if day else 0,
                 cancelled=None,
-                search=finished_search(at, timedelta(days=1)),
+                period=_period(at, timedelta(days=1)),
             )
         )
     return buckets
 
 
-def finished_search(start: datetime, length: timedelta) -> str:
-    """Return the address of the search for the jobs that finished in an hour or on a day."""
+def finished_search(period: str, status: str | None = None) -> str:
+    """Return the address of the search for the jobs that finished in a period."""
+    return f"/dashboard/jobs?q={quote(f'finished:{period}' + (f' status:{status}' if status else ''))}"
+
+
+def _period(start: datetime, length: timedelta) -> str:
     at = start.astimezone(UTC)
     last = at + length - timedelta(minutes=1)  # the search includes both ends of a range
-    period = f"{at:%Y-%m-%d}" if length >= timedelta(days=1) else f"{at:%Y-%m-%dT%H:%M}..{last:%Y-%m-%dT%H:%M}"
-    return f"/dashboard/jobs?q={quote(f'finished:{period}')}"
+    return f"{at:%Y-%m-%d}" if length >= timedelta(days=1) else f"{at:%Y-%m-%dT%H:%M}..{last:%Y-%m-%dT%H:%M}"
 
 
 def rate_points(stored: Sequence[Stored], today: Q1, start: datetime, count: int) -> list[RatePoint]:

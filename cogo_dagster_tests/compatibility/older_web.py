@@ -73,7 +73,7 @@ def main(dsn: str, folder: str) -> None:
     paths += [path.replace(str(queued), str(dead)) for path in paths if str(queued) in path]
     headers = {"x-admin-token": _TOKEN}
     with TestClient(app, base_url="http://127.0.0.1", headers=headers, raise_server_exceptions=False) as client:
-        # A job without a result, and a week that is not stored, are not found.
+        # Nothing to return: a job without a result, a week that is not stored.
         paths = [path for path in paths if client.get(path).status_code != 404]
         for _ in range(_PREPARED_AFTER):
             visit(client, paths, dead)

@@ -12,6 +12,7 @@ from cogo_dagster.bootstrap import open_application
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.defs.quality.assets import provider_health
+from cogo_dagster.defs.quality.checks import gate_q1
 from cogo_dagster.defs.quality.partitioned import partitions_from
 from cogo_dagster.defs.quality.schedules import missing, nightly_gate_snapshot, weekly_enqueue
 from cogo_dagster.defs.queue.checks import dlq_depth, lease_losses, oldest_queued_age
@@ -81,8 +82,8 @@ def a_day(count: int, passed: int, day: datetime = MONDAY) -> History:
 
 
 def verdicts(result: dg.ExecuteInProcessResult) -> list[tuple[bool, str]]:
-    """Return the results of the asset checks: passed and severity."""
-    return [(one.passed, one.severity.value) for one in result.get_asset_check_evaluations()]
+    """Return the results of the asset checks without those of single days: passed and severity."""
+    return [(one.passed, one.severity.value) for one in result.get_asset_check_evaluations() if one.partition is None]
 
 
 def test_a_month_is_backfilled_in_one_run(launcher: Launcher, owner: Owner, transport: Transport) -> None:
@@ -157,6 +158,36 @@ def test_a_failure_on_an_older_day_does_not_block(launcher: Launcher, owner: Own
     assert launcher.run("snapshot_gate", "2026-10-06").success
     past = launcher.run("snapshot_gate", "2026-10-05")
     assert (past.success, verdicts(past)) == (True, [(False, "WARN")])
+
+
+def test_each_day_of_a_backfill_has_its_own_verdict(
+    persistent: dg.DagsterInstance, cogo: CogoResource, owner: Owner
+) -> None:
+    """The check's history has a result per day, with the materialization that it judged, and none is left planned."""
+    for day, (count, passed) in enumerate([(5, 5), (5, 1), (2, 2), (6, 6), (5, 4)]):
+        a_day(count, passed, MONDAY + timedelta(days=day)).write(owner)
+    launcher = Launcher(persistent, cogo)
+    result = launcher.run("snapshot_gate", "2026-10-05", "2026-10-08")
+    assert (result.success, verdicts(result)) == (True, [(True, "WARN")])
+    launcher.run("snapshot_gate", "2026-10-09")
+    storage = persistent.event_log_storage
+    history = storage.get_asset_check_execution_history(gate_q1.check_key, limit=10)
+    assert {found.status.value for found in history} == {"SUCCEEDED", "FAILED"}
+    found = [record.event.asset_check_evaluation for record in history if record.partition and record.event]
+    days = {one.partition: one for one in found if one is not None}
+    described = {day: (one.passed, one.metadata["verdict"].value) for day, one in days.items()}
+    assert described == {
+        "2026-10-05": (True, "pass"),
+        "2026-10-06": (False, "fail"),
+        "2026-10-07": (False, "not_computed"),
+        "2026-10-08": (True, "pass"),
+        "2026-10-09": (True, "pass"),
+    }
+    for key, one in days.items():
+        filters = dg.AssetRecordsFilter(asset_keys.GATE_SNAPSHOT, asset_partitions=[key or ""])
+        [judged] = persistent.fetch_materializations(filters, limit=1).records
+        assert one.target_materialization_data
+        assert one.target_materialization_data.storage_id == judged.storage_id
 
 
 def test_a_week_is_stored_and_its_message_enqueued_once(launcher: Launcher, owner: Owner, queue: Queue) -> None:

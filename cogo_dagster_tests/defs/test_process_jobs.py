@@ -130,6 +130,25 @@ def test_each_op_reports_its_stage(runs: Runs, queue: Queue, install: Installed)
     assert uploaded == {"settled": 3, "lease_lost": 0, "artifacts": 2, "artifact_bytes": 10}
 
 
+def test_the_timeline_shows_when_each_stage_worked(runs: Runs, queue: Queue, install: Installed) -> None:
+    """Execution and upload have markers in the rows of their ops, which begin while claim_jobs follows its stage."""
+    install(FakeExecutor())
+    add(queue)
+    result = runs.run()
+    steps = {step.step_key: step for step in runs.instance.get_run_step_stats(result.run_id)}
+    claiming_until = steps["claim_jobs"].end_time
+    began = []
+    for op in OPS:
+        [marker] = steps[op].markers
+        assert marker.start_time is not None
+        assert marker.end_time is not None
+        assert marker.start_time <= marker.end_time
+        began.append(marker.start_time)
+    assert claiming_until is not None
+    assert began == sorted(began)
+    assert began[1] <= claiming_until
+
+
 def observations(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> list[dict[str, Any]]:
     """Return the metadata of the observations of an asset, in order."""
     events = [event for event in result.all_events if event.event_type_value == "ASSET_OBSERVATION"]

@@ -67,6 +67,12 @@ def test_artifacts_belong_to_the_attempt_of_their_number_and_time() -> None:
     [
         ("failed", {}, None, "the attempt failed before a page was open (dns)"),
         ("failed", {}, {"steps": [], "missing": {"screenshot.png": "it hangs."}}, "No screenshot: it hangs."),
+        (
+            "failed",
+            {},
+            {"steps": [], "missing": {"screenshot.png": "Timeout 5000ms exceeded."}},
+            "No screenshot: the page never finished loading; a picture was not possible within 5 s.",
+        ),
         ("failed", {}, {"steps": [], "notes": ["screenshot.png is missing: gone."]}, "No screenshot: gone."),
         ("failed", {}, {"steps": []}, "it was deleted, or could not be stored"),
         ("lost", {}, None, "the worker lost its lease"),

@@ -1,12 +1,13 @@
 /*
- * The jobs whose id begins or ends with these digits, as lists show a part of an id; newest first.
+ * The jobs whose id begins or ends with these digits, as lists show a part of an id, or the id of an attempt, as the
+ * addresses of artifacts contain it; newest first.
  *
  * part       8 to 32 hexadecimal digits; dashes and case are ignored
  * max_jobs   1 to 100
  *
  * The end is compared only if no id begins with the digits. It has no index: it is compared with the newest 100,000 jobs,
  * with 20,000 queued and 20,000 running ones, and with the newest 20,000 of the dead-letter queue, which may have outlived
- * their jobs.
+ * their jobs. Attempts are compared if no job has the digits: see find_attempt_jobs.
  *
  * Returns ["uuid", …]. Errors: CQ005.
  */
@@ -31,8 +32,11 @@ begin
          order by d.job_id desc limit size_limit)
         order by 1 desc limit size_limit
     ) f (id);
-    if result is not null or size = 32 then
-        return coalesce(result, '[]');
+    if result is not null then
+        return result;
+    end if;
+    if size = 32 then
+        return to_jsonb(cogo_internal.find_attempt_jobs(digits, size_limit));
     end if;
     select jsonb_agg(f.id order by f.id desc) into result
     from (
@@ -48,7 +52,7 @@ begin
         where right(case when size > 12 then replace(n.id::text, '-', '') else n.id::text end, size) = digits
         order by n.id desc limit size_limit
     ) f;
-    return coalesce(result, '[]');
+    return coalesce(result, to_jsonb(cogo_internal.find_attempt_jobs(digits, size_limit)));
 end $$;
 
 comment on function public.find_jobs is 'The jobs whose id begins or ends with these digits.';

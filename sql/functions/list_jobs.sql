@@ -7,7 +7,7 @@
  * before_id       the last id of the previous page, for the next page
  *
  * One call reads at most the newest 100,000 jobs; if the statuses do not include succeeded, the newest 5,000 of each status.
- * If it stops there before its page is full, a notice says so; search_jobs returns where the next call continues.
+ * If it stops there before its page is full, a notice says so; query_jobs returns where the next call continues.
  *
  * Each call is planned for its filters: a generic plan read the whole table even without a filter.
  */
@@ -63,7 +63,7 @@ begin
     if found_count < least(list_jobs.max_jobs, 1000) then
         execute 'select ' || array_to_string(cuts, ' or ') into is_cut using wanted, null, null, null, list_jobs.before_id;
         if is_cut then
-            raise notice 'Only the newest jobs were read: use search_jobs, which returns where the next call continues.';
+            raise notice 'Only the newest jobs were read: use query_jobs, which returns where the next call continues.';
         end if;
     end if;
     return coalesce(result, '[]');

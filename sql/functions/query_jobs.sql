@@ -11,10 +11,12 @@
  *                               attempt lost its lease
  *     priority                  {"from", "to"}, both included
  *     conditions                ["due"]: queued, and all of these: `due` and `scheduled` by its time, neither paused;
- *                               `paused`; `unaddressed`; `dead-lettered`: open in the dead-letter queue
+ *                               `paused`; `unaddressed`; `dead-lettered`: open in the dead-letter queue; `discarded`; `lease-expired`
  *     payload                   [{"path": ["viewport", "width"], "value": "1280"}], all of them; * at the end: a prefix
  *     action_id                 jobs of this bulk action, and those that replay them
  *     ids                       first or last digits of ids
+ *     attempts                  first or last digits of the ids of attempts, as in the addresses of artifacts
+ *     runs                      first or last digits of Dagster runs, whose workers claimed the jobs last
  *     words                     the beginning or the end of the id, or text in the idempotency key, the error's message or
  *                               the payload; case-insensitive
  *     order                     "newest" (default) or "oldest"

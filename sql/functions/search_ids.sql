@@ -35,6 +35,8 @@ begin
     wanted := array(select distinct jsonb_array_elements_text(filter -> 'statuses'));
     if cardinality(wanted) = 0 and filter -> 'conditions' ?| '{due,scheduled,paused}' then
         wanted := '{queued}';
+    elsif cardinality(wanted) = 0 and filter -> 'conditions' ? 'lease-expired' then
+        wanted := '{running}';
     elsif cardinality(wanted) = 0 and filter ? 'finished' then
         wanted := '{succeeded,failed,cancelled}';
     end if;

@@ -31,9 +31,6 @@ do $access$ begin
           and d.refobjid = 'public.job_measures'::regclass and d.deptype in ('a', 'i')), 'select');
 end $access$;
 
--- The workers of a name that have not stopped, or stopped lately: see evaluate_alerts.
-create index if not exists workers_ended on public.workers (worker_id, stopped_at);
-
 -- The last worker with the same families that a Dagster run registered: see registered_families.
 create index if not exists workers_families on public.workers (hash_array_extended(families, 0), started_at)
     where dagster_run_id is not null;

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 40
 
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 Seconds = Annotated[float | None, Query(ge=0, le=315_360_000)]
-Condition = Literal["due", "scheduled", "paused", "unaddressed", "dead-lettered"]
+Condition = Literal["due", "scheduled", "paused", "unaddressed", "dead-lettered", "discarded", "lease-expired"]
 JobId = Annotated[UUID, part_of("job", "job_id", "Job ID, or 8 or more of its first or last digits.")]
 
 
