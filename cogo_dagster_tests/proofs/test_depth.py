@@ -222,3 +222,17 @@ def test_workers_alive_are_counted_without_the_others(explainer: Explainer) -> N
     """The index of instances that have not stopped is read."""
     for call in explainer.call("queue_stats"):
         assert read(call, "workers") == 0
+
+
+def test_a_silent_worker_is_found_without_the_earlier_workers_of_its_name(explainer: Explainer) -> None:
+    """Runs of one machine have the same worker ID: those that stopped before are not read for the silent one."""
+    one_name = (
+        "insert into public.workers (worker_id, families, concurrency, started_at, last_heartbeat_at, stopped_at) "
+        "select 'one', '{browser}', 4, at, at, case when n > 1 then at end "
+        "from generate_series(1, 9000) n, lateral (select now() - n * interval '10 min') as t (at); "
+        "analyze public.workers"
+    )
+    with explainer.filled(one_name):
+        for call in explainer.call("health_facts"):
+            assert call.answer["silent_workers"] == ["one"]
+            assert read(call, "workers") <= BATCH
