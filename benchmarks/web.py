@@ -4,7 +4,7 @@
 
 There are two databases on one server: one with 10,000 jobs, and one with 1,000,000 of which 10,000 finished in the last
 24 hours. Requests alternate between them, so that other load affects both; numbers are not cached between requests. The
-95th percentile with the long history should be at most three times that of the short history.
+median with the long history should be at most twice that of the short history; the 95th percentile is printed too.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from cogo_dagster.web.app import create_app
 from cogo_dagster.web.serve import listening, serving
 
 RECENT: Final = 10_000
-MAX_RATIO: Final = 3.0
+MAX_RATIO: Final = 2.0
 SIZES: Final = (10_000, 1_000_000)
 
 _FILL: Final = """
@@ -209,12 +209,13 @@ def _text(connection: "psycopg.Connection[Any]", query: LiteralString) -> str:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the table for docs/performance.md."""
     lines = [
-        "| | 10,000 jobs, p50 ms | p95 ms | 1,000,000 jobs, p50 ms | p95 ms | ratio of p95 |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| | 10,000 jobs, p50 ms | p95 ms | 1,000,000 jobs, p50 ms | p95 ms | ratio of p50 | of p95 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         (a50, b50), (a95, b95) = row["p50"], row["p95"]
-        lines.append(f"| {row['name']} | {a50:.1f} | {a95:.1f} | {b50:.1f} | {b95:.1f} | {row['ratio']:.2f} |")
+        times = " | ".join(f"{value:.1f}" for value in (a50, a95, b50, b95))
+        lines.append(f"| {row['name']} | {times} | {row['ratio_p50']:.2f} | {row['ratio']:.2f} |")
     return "\n".join(lines)
 
 
@@ -228,7 +229,7 @@ def main() -> int:
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
-    missed = [str(row["name"]) for row in rows if float(row["ratio"]) > MAX_RATIO]
+    missed = [str(row["name"]) for row in rows if float(row["ratio_p50"]) > MAX_RATIO]
     print(f"Ratio above {MAX_RATIO:.0f}: {', '.join(missed)}" if missed else f"Every ratio is at most {MAX_RATIO:.0f}.")
     return 1 if missed else 0
 

@@ -102,6 +102,16 @@ def test_the_history_of_a_day_reads_the_last_minutes(explainer: Explainer) -> No
         assert call.answer["complete"] is True
 
 
+@pytest.mark.parametrize("function", ["gate_summary", "job_history", "queue_stats"])
+def test_failed_jobs_of_a_time_are_read_from_their_place_in_the_index(explainer: Explainer, function: str) -> None:
+    """Each status by itself: with both in one condition, the whole index of failed and cancelled jobs is read."""
+    for call in explainer.call(function):
+        scans = [scan for scan in call.reads("jobs") if scan.index == "jobs_unsuccessful_finished"]
+        assert scans
+        for scan in scans:
+            assert scan.blocks <= 2 * scan.rows + 10
+
+
 def test_failed_jobs_are_filtered_without_their_rows(explainer: Explainer) -> None:
     """The index has the columns of the filters; 5,000 of its entries are read, and as many for the notice."""
     for call in explainer.call("list_jobs", statuses=["failed"], type_prefix="none"):
@@ -212,3 +222,17 @@ def test_workers_alive_are_counted_without_the_others(explainer: Explainer) -> N
     """The index of instances that have not stopped is read."""
     for call in explainer.call("queue_stats"):
         assert read(call, "workers") == 0
+
+
+def test_a_silent_worker_is_found_without_the_earlier_workers_of_its_name(explainer: Explainer) -> None:
+    """Runs of one machine have the same worker ID: those that stopped before are not read for the silent one."""
+    one_name = (
+        "insert into public.workers (worker_id, families, concurrency, started_at, last_heartbeat_at, stopped_at) "
+        "select 'one', '{browser}', 4, at, at, case when n > 1 then at end "
+        "from generate_series(1, 9000) n, lateral (select now() - n * interval '10 min') as t (at); "
+        "analyze public.workers"
+    )
+    with explainer.filled(one_name):
+        for call in explainer.call("health_facts"):
+            assert call.answer["silent_workers"] == ["one"]
+            assert read(call, "workers") <= BATCH

@@ -27,19 +27,31 @@ begin
     from (select array_agg(m) as parts from cogo_internal.stored_measures(first_hour, at) m) whole,
         cogo_internal.add_measures(1, first_hour, whole.parts) n;
 
-    with part as (
-        select p.starts_at, p.tally from cogo_internal.stored_numbers(first_hour, at, 1) p
-        union all
-        select greatest(r.from_time, h.start), n.tally
-        from cogo_internal.uncounted_ranges(first_hour, at) r
-        join generate_series(first_hour, at, interval '1 hour') as h (start)
-            on h.start < r.until_time and h.start + interval '1 hour' > r.from_time
-        cross join lateral cogo_internal.job_numbers(greatest(r.from_time, h.start), least(r.until_time, h.start + interval '1 hour')) n
-    ), counted as materialized (
+    with counted as materialized (
         select date_bin(interval '1 hour', p.starts_at, first_hour) as hour, split_part(t.type, '.', 1) as family,
             case t.status when 'forced' then 'succeeded' else t.status end as status, sum(t.n) as n
-        from part p cross join lateral jsonb_to_recordset(p.tally) as t (type text, status text, n bigint)
+        from cogo_internal.stored_numbers(first_hour, at, 1) p
+        cross join lateral jsonb_to_recordset(p.tally) as t (type text, status text, n bigint)
         where t.status is not null
+        group by 1, 2, 3
+        union all
+        -- As job_numbers counts them.
+        select date_bin(interval '1 hour', j.finished_at, first_hour), j.family, j.status, count(*)
+        from cogo_internal.uncounted_ranges(first_hour, at) r
+        cross join lateral (
+            select j.family, j.status, j.finished_at from public.jobs j
+            where j.status = 'succeeded' and j.finished_at >= r.from_time and j.finished_at < r.until_time
+            union all
+            select j.family, j.status, j.finished_at from public.jobs j
+            where j.status = 'failed' and j.finished_at >= r.from_time and j.finished_at < r.until_time
+            union all
+            select j.family, j.status, j.finished_at from public.jobs j
+            where j.status = 'cancelled' and j.finished_at >= r.from_time and j.finished_at < r.until_time
+            union all
+            select coalesce(j.family, 'unknown'), 'failed', a.finished_at
+            from public.job_attempts a left join public.jobs j on j.id = a.job_id
+            where a.ended_job and a.finished_at >= r.from_time and a.finished_at < r.until_time
+        ) j
         group by 1, 2, 3
     ), by_hour as (
         select c.hour, coalesce(sum(c.n) filter (where c.status = 'succeeded'), 0) as succeeded,

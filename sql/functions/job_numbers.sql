@@ -12,10 +12,10 @@ begin
     numbers.starts_at := job_numbers.starts_at;
     -- Succeeded jobs are read once: a wait has few values, since it has three digits.
     with succeeded as materialized (
-        select j.type, case when j.result @> '{"forced": true}' then 'forced' else 'succeeded' end as status,
+        select j.type, case when j.result ? 'forced' and j.result @> '{"forced": true}' then 'forced' else 'succeeded' end as status,
             case when isfinite(coalesce(j.started_at, j.claimed_at)) and isfinite(j.next_run_at) then
                 cogo_internal.three_digits(1000 * greatest(
-                    extract(epoch from coalesce(j.started_at, j.claimed_at) - j.next_run_at)::double precision, 0)) end as wait_ms,
+                    date_part('epoch', coalesce(j.started_at, j.claimed_at) - j.next_run_at), 0)) end as wait_ms,
             count(*) as n, count(*) filter (where j.attempts <= 1) as first_try, count(j.lease_token) as attempts
         from public.jobs j
         where j.status = 'succeeded' and j.finished_at >= job_numbers.starts_at and j.finished_at < job_numbers.ends_at
@@ -31,10 +31,15 @@ begin
         select s.type, s.status, sum(s.n) as n, sum(s.first_try) as first_try, sum(s.attempts) as attempts, 0 as retried, 0 as lost
         from succeeded s group by 1, 2
         union all
-        select j.type, j.status, count(*), count(*) filter (where j.attempts <= 1), count(j.lease_token), 0, 0
-        from public.jobs j
-        where j.status in ('failed', 'cancelled')
-          and j.finished_at >= job_numbers.starts_at and j.finished_at < job_numbers.ends_at
+        -- One status at a time: with both, the condition of the index would stand for them, and the whole index is read.
+        select f.type, f.status, count(*), count(*) filter (where f.attempts <= 1), count(f.lease_token), 0, 0
+        from (
+            select j.type, j.status, j.attempts, j.lease_token from public.jobs j
+            where j.status = 'failed' and j.finished_at >= job_numbers.starts_at and j.finished_at < job_numbers.ends_at
+            union all
+            select j.type, j.status, j.attempts, j.lease_token from public.jobs j
+            where j.status = 'cancelled' and j.finished_at >= job_numbers.starts_at and j.finished_at < job_numbers.ends_at
+        ) f
         group by 1, 2
         union all
         select s.type, case when s.ended_job then 'failed' end, s.n, 0, s.n, s.retried, s.lost from superseded s

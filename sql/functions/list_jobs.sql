@@ -20,6 +20,7 @@ declare
     few constant integer := 10000;
     at timestamptz := clock_timestamp();
     wanted text[] := array(select distinct jsonb_array_elements_text(list_jobs.statuses));
+    is_filtered constant boolean := coalesce(list_jobs.type_prefix, list_jobs.executor_id, list_jobs.since_seconds::text) is not null;
     unknown text;
     chosen text;
     condition text;
@@ -36,8 +37,8 @@ begin
         perform cogo_internal.invalid_argument(format(
             'The status %s is unknown: use queued, running, succeeded, failed or cancelled.', quote_literal(unknown)));
     end if;
-    -- Each status by its own index, unless most jobs have it. Failed and cancelled jobs are filtered without their rows, by
-    -- the columns of the index jobs_unsuccessful_listed.
+    -- Each status by its own index, unless most jobs have it. A row becomes a value after the limits: it is copied whole.
+    -- Failed and cancelled jobs are filtered without their rows, by the columns of the index jobs_unsuccessful_listed.
     foreach chosen in array case when cardinality(wanted) = 0 or 'succeeded' = any (wanted) then '{any}' else wanted end loop
         condition := case
             when chosen = 'any' then 'true'
@@ -48,14 +49,17 @@ begin
         newest := format('from public.jobs j where %s and ($5 is null or j.id < $5) order by j.id desc', condition);
         cuts := cuts || format('exists (select %s offset %s)', newest, max_read);
         sources := sources || format(
-            '(select s.id from (select j.id, j.status, j.type, j.executor_id, j.created_at %s limit %s) s
-              where (cardinality($1) = 0 or s.status = any ($1)) and (%3$L = ''any'' or s.status = %3$L)
+            case when is_filtered and chosen in ('failed', 'cancelled')
+                then '(select w.* from (select s.id from (select j.id, j.status, j.type, j.executor_id, j.created_at %1$s limit %2$s) s %4$s) f
+                       join public.jobs w on w.id = f.id)'
+                else '(select s.* from (select j.* %1$s limit %2$s) s %4$s)' end, newest, max_read, chosen, format(
+            'where (cardinality($1) = 0 or s.status = any ($1)) and (%1$L = ''any'' or s.status = %1$L)
                 and ($2 is null or starts_with(s.type, $2)) and ($3 is null or s.executor_id = $3)
                 and ($4 is null or s.created_at >= $4)
-              limit $6)', newest, max_read, chosen);
+             limit $6', chosen));
     end loop;
-    execute format('select jsonb_agg(cogo_internal.job_row(j) order by j.id desc), count(*)
-                    from (select e.id from (%s) e order by e.id desc limit $6) f join public.jobs j on j.id = f.id',
+    execute format('select jsonb_agg(cogo_internal.job_row(row(f.*)::public.jobs) order by f.id desc), count(*)
+                    from (select e.* from (%s) e order by e.id desc limit $6) f',
                    array_to_string(sources, ' union all '))
     into result, found_count
     using wanted, list_jobs.type_prefix, list_jobs.executor_id, at - make_interval(secs => list_jobs.since_seconds),

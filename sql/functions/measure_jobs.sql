@@ -16,7 +16,7 @@ begin
         select j.family,
             case when j.run_seconds >= 0 and j.run_seconds < 1e9 then cogo_internal.three_digits(1e6 * j.run_seconds) end as run_us,
             case when j.attempts = 1 and isfinite(j.claimed_at) and isfinite(j.created_at) then
-                cogo_internal.three_digits(1e6 * greatest(extract(epoch from j.claimed_at - j.created_at)::double precision, 0))
+                cogo_internal.three_digits(1e6 * greatest(date_part('epoch', j.claimed_at - j.created_at), 0))
                 end as wait_us
         from public.jobs j
         where j.status = 'succeeded' and j.finished_at >= measure_jobs.starts_at and j.finished_at < measure_jobs.ends_at

@@ -15,8 +15,10 @@ begin
     perform cogo_internal.resolve_alerts(
         array(select a.id from public.alerts a
               where a.kind = 'worker_dead' and a.status = 'firing'
-                and exists (select from public.workers w where w.worker_id = a.subject
-                            and (cogo_internal.worker_is_alive(w) or w.stopped_at > a.first_seen_at))
+                -- By the index workers_ended: there may be many earlier workers of the name.
+                and (exists (select from public.workers w where w.worker_id = a.subject and w.stopped_at > a.first_seen_at)
+                     or exists (select from public.workers w where w.worker_id = a.subject and w.stopped_at is null
+                                and cogo_internal.worker_is_alive(w)))
                 and not exists (
                     select from public.workers w
                     where w.worker_id = a.subject and w.stopped_at is null and not cogo_internal.worker_is_alive(w)
@@ -48,7 +50,7 @@ begin
             (array_agg(w.dagster_run_id order by w.last_heartbeat_at desc))[1] as run_id,
             (array_agg(w.instance_id order by w.last_heartbeat_at desc))[1] as instance_id,
             (array_agg(w.stuck_reason order by w.last_heartbeat_at desc))[1] as stuck_reason,
-            exists (select from public.workers twin where twin.worker_id = w.worker_id and cogo_internal.worker_is_alive(twin)) as has_twin
+            exists (select from public.workers twin where twin.worker_id = w.worker_id and twin.stopped_at is null and cogo_internal.worker_is_alive(twin)) as has_twin
         from unseen w join marked m on m.key = concat_ws(' ', w.instance_id, w.last_heartbeat_at)
         group by w.worker_id
     loop

@@ -7,7 +7,7 @@
  * Workers that run the same families are one step through the index workers_families.
  */
 create or replace function public.registered_families(since_seconds double precision default 604800) returns jsonb
-language plpgsql stable set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
+language plpgsql stable set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off as $$
 declare
     at constant timestamptz := clock_timestamp();
 begin
@@ -30,7 +30,7 @@ begin
                 select w.families, w.started_at from public.workers w
                 where w.dagster_run_id is not null and hash_array_extended(w.families, 0) = k.key
                   and w.started_at > at - make_interval(secs => registered_families.since_seconds)
-                order by w.started_at desc limit 1) last
+                order by hash_array_extended(w.families, 0) desc, w.started_at desc limit 1) last
             cross join lateral unnest(last.families) as f (family)
             where f.family is not null
             group by 1
