@@ -99,6 +99,14 @@ def test_the_history_of_a_day_reads_a_sample_of_it(explainer: Explainer) -> None
         assert call.answer["complete"] is False
 
 
+def test_the_history_by_type_reads_the_unsuccessful_jobs(explainer: Explainer) -> None:
+    """Succeeded jobs are counted from stored numbers, whatever their type."""
+    for call in explainer.call("job_history_by_type"):
+        counts = [sum(row["counts"]) for row in call.answer["types"]]
+        assert sum(counts) == pytest.approx(ROWS / DAYS, rel=0.05)
+        assert read(call) <= ROWS / DAYS * 0.02 + 2 * RECENT
+
+
 def test_live_workers_are_listed_without_the_others(explainer: Explainer) -> None:
     """Sensors list them every few seconds."""
     for call in explainer.call("list_workers", alive_only=True):
