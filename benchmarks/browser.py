@@ -2,7 +2,8 @@
 
 Rates and CPU time per job of the worker, of the loop, and of the loop behind a forward proxy that checks nothing, in
 alternating order, on several kinds of pages. CPU time is that of all processes of a side; the site's is not included.
-`benchmarks.browser_memory` has the memory of one worker over many jobs.
+Prints the targets and all sides, and writes the numbers to the folder `results`; takes about eight minutes on two idle
+cores. `benchmarks.browser_memory` has the memory of one worker over many jobs.
 """
 
 import argparse
@@ -14,16 +15,19 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from benchmarks import report, targets
 from benchmarks.browser_site import site
 from benchmarks.experiments import enqueue, template
 from benchmarks.peers import COGO, Peer
 from benchmarks.processes import adopt_orphans, reap_orphans, tree_cpu_seconds
 from benchmarks.programs import Program
 from benchmarks.server import BenchServer, bench_server
+from benchmarks.targets import Target
 
 BARE: Final = "loop behind a bare proxy"
 KINDS: Final = ("small", "docs", "many")
@@ -36,6 +40,7 @@ SIDES: Final = {
 }
 DEFAULT_SIDES: Final = tuple(SIDES)[:3]
 WARM_UP_JOBS: Final = 8
+BOUND: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,40 @@ def main() -> None:
                 measured = {side.name: _measure(server, side, options.jobs) for side in order}
                 rounds[kind].append(measured)
                 _print_round(number + 1, kind, measured)
-    print(table(rounds, options.sides))
+    print("\n".join(["", *target_table(rounds), "", table(rounds, options.sides)]))
+    if not options.dry:
+        numbers = {kind: [_to_json(one) for one in of_kind] for kind, of_kind in rounds.items()}
+        about = report.machine() | {"browser": numbers, "jobs": options.jobs, "load": os.getloadavg()[0]}
+        print(f"\nWritten to {report.write(about)}.")
+
+
+def _to_json(measured: dict[str, Measured]) -> dict[str, dict[str, float]]:
+    return {name: asdict(one) for name, one in measured.items()}
+
+
+def target_table(rounds: Rounds) -> list[str]:
+    """Return the lines of the table of targets: the rate of the worker, and its CPU time, for each kind of page."""
+    by_number = [
+        {kind: of_kind[number] for kind, of_kind in rounds.items() if number < len(of_kind)}
+        for number in range(max(map(len, rounds.values()), default=0))
+    ]
+    wanted = [
+        target
+        for kind in rounds
+        for target in (
+            Target(f"{kind}: jobs/min ÷ loop", BOUND, partial(_rate_ratio, kind)),
+            Target(f"{kind}: CPU per job, bare proxy ÷ worker", BOUND, partial(_cpu_ratio, kind)),
+        )
+    ]
+    return report.table(targets.HEAD, targets.rows(by_number, wanted)).splitlines()
+
+
+def _rate_ratio(kind: str, found: targets.Round) -> float:
+    return float(found[kind]["worker"].jobs_per_minute / found[kind]["loop"].jobs_per_minute)
+
+
+def _cpu_ratio(kind: str, found: targets.Round) -> float:
+    return float(found[kind][BARE].cpu_ms / found[kind]["worker"].cpu_ms)
 
 
 def _side(name: str, urls: Sequence[str], folder: str) -> Peer:
@@ -131,6 +169,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=40, help="jobs per program and round")
     parser.add_argument("--pages", nargs="+", choices=(*KINDS, "noisy"), default=KINDS)
     parser.add_argument("--sides", nargs="+", choices=tuple(SIDES), default=DEFAULT_SIDES)
+    parser.add_argument("--dry", action="store_true", help="do not write the results")
     return parser.parse_args()
 
 

@@ -3,8 +3,9 @@
     uv run python -m benchmarks.depth [--finished 10000000] [--queued 1000000] [--rounds 5]
 
 There are two databases: one with 100,000 finished jobs and a tenth of them queued, and one of the given size.
-Finished jobs are spread over 60 days, 200,000 (or a tenth) of them with the same time; 1 in 50 failed. The numbers of
-finished periods are stored first, as workers do it.
+Finished jobs are spread over 60 days, 200,000 (or a tenth) of them with the same time; 1 in 50 failed. Both have 20,000
+open dead-lettered jobs and as many worker starts as a 33rd of the finished jobs, over 105 days. The numbers of finished
+periods are stored and the dead-lettered jobs are alerted first, as workers and sensors do it.
 
 The table has the processor time of the database session, which other load on the machine changes little, and the
 longest response.
@@ -63,10 +64,16 @@ _OTHERS: Final = (
     insert into public.jobs_dlq (job_id, type, payload, attempts, max_attempts, reason, error, failed_at, created_at)
         select id, type, payload, 1, 5, 'permanent', error, finished_at, finished_at
         from public.jobs where status = 'failed' order by id desc limit 20000""",
+    # Those whose jobs were purged, where fewer failed.
+    """
+    insert into public.jobs_dlq (job_id, type, payload, attempts, max_attempts, reason, error, failed_at, created_at)
+        select gen_random_uuid(), 'browser', '{}', 1, 5, 'permanent', d.error, d.failed_at, d.failed_at
+        from public.jobs_dlq d cross join generate_series(1, 10)
+        limit 20000 - (select count(*) from public.jobs_dlq)""",
     """
     insert into public.workers (worker_id, families, concurrency, started_at, last_heartbeat_at, stopped_at)
-        select 'w' || n % 1000, '{browser}', 4, now() - n * interval '30 s', now() - n * interval '30 s',
-               case when n > 20 then now() - n * interval '30 s' end from generate_series(1, ROWS / 33) n""",
+        select 'w' || n % 1000, '{browser}', 4, at, at, case when n > 20 then at end
+        from generate_series(1, ROWS / 33) n, lateral (select now() - n * 33 * interval '105 days' / ROWS) as t (at)""",
     "update public.workers set dagster_run_id = gen_random_uuid() where random() < 0.5",
     """
     insert into public.artifacts (job_id, name, content_type, size_bytes, sha256, storage_key, status, created_at)
@@ -118,7 +125,10 @@ CALLS: Final[dict[str, tuple[str, dict[str, Json]]]] = {
     "evaluate_alerts": ("evaluate_alerts", {}),
     "recover_leases": ("recover_leases", {}),
     "roll_up_jobs": ("roll_up_jobs", {}),
-    "delete_old_rows": ("delete_old_rows", {"days": {"workers": 30, "operations": 300, "dead_letters": 180}}),
+    "delete_old_rows, 200 of each table": (
+        "delete_old_rows",
+        {"days": {"workers": 30, "operations": 300, "dead_letters": 180}, "batch_size": 200},
+    ),
     "purge_jobs, dry run, a page of 1,000": ("purge_jobs", {"older_than_days": 30}),
     "purge_jobs, 1,000 jobs": ("purge_jobs", {"older_than_days": 30, "dry_run": False}),
     "claim_jobs, 8 jobs": ("claim_jobs", {"families": [{"family": "browser", "max_jobs": 8}], "max_jobs": 8}),
@@ -167,6 +177,8 @@ def _filled(server: BenchServer, finished: int, queued: int) -> str:
         owner.execute("insert into public.job_period_marks values (now(), '3')")
         row = owner.execute("select public.roll_up_jobs(3600)").fetchone()
         owner.execute("select cogo_internal.add_ended_workers() from generate_series(0, %s)", (finished // 33_000,))
+        while owner.execute("select (public.evaluate_alerts() ->> 'more')::boolean").fetchone() == (True,):
+            pass
         print(f"roll_up_jobs: {row and row[0]} in {time.perf_counter() - began:.0f} s", flush=True)
         owner.execute("vacuum analyze")
     return server.dsn(name)

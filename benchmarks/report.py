@@ -51,7 +51,7 @@ def markdown(about: About) -> str:
     """Return all tables."""
     rounds = about["rounds"]
     parts = [
-        _table(["target", "bound", "median (min-max)", "met"], targets.rows(rounds)),
+        table(targets.HEAD, targets.rows(rounds)),
         _drains(rounds),
         _costs(rounds),
         _ratios(rounds),
@@ -69,14 +69,14 @@ def _drains(rounds: list[About]) -> str:
         [peer, *(_spread(table.get(peer, []), "jobs_per_second") for table in (single, double))]
         for peer in single.keys() | double
     ]
-    return _table(["jobs/s, median (min-max)", "one worker", "two workers"], _sorted(rows))
+    return table(["jobs/s, median (min-max)", "one worker", "two workers"], _sorted(rows))
 
 
 def _costs(rounds: list[About]) -> str:
     drains = _of(rounds, "drain")
     rows = [[peer, *(_spread(found, cost) for cost in COSTS)] for peer, found in drains.items()]
     head = ["per job, one worker", "commits", "WAL bytes", "server CPU µs", "client CPU µs"]
-    return _table(head, _sorted(rows))
+    return table(head, _sorted(rows))
 
 
 def _ratios(rounds: list[About]) -> str:
@@ -90,7 +90,7 @@ def _ratios(rounds: list[About]) -> str:
         if OURS in rate and others:
             over_best.append({"ratio": rate[OURS] / max(others)})
     rows = [["to the limit", _spread(over_limit, "ratio")], ["to the fastest peer", _spread(over_best, "ratio")]]
-    return _table(["cogo, one worker, same round", "ratio"], rows) if over_limit or over_best else ""
+    return table(["cogo, one worker, same round", "ratio"], rows) if over_limit or over_best else ""
 
 
 def _enqueues(rounds: list[About]) -> str:
@@ -105,7 +105,7 @@ def _enqueues(rounds: list[About]) -> str:
         for peer in bulk.keys() | singly
         if peer != LIMIT
     ]
-    return _table(["enqueued/s", "in bulk", "singly, worker idle", "singly, worker busy"], _sorted(rows))
+    return table(["enqueued/s", "in bulk", "singly, worker idle", "singly, worker busy"], _sorted(rows))
 
 
 def _pickups(rounds: list[About]) -> str:
@@ -113,7 +113,7 @@ def _pickups(rounds: list[About]) -> str:
     found = _of(rounds, "pickup")
     rows = [[peer, *(_spread(numbers, name) for name in names)] for peer, numbers in found.items()]
     head = ["ms to the start", "commit p50", "p95", "p99", "call p50", "p95", "p99"]
-    return _table(head, _sorted(rows))
+    return table(head, _sorted(rows))
 
 
 def _snapshots(rounds: list[About]) -> str:
@@ -124,7 +124,7 @@ def _snapshots(rounds: list[About]) -> str:
         rates = [_spread(drains[i], "jobs_per_second") for i in range(3)]
         rows.append([peer, *rates, _spread(found, "third_to_first"), cpu])
     head = ["snapshot held, jobs/s", "first drain", "second", "third", "third : first", "server CPU µs"]
-    return _table(head, _sorted(rows))
+    return table(head, _sorted(rows))
 
 
 def _histories(rounds: list[About]) -> str:
@@ -133,7 +133,7 @@ def _histories(rounds: list[About]) -> str:
         rates = [_spread([n[which] for n in found], "jobs_per_second") for which in ("empty", "stored")]
         rows.append([peer, *rates, *(_spread(found, name) for name in ("slowdown", "server_cpu_us", "wal_bytes"))])
     head = ["1,000,000 finished rows", "empty, jobs/s", "stored, jobs/s", "time x", "server CPU x", "WAL x"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _of(rounds: list[About], what: str) -> dict[str, list[About]]:
@@ -172,7 +172,8 @@ def _sorted(rows: list[list[str]]) -> list[list[str]]:
     return sorted(rows, key=lambda row: (not row[0].startswith(OURS), row[0] != LIMIT, row[0]))
 
 
-def _table(head: Row, rows: Sequence[Row]) -> str:
+def table(head: Row, rows: Sequence[Row]) -> str:
+    """Return a Markdown table; empty without rows."""
     if not rows:
         return ""
     rule = ["---", *["---:"] * (len(head) - 1)]

@@ -79,9 +79,12 @@ TARGETS: Final = (
 )
 
 
-def rows(rounds: Sequence[Round]) -> list[list[str]]:
-    """Return the rows of the table: name, target, median (minimum-maximum), whether it is met."""
-    return [_row(target, rounds) for target in TARGETS]
+HEAD: Final = ("target", "bound", "median (min-max)", "met")
+
+
+def rows(rounds: Sequence[Round], of: Sequence[Target] = TARGETS) -> list[list[str]]:
+    """Return the rows of a table: name, target, median (minimum-maximum), whether it is met."""
+    return [_row(target, rounds) for target in of]
 
 
 def _row(target: Target, rounds: Sequence[Round]) -> list[str]:

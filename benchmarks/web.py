@@ -151,7 +151,9 @@ def site(dsn: str, rows: int) -> Iterator[Site]:
     with psycopg.connect(dsn, autocommit=True) as owner:
         for statement in _FILL.format(rows=rows, recent=min(RECENT, rows)).split(";\n"):
             owner.execute(statement.encode())
-        owner.execute("select public.roll_up_jobs(3600)")  # as workers do
+        # As workers do: periods before a mark are stored, and no transaction is older than this one.
+        owner.execute("insert into public.job_period_marks values (now(), '3')")
+        owner.execute("select public.roll_up_jobs(3600)")
         owner.execute("vacuum analyze")
         job = _text(owner, "select id from public.jobs where status = 'succeeded' order by id desc limit 1")
         failed = _text(owner, "select job_id from public.jobs_dlq order by failed_at desc limit 1")

@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     github_delivery: Literal["dispatch", "issues"] = Field("dispatch", alias="COGO_GITHUB_DELIVERY")
     github_api_url: str = Field("https://api.github.com", alias="GITHUB_API_URL", pattern=r"^https?://\S+$")
     alert_repeat_seconds: float = Field(1800, alias="COGO_ALERT_REPEAT_SECONDS", ge=60, le=604_800)
-    stranded_seconds: float = Field(900, alias="COGO_STRANDED_SECONDS", ge=0, le=604_800)
+    stranded_seconds: float = Field(180, alias="COGO_STRANDED_SECONDS", ge=0, le=604_800)
     deadman_url: SecretStr | None = Field(None, alias="COGO_DEADMAN_URL")
 
     # Secrets and edge functions

@@ -20,6 +20,8 @@ PROGRAMS: Final = {
     "jq": ("jq", "`sudo apt-get install jq`, or `brew install jq`"),
     "curl": ("curl", "`sudo apt-get install curl`, or `brew install curl`"),
     "faketime": ("faketime", "`sudo apt-get install faketime`"),
+    "ip": ("iproute2", "`sudo apt-get install iproute2`"),
+    "redis-server": ("redis-server", "`sudo apt-get install redis-server`, or `brew install redis`"),
     "git": ("git", "`sudo apt-get install git`, or `xcode-select --install`"),
 }
 """Each with Debian's package and the command to install it."""

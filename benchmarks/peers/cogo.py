@@ -18,11 +18,10 @@ from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker import Stage, Worker, WorkerOptions
-from cogo_dagster.queue.worker.events import Observer, ignore
+from cogo_dagster.queue.worker.events import Observer
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
 
 if TYPE_CHECKING:
-    from cogo_dagster.dagster_support.reporting import RunReport
     from cogo_dagster.dagster_support.worker_thread import WorkerThread
 
 CONCURRENCY: Final = int(os.environ.get("COGO_BENCHMARK_CONCURRENCY", "500"))
@@ -87,24 +86,23 @@ def _observer() -> Observer:
     if OBSERVER == "cli":
         from cogo_dagster.cli.worker_log import WorkerLog  # noqa: PLC0415 - not needed by the others
 
-        return WorkerLog(as_json=False).event
+        return WorkerLog(as_json=False)
     if OBSERVER == "dagster":
         from cogo_dagster.dagster_support.reporting import RunReport  # noqa: PLC0415 - takes a second
         from cogo_dagster.dagster_support.worker_thread import WorkerThread  # noqa: PLC0415 - takes a second
         from cogo_dagster.settings import load_settings  # noqa: PLC0415 - as above
 
         followed = WorkerThread()
-        threading.Thread(target=_follow, args=(followed, RunReport(load_settings())), daemon=True).start()
-        return followed.observe
-    return ignore
+        threading.Thread(target=_follow, args=(followed,), daemon=True).start()
+        return RunReport(load_settings(), followed.observe)
+    return Observer()
 
 
-def _follow(followed: "WorkerThread", report: "RunReport") -> None:
-    """Count and report events as the ops of `process_jobs` do."""
+def _follow(followed: "WorkerThread") -> None:
+    """Follow the events as the ops of `process_jobs` do."""
     followed._thread = threading.current_thread()  # noqa: SLF001 - the worker runs in the main thread
-    for event in followed.follow(Stage.UPLOAD):
-        report.add(event)
-        report.should_log(event)
+    for _ in followed.follow(Stage.UPLOAD):
+        pass
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.stats import QueueNumbers
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
-from cogo_dagster.queue.worker.events import ignore
 from cogo_dagster.queue.worker.wakeup import ListenWakeup, NoWakeup, Wakeup
 from cogo_dagster.settings import Settings
 
@@ -179,7 +178,7 @@ class Application:
     def worker(
         self,
         *,
-        observer: Observer = ignore,
+        observer: Observer | None = None,
         options: WorkerOptions | None = None,
         executors: Sequence[Executor] | None = None,
         dagster_run_id: str | None = None,
@@ -188,7 +187,7 @@ class Application:
         """Build a worker.
 
         Args:
-            observer: Called with the events of the worker.
+            observer: Receives the events of the worker.
             options: Options; from the settings by default.
             executors: Executors to use; all installed ones without a missing setting by default.
             dagster_run_id: ID of the Dagster run that the worker belongs to.
@@ -197,6 +196,7 @@ class Application:
         Raises:
             ExecutorUnavailable: All executors lack a setting.
         """
+        observer = observer or Observer()
         if executors is None:
             loaded = load_executors(self.executor_context)
             report_broken(loaded, self.settings, self.transport, observer)
@@ -218,5 +218,5 @@ class Application:
             from cogo_dagster.queue.supabase.wakeup import RealtimeWakeup  # noqa: PLC0415 - imports a websocket client
 
             project = supabase_project(self.settings)
-            return RealtimeWakeup(project, self.queue.send_wakeup, lambda message: observer(warning(message)))
-        return NoWakeup(lambda: observer(warning(_POLLS_ONLY))) if self.pooled else ListenWakeup(self.dsn)
+            return RealtimeWakeup(project, self.queue.send_wakeup, lambda message: observer.event(warning(message)))
+        return NoWakeup(lambda: observer.event(warning(_POLLS_ONLY))) if self.pooled else ListenWakeup(self.dsn)

@@ -29,16 +29,13 @@ def _store_of(url: StorageUrl, settings: Settings) -> ArtifactStore:
     if url.scheme == "file":
         return FolderStore(Path(url.path))
     # The clients take seconds to import.
-    from cogo_dagster.queue.artifacts.remote import ObjectStorageMissing, RemoteObjects  # noqa: PLC0415
+    from cogo_dagster.queue.artifacts.remote import RemoteObjects  # noqa: PLC0415
     from cogo_dagster.queue.artifacts.s3 import S3Objects  # noqa: PLC0415
 
-    credentials = _credentials(url.scheme, settings)
-    try:
-        if url.scheme == "s3":
-            return ArtifactStore(S3Objects(url.path, credentials))
-        return ArtifactStore(RemoteObjects(url.scheme, url.path, credentials))
-    except ObjectStorageMissing as error:
-        raise SettingsError(str(error)) from None
+    client = storage_client(url.scheme, settings)
+    if url.scheme == "s3":
+        return ArtifactStore(S3Objects(client, url.path))
+    return ArtifactStore(RemoteObjects(client, url.scheme, url.path))
 
 
 def storage_client(scheme: str, settings: Settings) -> Any:

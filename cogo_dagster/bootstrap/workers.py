@@ -50,7 +50,7 @@ def usable_executors(loaded: Loaded) -> list[Executor]:
 def report_broken(loaded: Loaded, settings: Settings, transport: Transport, observer: Observer) -> None:
     """Report executors that cannot be loaded, as warnings of the worker and as conditions for alerts."""
     for message in loaded.broken.values():
-        observer(warning(f"{message} This worker does not claim its jobs."))
+        observer.event(warning(f"{message} This worker does not claim its jobs."))
     worker_id = settings.worker_id
     conditions = [
         {
@@ -68,4 +68,4 @@ def report_broken(loaded: Loaded, settings: Settings, transport: Transport, obse
 
 def warning(message: str) -> WorkerEvent:
     """Return a message as a warning event of the worker."""
-    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, text=message)
+    return WorkerEvent(EventKind.WARNING, Stage.CLAIM, message=message)

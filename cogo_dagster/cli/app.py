@@ -49,6 +49,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "discard": CommandEntry("operations", "discard", "Discard dead-lettered jobs."),
     "cancel": CommandEntry("operations", "cancel", "Cancel jobs."),
     "undo": CommandEntry("operations", "undo", "Undo an operation."),
+    "action": CommandEntry("action", "app", "Show one bulk action, continue it, or stop it."),
     "recover": CommandEntry("operations", "recover", "Recover jobs whose lease has expired."),
     "cleanup": CommandEntry("operations", "cleanup", "Delete expired artifacts."),
     "purge": CommandEntry("operations", "purge", "Delete finished jobs."),

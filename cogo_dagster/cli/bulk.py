@@ -33,6 +33,7 @@ from cogo_dagster.queue.search.grammar import JobSearch
 
 _SHOWN = 50
 _SUMS = 10
+_ID_CHARS: Final = 36
 
 Limit = Annotated[
     int | None,
@@ -183,7 +184,7 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
         QueueError: See `queue.bulk`, and `Queue.find_id` for IDs that are given in part.
     """
     if named := operation.arguments.get("job_ids"):
-        job_ids = [str(application.queue.find_id(job_id)) for job_id in named]
+        job_ids = [given if len(given) == _ID_CHARS else str(application.queue.find_id(given)) for given in named]
         operation = replace(operation, arguments={**operation.arguments, "job_ids": job_ids})
     if part := operation.arguments.get("discard_id"):
         found_id = str(application.queue.find_any("operation", part))

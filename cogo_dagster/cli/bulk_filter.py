@@ -17,6 +17,7 @@ from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.bulk_actions import ActionName, BulkAction
 from cogo_dagster.queue.search.grammar import JobSearch
+from cogo_dagster.queue.search.times import duration_text
 
 Name = Annotated[str, typer.Option("--name", metavar="TEXT", help="Name of the action in the log; only with --where.")]
 
@@ -70,7 +71,7 @@ def operation_of(
         type=filters.get("type_prefix"),
         executor=filters.get("executor_id"),
         cause=filters.get("fingerprint"),
-        finished=None if since is None else f"{since:g}s",
+        finished=None if since is None else duration_text(since),
     )
     return FilterOperation(function, arguments, search, name)
 
@@ -106,7 +107,11 @@ def performed(
     skipped = _ineligible(found.ineligible) if found else Counter[str]()
     if not stored.planned:
         return Totals(counts=skipped)
-    done = run(application.queue, stored.id, actor, on_batch=lambda so_far: on_batch(_totals(so_far, skipped)))
+    try:
+        done = run(application.queue, stored.id, actor, on_batch=lambda so_far: on_batch(_totals(so_far, skipped)))
+    except BaseException:
+        typer.echo(f"The action is incomplete: continue it with `cogo action continue {stored.id}`.", err=True)
+        raise
     return _totals(done, skipped)
 
 

@@ -34,6 +34,7 @@ _FACTS = (
     "payload",
     "result",
     "worker_id",
+    "dagster_run_id",
 )
 _TIMES = ("created_at", "next_run_at", "claimed_at", "lease_expires_at", "finished_at")
 

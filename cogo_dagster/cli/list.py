@@ -19,6 +19,7 @@ from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
 from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
 from cogo_dagster.queue.search.grammar import JobSearch
+from cogo_dagster.queue.search.times import duration_text
 from cogo_dagster.release import code_version
 
 app = group("Show jobs, artifacts, workers, dead-lettered jobs and operations.")
@@ -94,7 +95,7 @@ def jobs(
             status=",".join(_split(status) or ()) or None,
             type=type_prefix,
             executor=executor_id,
-            since=None if since_seconds is None else f"{since_seconds:g}s",
+            since=None if since_seconds is None else duration_text(since_seconds),
         )
         rows = found_jobs(application, narrowed, limit)
     if not why:

@@ -79,7 +79,7 @@ def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: boo
     with open_application(settings) as application:
         options = worker_options(settings)
         worker = application.worker(
-            observer=log.event,
+            observer=log,
             options=replace(options, linger_seconds=0) if drain else options,
             last_resort=partial(_end_process, log),
         )

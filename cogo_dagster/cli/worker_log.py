@@ -6,34 +6,36 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
-from cogo_dagster.cli.command import one_json_line
-from cogo_dagster.formatting.values import one_line
-from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.worker import EventKind, WorkerEvent
+from cogo_dagster.cli.worker_lines import JsonLines, TextLines
+from cogo_dagster.queue.model import Job, Json, Settlement
+from cogo_dagster.queue.worker import EventKind, Observer, WorkerEvent
+from cogo_dagster.queue.worker.events import SettledAttempt
 from cogo_dagster.redaction import redact_handler, redactor_of
 
 _STANDARD_ERROR: Final = 2
-_MAX_EVENTS: Final = 1_000
-_MAX_PLAIN_CHARS: Final = 2_000
-_PADDED: Final = {kind: f"{kind:<14}" for kind in EventKind}
+_MAX_BUFFERED: Final = 1_000
 
 
-class WorkerLog(logging.Handler):
-    """Writes complete lines. Safe in a signal handler; never raises, as a closed terminal must not stop a worker."""
+class WorkerLog(logging.Handler, Observer):
+    """Writes complete lines. Safe in a signal handler; never raises, as a closed terminal must not stop a worker.
+
+    The events of one step of the event loop are formatted and written together, and those of one millisecond under one
+    time: doing it for each would cost more than the job itself.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
-        self._as_json = as_json
+        self._lines = JsonLines() if as_json else TextLines()
         self._output = _STANDARD_ERROR
         # Reentrant: a signal handler may log while the thread that it interrupts holds it.
         self._lock = threading.RLock()
-        self._events: list[tuple[int, WorkerEvent]] = []
-        self._milliseconds = 0
-        self._time_text = ""
+        self._buffer: list[_Buffered] = []
+        self._executed: list[Settlement] = []
+        self._executed_at = 0
 
     def attach(self, secrets: Iterable[str] = ()) -> None:
         """Handle log records of this project, and warnings of all other loggers.
@@ -64,88 +66,96 @@ class WorkerLog(logging.Handler):
         self.line(record.levelname.lower(), record.getMessage())
 
     def event(self, event: WorkerEvent) -> None:
-        """Write an event of a worker; the observer to pass to it.
+        """Write an event of a worker."""
+        self._add(event.kind, self._lines.events, [event])
 
-        Events of one step of the event loop are formatted and written together: doing it for each would cost more than
-        the job itself.
-        """
-        at = time.time_ns()
+    def claimed(self, jobs: Sequence[Job[Any]]) -> None:
+        """Write the jobs of a claim."""
+        self._add(EventKind.CLAIMED, self._lines.claimed, jobs)
+
+    def executed(self, settlement: Settlement) -> None:
+        """Write an ended attempt."""
+        at = _now()
         with self._lock:
-            self._events.append((at, event))
-            if len(self._events) == 1:
-                try:
-                    asyncio.get_running_loop().call_soon(self.flush)
-                except RuntimeError:  # another thread, or no loop
-                    self._write_events()
-            elif len(self._events) >= _MAX_EVENTS:
-                self._write_events()
+            # No call between this check and the append: a signal handler could write the buffer there.
+            if self._buffer and self._buffer[-1].items is self._executed and at == self._executed_at:
+                self._executed.append(settlement)
+            else:
+                self._executed, self._executed_at = [settlement], at
+                self._add(EventKind.EXECUTED, self._lines.executed, self._executed, at)
+
+    def settled(self, attempts: Sequence[SettledAttempt]) -> None:
+        """Write settled attempts."""
+        self._add(EventKind.SETTLED, self._lines.settled, attempts)
 
     def line(self, kind: str, message: str, fields: Mapping[str, Json] | None = None) -> None:
         """Write one line; the fields are written as JSON only."""
         with self._lock:
-            self._write_events()
-            at = self._time(time.time_ns())
-            if self._as_json:
-                self._write([one_json_line({"at": at, "kind": kind, "message": message, **(fields or {})})])
-            else:
-                self._write([f"{at} {kind:<14} {one_line(message)}"])
+            self._write_buffer()
+            self._write([self._lines.line(_text_of(_now()), kind, message, fields or {})])
 
     def flush(self) -> None:
         """Write the buffered events."""
         with self._lock:
-            self._write_events()
+            self._write_buffer()
 
-    def _write_events(self) -> None:
-        events, self._events = self._events, []
-        if not events:
-            return
-        try:
-            self._write(self._lines(events))
-        except Exception:  # noqa: BLE001 - an event that cannot be formatted must not lose the others
-            for at, event in events:
+    def _add(self, kind: EventKind, lines_of: "_LinesOf", items: Sequence[Any], at: int | None = None) -> None:
+        with self._lock:
+            self._buffer.append(_Buffered(_now() if at is None else at, kind, lines_of, items))
+            if len(self._buffer) == 1:
                 try:
-                    self._write(self._lines([(at, event)]))
-                except Exception as error:  # noqa: BLE001 - as above
-                    self._write([self._unformatted(at, event, error)])
+                    asyncio.get_running_loop().call_soon(self.flush)
+                except RuntimeError:  # another thread, or no loop
+                    self._write_buffer()
+            elif len(self._buffer) >= _MAX_BUFFERED:
+                self._write_buffer()
 
-    def _lines(self, events: Sequence[tuple[int, WorkerEvent]]) -> list[str]:
-        if self._as_json:
-            return [one_json_line(_document(self._time(at), event)) for at, event in events]
-        messages = _lines_of([event.message for _, event in events])
-        return [
-            f"{self._time(at)} {_PADDED[event.kind]} {message}"
-            for (at, event), message in zip(events, messages, strict=True)
-        ]
+    def _write_buffer(self) -> None:
+        buffer, self._buffer = self._buffer, []
+        if not buffer:
+            return
+        lines: list[str] = []
+        for buffered in buffer:
+            at = _text_of(buffered.at)
+            try:
+                lines += buffered.lines_of(at, buffered.items)
+            except Exception:  # noqa: BLE001 - an event that cannot be formatted must not lose the others
+                lines += self._one_by_one(at, buffered)
+        self._write(lines)
 
-    def _unformatted(self, at: int, event: WorkerEvent, error: Exception) -> str:
-        message = f"The event could not be formatted ({type(error).__name__})."
-        if self._as_json:
-            return one_json_line({"at": self._time(at), "kind": event.kind, "message": message})
-        return f"{self._time(at)} {_PADDED[event.kind]} {message}"
+    def _one_by_one(self, at: str, buffered: "_Buffered") -> Iterable[str]:
+        for item in buffered.items:
+            try:
+                yield from buffered.lines_of(at, [item])
+            except Exception as error:  # noqa: BLE001 - as above
+                message = f"The event could not be formatted ({type(error).__name__})."
+                yield self._lines.line(at, buffered.kind, message, {})
 
-    def _time(self, nanoseconds: int) -> str:
-        milliseconds = nanoseconds // 1_000_000
-        if milliseconds != self._milliseconds:
-            self._milliseconds = milliseconds
-            at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
-            self._time_text = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return self._time_text
-
-    def _write(self, lines: list[str]) -> None:
+    def _write(self, lines: Sequence[str]) -> None:
         text = "\n".join(lines) + "\n"
         with contextlib.suppress(OSError):
             os.write(self._output, text.encode(errors="replace"))
 
 
-def _document(at: str, event: WorkerEvent) -> dict[str, Json]:
-    job = {"job_id": str(event.job.id), "type": event.job.type, "attempt": event.job.attempts} if event.job else {}
-    return {"at": at, "kind": event.kind, "message": event.message, "stage": event.stage, **job, **event.data}
+_LinesOf = Callable[[str, Sequence[Any]], list[str]]
 
 
-def _lines_of(messages: list[str]) -> list[str]:
-    """Return messages as lines that are safe to print; usually all of them are already, which one check finds."""
-    together = f" {' '.join(messages)} "
-    plain = together.isascii() and together.isprintable() and "  " not in together
-    if plain and max(map(len, messages)) <= _MAX_PLAIN_CHARS:
-        return messages
-    return [one_line(message) for message in messages]
+class _Buffered:
+    """Events of one kind and millisecond."""
+
+    __slots__ = ("at", "items", "kind", "lines_of")
+
+    def __init__(self, at: int, kind: EventKind, lines_of: _LinesOf, items: Sequence[Any]) -> None:
+        self.at = at
+        self.kind = kind
+        self.lines_of = lines_of
+        self.items = items
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _text_of(milliseconds: int) -> str:
+    at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -66,7 +66,7 @@ class WorkerResource(dg.ConfigurableResource[Any]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkerResource"]:
         """Create the worker's thread, and stop the worker when the run ends."""
         self._thread = WorkerThread()
-        self._run_report = RunReport(self.cogo.application.settings)
+        self._run_report = RunReport(self.cogo.application.settings, self._thread.observe)
         self._markers = StageMarkers()
         try:
             yield self
@@ -120,7 +120,7 @@ class WorkerResource(dg.ConfigurableResource[Any]):
         """Start the worker."""
         self._thread.start(
             self.cogo.application.worker(
-                observer=self._thread.observe,
+                observer=self._run_report,
                 options=options,
                 dagster_run_id=dagster_run_id,
                 last_resort=self._thread.give_up,

@@ -31,7 +31,7 @@ class WorkerThread:
         return self._thread is not None
 
     def observe(self, event: WorkerEvent) -> None:
-        """Queue an event; the worker's observer.
+        """Queue an event for the follower. Thread-safe.
 
         The follower is woken for the end of a stage only: a wake-up for each event slows the worker down.
         """

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from cogo_dagster.queue.bulk import Operation
+from cogo_dagster.queue.bulk import preview as dry_run
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.ids import new_request_id
@@ -29,6 +31,14 @@ FUNCTIONS: Final[Mapping[str, ActionName]] = {
     "cancel_jobs": "cancel",
 }
 """The operation of each bulk function that can also be limited by a search."""
+
+PAST_TENSE: Final[Mapping[str, str]] = {
+    "retry": "retried",
+    "replay": "replayed",
+    "discard": "discarded",
+    "cancel": "cancelled",
+}
+"""What an operation does to a job, for people."""
 
 INELIGIBLE: Final[Mapping[str, str]] = {
     "not_failed": "not failed",
@@ -121,6 +131,43 @@ def preview(
         causes = [cause for cause, _ in found.counts("cause") if cause != "unknown"]
         found.replays = queue.replay_results(causes)
     return found
+
+
+def preview_dead_letters(
+    queue: Queue, operation: ActionName, *, fingerprint: str | None = None, job_id: UUID | None = None
+) -> Preview:
+    """Return what a replay or discard would do to a cause, to a job or to the whole dead-letter queue; write nothing.
+
+    Unlike those of a search, these jobs may have been purged.
+
+    Raises:
+        InvalidArgument: The operation is another one, or there is no such dead-lettered job.
+    """
+    function = next((name for name, done in FUNCTIONS.items() if done == operation), "")
+    if operation not in ("replay", "discard"):
+        raise InvalidArgument("Dead-lettered jobs can be replayed or discarded.")
+    filters = {"fingerprint": fingerprint, "job_ids": [str(job_id)] if job_id else None}
+    totals = dry_run(queue, Operation(function, filters), MAX_JOBS)
+    found = Preview(operation, found=totals.matched, is_cut=totals.matched >= MAX_JOBS)
+    found.items = [_dead_letter(item, fingerprint) for item in totals.items]
+    if operation == "replay" and fingerprint:
+        found.replays = queue.replay_results([fingerprint])
+    return found
+
+
+def _dead_letter(item: Json, fingerprint: str | None) -> ActionItem:
+    error = item["error"] if isinstance(item["error"], dict) else {}
+    return ActionItem(
+        id=item["id"],
+        version=item["version"],
+        type=item["type"] or "unknown",
+        status="failed",
+        error_class=error.get("class"),
+        cause=fingerprint,
+        host=None,
+        release=code_version() if item.get("same_code_version") else None,
+        ineligible=None,
+    )
 
 
 def plan(

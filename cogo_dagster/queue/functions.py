@@ -366,6 +366,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
         "reference": "text",
     },
     "settle_jobs": {"settlements": "jsonb"},
+    "settle_with_artifacts": {"settlements": "jsonb"},
     "silence_alerts": {
         "silence_id": "uuid",
         "fingerprint": "text",

@@ -198,6 +198,7 @@ class Settlement:
         uncounted: Whether this snooze does not count towards the limit of snoozes, since a required service is
             unreachable.
         artifacts: The attempt's artifacts, to be uploaded.
+        stored: The artifacts that are uploaded and have no row yet: `settle_with_artifacts` records them.
     """
 
     job: Job[Any]
@@ -208,11 +209,12 @@ class Settlement:
     run_seconds: float | None = None
     uncounted: bool = False
     artifacts: tuple[ArtifactFile, ...] = ()
+    stored: tuple[Mapping[str, JsonValue], ...] = ()
 
     @property
     def is_plain_success(self) -> bool:
-        """Whether `succeed_jobs` can record it: a success without an error."""
-        return self.outcome is Outcome.SUCCEEDED and self.error is None
+        """Whether `succeed_jobs` can record it: a success without an error or artifacts to record."""
+        return self.outcome is Outcome.SUCCEEDED and self.error is None and not self.stored
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return an element of the `settlements` argument of `settle_jobs`; omitted keys are null there."""
@@ -230,6 +232,8 @@ class Settlement:
             document["delay_seconds"] = self.delay_seconds
         if self.uncounted:
             document["uncounted"] = True
+        if self.stored:
+            document["artifacts"] = [dict(file) for file in self.stored]
         return document
 
 

@@ -16,11 +16,13 @@ INDEXES: Final = {
     "jobs_unsuccessful_finished": "jobs (status, finished_at, id) where status in ('failed', 'cancelled')",
     "jobs_succeeded_url": "jobs (md5(payload ->> 'url'), finished_at) "
     "where status = 'succeeded' and jsonb_typeof(payload -> 'url') = 'string'",
+    "jobs_unsuccessful_listed": "jobs (status, id) include (type, executor_id, created_at) "
+    "where status in ('failed', 'cancelled')",
     "artifacts_expired": "artifacts (created_at) where status = 'expired'",
 }
 """Table, columns and condition of indexes, by name."""
 
-REPLACED: Final = ("jobs_finished",)
+REPLACED: Final = ("jobs_finished", "jobs_unsuccessful")
 
 _LOCK_KEY: Final = 0x434F474F + 2
 _LOCK_TIMEOUT: Final = "60s"

@@ -13,7 +13,7 @@ from cogo_dagster.queue.transports.base import Transport
 class Numbers(Row):
     """The main statistics. Numbers of waiting jobs stop at 10,000 per lane."""
 
-    queued: int = Field(description="Queued jobs, for any reason; counted up to 100,000.")
+    queued: int = Field(description="Queued jobs, for any reason; counted up to 50,000.")
     ready: int = Field(description="Queued jobs that are due and not paused.")
     ready_by_family: dict[str, int]
     oldest_ready_seconds: float = Field(description="How long the oldest ready job has been due.")
@@ -119,12 +119,11 @@ class History(Row):
     hours: list[Hour]
     families: list[FamilyHistory]
     errors: list[ErrorCount]
-    run_seconds: Quantiles
-    wait_seconds: Quantiles = Field(description="From enqueue to the first claim.")
-    complete: bool = Field(
-        description="False if durations are those of the newest 5,000 succeeded jobs, or if only the newest 20,000 "
-        "failed or cancelled jobs were counted."
+    run_seconds: Quantiles = Field(description="Of all jobs that succeeded, each rounded to three digits.")
+    wait_seconds: Quantiles = Field(
+        description="From enqueue to the claim, of all jobs that succeeded at their first attempt; rounded likewise."
     )
+    complete: bool = Field(description="True: all jobs are counted.")
 
 
 class TypeCounts(Row):
@@ -139,7 +138,6 @@ class TypeHistory(Row):
 
     starts: list[datetime]
     types: list[TypeCounts] = Field(description="The most frequent types first.")
-    complete: bool = Field(description="False if only the newest 20,000 failed or cancelled jobs were counted.")
 
 
 class Latency(Row):

@@ -3,15 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
 from urllib.parse import quote
 
 from cogo_dagster.quality.records import Q1, Day, Stored
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.stats import Hour, TypeHistory
-
-MAX_UNSUCCESSFUL: Final = 20_000
-"""Failed, and cancelled, jobs of the last hours that the database counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +17,7 @@ class Bucket:
     Attributes:
         label: Time or date, in UTC.
         cancelled: None if it is unknown.
-        search: Address of the search for these jobs.
+        period: The same for the search `finished:`.
     """
 
     start: datetime
@@ -30,7 +26,16 @@ class Bucket:
     succeeded: int
     failed: int
     cancelled: int | None
-    search: str
+    period: str
+
+    @property
+    def search(self) -> str:
+        """Address of the search for these jobs."""
+        return finished_search(self.period)
+
+    def jobs_of(self, status: str) -> str:
+        """Return the address of the search for those with a status."""
+        return finished_search(self.period, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ def hour_buckets(hours: Sequence[Hour]) -> list[Bucket]:
             succeeded=hour.succeeded,
             failed=hour.failed,
             cancelled=hour.cancelled,
-            search=finished_search(hour.start, timedelta(hours=1)),
+            period=_period(hour.start, timedelta(hours=1)),
         )
         for hour in hours
     ]
@@ -77,24 +82,21 @@ def day_buckets(days: Sequence[Day], start: datetime, count: int) -> list[Bucket
                 succeeded=day.jobs_succeeded if day else 0,
                 failed=day.jobs_failed if day else 0,
                 cancelled=None,
-                search=finished_search(at, timedelta(days=1)),
+                period=_period(at, timedelta(days=1)),
             )
         )
     return buckets
 
 
-def all_counted(buckets: Sequence[Bucket]) -> bool:
-    """Whether all failed and cancelled jobs were counted; of the last hours, only the newest are."""
-    hours = [bucket for bucket in buckets if bucket.cancelled is not None]
-    return max(sum(b.failed for b in hours), sum(b.cancelled or 0 for b in hours)) < MAX_UNSUCCESSFUL
+def finished_search(period: str, status: str | None = None) -> str:
+    """Return the address of the search for the jobs that finished in a period."""
+    return f"/dashboard/jobs?q={quote(f'finished:{period}' + (f' status:{status}' if status else ''))}"
 
 
-def finished_search(start: datetime, length: timedelta) -> str:
-    """Return the address of the search for the jobs that finished in an hour or on a day."""
+def _period(start: datetime, length: timedelta) -> str:
     at = start.astimezone(UTC)
     last = at + length - timedelta(minutes=1)  # the search includes both ends of a range
-    period = f"{at:%Y-%m-%d}" if length >= timedelta(days=1) else f"{at:%Y-%m-%dT%H:%M}..{last:%Y-%m-%dT%H:%M}"
-    return f"/dashboard/jobs?q={quote(f'finished:{period}')}"
+    return f"{at:%Y-%m-%d}" if length >= timedelta(days=1) else f"{at:%Y-%m-%dT%H:%M}..{last:%Y-%m-%dT%H:%M}"
 
 
 def rate_points(stored: Sequence[Stored], today: Q1, start: datetime, count: int) -> list[RatePoint]:
@@ -138,7 +140,7 @@ def types_chart(history: TypeHistory, seconds: int) -> dict[str, Json]:
         "seconds": seconds,
         "x": [int(start.timestamp()) + seconds // 2 for start in starts],
         "labels": [bucket_label(start, seconds) for start in starts],
-        "links": [finished_search(start, timedelta(seconds=seconds)) for start in starts],
+        "links": [finished_search(_period(start, timedelta(seconds=seconds))) for start in starts],
         "series": [
             {
                 "name": row.type or "other types",

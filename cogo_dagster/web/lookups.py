@@ -1,6 +1,8 @@
 """Reads shared by the API and the dashboard."""
 
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -12,11 +14,21 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.formatting.explanation import short_reason, why
 from cogo_dagster.quality.records import GateRun, ProviderHealth
 from cogo_dagster.queue.client.ids import IdKind
-from cogo_dagster.queue.errors import JobNotFound
+from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.queue.rows.jobs import JobRow, WholeJob
 from cogo_dagster.web.dependencies import ApplicationDep, web_of
 
 ID_PATTERN: Final = r"^(?:[0-9a-fA-F]{8,32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$"
+
+_PAGES: Final[Mapping[IdKind, str]] = {
+    "run": "/dashboard/jobs?q=run:{}",
+    "worker": "/dashboard/jobs?q=worker:{}",
+    "action": "/dashboard/actions/{}",
+    "gate_run": "/dashboard/gate/{}",
+    "artifact": "/api/artifacts/{}",
+    "alert": "/dashboard/alerts#alert-{}",
+    "operation": "/dashboard/log#operation-{}",
+}
 
 
 def part_of(kind: IdKind, name: str, meaning: str) -> Any:
@@ -33,6 +45,21 @@ def part_of(kind: IdKind, name: str, meaning: str) -> Any:
         return application.queue.find_id(given) if kind == "job" else application.queue.find_any(kind, given)
 
     return Depends(found_id)
+
+
+def page_of_id(application: Application, typed: str) -> str | None:
+    """Return the page of what an ID, or 8 or more of its first or last digits, belongs to; None for other text."""
+    if not re.fullmatch(ID_PATTERN, typed):
+        return None
+    with contextlib.suppress(InvalidArgument, JobNotFound):
+        job_id = application.queue.find_id(typed)
+        if application.queue.get_jobs([job_id]):
+            return f"/dashboard/jobs/{job_id}"
+    for kind, address in _PAGES.items():
+        with contextlib.suppress(InvalidArgument, JobNotFound):
+            found = application.queue.find_any(kind, typed.replace("-", ""))
+            return address.format(found)
+    return None
 
 
 def no_such_job(job_id: UUID) -> JobNotFound:

@@ -95,6 +95,7 @@ class Pages:
             pretty=filters.pretty,
             probe_state=views.probe_state,
             progress=views.progress,
+            reason_query=views.reason_query,
             reason_search=views.reason_search,
             seconds=filters.in_seconds,
             short=filters.short,

@@ -1,6 +1,6 @@
 """Values that templates derive from rows: labels, icons, colours and addresses. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -128,8 +128,11 @@ def status_icon(status: str) -> str:
 
 def job_search(**qualifiers: str | None) -> str:
     """Return the address of a job search, with quoted values."""
-    search = " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
-    return f"/dashboard/jobs?q={quote(search)}"
+    return job_search_text(_search_text(qualifiers))
+
+
+def _search_text(qualifiers: Mapping[str, str | None]) -> str:
+    return " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
 
 
 def job_search_text(typed: str) -> str:
@@ -195,8 +198,8 @@ def has_no_worker(numbers: Numbers) -> bool:
     return not numbers.workers_alive and numbers.ready > 0 and numbers.oldest_ready_seconds > _LAUNCH_SECONDS
 
 
-def reason_search(reason: WaitReason) -> str:
-    """Return the address of the search for the jobs that wait for a reason."""
+def reason_query(reason: WaitReason) -> str:
+    """Return the search for the jobs that wait for a reason."""
     condition = {"paused": "paused", "waiting": "scheduled"}.get(reason.why, "due")
     given = {"family": reason.family, "is": condition}
     if reason.executor_id is None:
@@ -205,7 +208,12 @@ def reason_search(reason: WaitReason) -> str:
         given["executor"] = reason.executor_id
     if reason.kind == "type" and reason.name:
         given["type"] = reason.name
-    return job_search(**given)
+    return _search_text(given)
+
+
+def reason_search(reason: WaitReason) -> str:
+    """Return the address of the search for the jobs that wait for a reason."""
+    return job_search_text(reason_query(reason))
 
 
 def wait_reason(reason: WaitReason, now: datetime) -> str:

@@ -73,6 +73,7 @@ LOSABLE: Final = (
     "claim_jobs",
     "settle_jobs",
     "succeed_jobs",
+    "settle_with_artifacts",
     "create_artifacts",
     "finish_artifacts",
     "renew_leases",

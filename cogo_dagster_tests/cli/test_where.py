@@ -6,8 +6,10 @@ from uuid import UUID
 import pytest
 
 from cogo_dagster.cli.completion import searches
+from cogo_dagster.queue.bulk_actions import plan, preview, run
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.model import JobError, Outcome
+from cogo_dagster.queue.model import JobError, Json, Outcome
+from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster_tests.cli.terminal import Terminal
 from cogo_dagster_tests.cli.test_bad_input import assert_rejected
 from cogo_dagster_tests.conftest import Owner
@@ -17,9 +19,9 @@ from cogo_dagster_tests.queue.steps import add, dead_letters, look, running_job,
 TIMEOUT = JobError("timeout", "It did not load.", retryable=False)
 
 
-def timed_out(queue: Queue) -> UUID:
+def timed_out(queue: Queue, **options: Json) -> UUID:
     """Enqueue a job that timed out."""
-    job = running_job(queue)
+    job = running_job(queue, **options)
     settle(queue, job, Outcome.FAILED, error=TIMEOUT)
     return job.id
 
@@ -82,6 +84,8 @@ def test_jobs_of_a_filter_are_discarded_and_cancelled(cogo: Terminal, queue: Que
         (("retry", "failed", "--since", "1h", "--where", "finished:1h"), "exclude each other"),
         (("retry", "failed", "--name", "x"), "--where"),
         (("list", "jobs", "--where", "finishd:1h"), "finished:"),
+        (("cancel", "jobs", "--where", '""', "--no-dry-run"), "every job"),
+        (("retry", "failed", "--where", 'error:"timeout'), "not closed"),
     ],
 )
 def test_a_wrong_filter_is_rejected(cogo: Terminal, queue: Queue, arguments: tuple[str, ...], says: str) -> None:
@@ -89,6 +93,32 @@ def test_a_wrong_filter_is_rejected(cogo: Terminal, queue: Queue, arguments: tup
     job = timed_out(queue)
     assert_rejected(cogo.run(*arguments), 2, says)
     assert look(queue, job)["status"] == "failed"
+
+
+def test_an_interrupted_action_is_continued(cogo: Terminal, queue: Queue) -> None:
+    """By its last digits; the rest of its jobs are changed, and jobs that match later are not."""
+    for _ in range(3):
+        timed_out(queue)
+    found = preview(queue, "retry", JobSearch.parse("error:timeout"))
+    action = plan(queue, "retry", [item.document for item in found.items], "anna", name="outage")
+    run(queue, action.id, "anna", limit=1)
+    timed_out(queue, priority=0)
+    part = str(action.id)[-8:]
+    assert cogo.ok("action", "show", part)["state"] == "running"
+    assert "Stopped; 1 job retried. Continue it with" in cogo.run("action", "stop", part).out
+    assert cogo.run("action", "continue", part, "--limit", "1").out == "2 jobs retried, 1 left.\n"
+    assert cogo.run("action", "continue", part).out == "3 jobs retried.\n"
+    assert "No job of the action" in cogo.run("action", "continue", part).out
+    assert "has finished already" in cogo.run("action", "stop", part).out
+    assert len(dead_letters(queue)) == 1
+    assert_rejected(cogo.run("action", "continue", "ffffffff"), 1, "No action")
+
+
+def test_a_long_age_narrows_a_filter(cogo: Terminal, queue: Queue) -> None:
+    """Durations of many seconds are terms too."""
+    timed_out(queue)
+    assert cogo.ok("retry", "failed", "--where", "status:failed", "--since", "30d")["matched"] == 1
+    assert len(cogo.ok("list", "jobs", "--where", "error:timeout", "--since", "52w")) == 1
 
 
 def test_options_narrow_a_filter(cogo: Terminal, queue: Queue) -> None:

@@ -1,6 +1,7 @@
-"""Workers of the last release continue during and after a migration of the schema, until they are updated."""
+"""Workers and web servers of the last release continue during and after a migration of the schema."""
 
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ _SIGNATURES: Final = """
     from pg_proc
     where pronamespace = 'public'::regnamespace and has_function_privilege('service_role', oid, 'execute')
 """
+WEB: Final = Path(__file__).with_name("older_web.py")
 _SECONDS: Final = 150
 
 
@@ -84,8 +86,22 @@ def test_a_client_of_the_last_release_works_on_this_schema(release: Release, dsn
 @pytest.mark.timeout(300)
 def test_a_client_of_the_last_release_goes_on_while_the_schema_is_migrated(release: Release, older: str) -> None:
     """No call fails, though it uses statements that were prepared before, on the same connection."""
+    _goes_on(release, release.client("beside", older), older)
+
+
+@pytest.mark.timeout(300)
+def test_a_web_server_of_the_last_release_goes_on_while_the_schema_is_migrated(
+    release: Release, older: str, tmp_path: Path
+) -> None:
+    """Every page and endpoint responds before, during and after it, with statements that were prepared before."""
+    requested = _goes_on(release, [sys.executable, str(WEB), older, str(tmp_path)], older)
+    assert requested >= 40
+
+
+def _goes_on(release: Release, command: list[str], older: str) -> int:
+    """Migrate the database while a program of the release uses it; return the number that it printed, if any."""
     with subprocess.Popen(
-        release.client("beside", older),
+        command,
         env=release.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -96,7 +112,7 @@ def test_a_client_of_the_last_release_goes_on_while_the_schema_is_migrated(relea
         assert client.stdout is not None
         try:
             ready = client.stdout.readline()
-            if ready == "ready\n":
+            if ready.startswith("ready"):
                 with ThreadPoolExecutor(1) as threads:
                     threads.submit(_migrate_by_force, older).result(_SECONDS)
             out, err = client.communicate("stop\n", timeout=_SECONDS)
@@ -104,6 +120,7 @@ def test_a_client_of_the_last_release_goes_on_while_the_schema_is_migrated(relea
             client.kill()
     assert client.returncode == 0, ready + out + err
     assert status(older).current
+    return int(ready.removeprefix("ready").strip() or 0)
 
 
 @pytest.mark.timeout(120)

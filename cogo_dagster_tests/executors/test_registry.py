@@ -15,7 +15,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.queue.worker import WorkerEvent, run_worker
+from cogo_dagster.queue.worker import EventObserver, WorkerEvent, run_worker
 from cogo_dagster.settings import Settings, load_settings
 from cogo_dagster_tests.alerts.steps import alerts, evaluate
 from cogo_dagster_tests.cli.terminal import terminal
@@ -82,7 +82,7 @@ def test_a_broken_executor_raises_a_warning_and_an_alert(
     """A worker logs a warning and raises an alert for each broken executor."""
     events: list[WorkerEvent] = []
     with open_application(settings) as application:
-        application.worker(observer=events.append)
+        application.worker(observer=EventObserver(events.append))
     warnings = [event.message for event in events]
     assert len(warnings) == len(BODIES)
     assert warnings[0].startswith(

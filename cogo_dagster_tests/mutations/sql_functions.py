@@ -72,6 +72,13 @@ SQL_MUTATIONS: Final = (
         "j.lease_token = create_artifacts.lease_token",
         "artifacts",
     ),
+    _sql(
+        "files of a running attempt are unknown objects",
+        "list_unknown_objects",
+        "and j.lease_expires_at is not null)",
+        "and false)",
+        "artifacts",
+    ),
     _sql("attempts are not counted", "claim_jobs", "attempts = j.attempts + 1", "attempts = j.attempts", "claim"),
     _sql("a claim cannot be repeated", "claim_jobs", "if result is null then", "if true then", "claim"),
     _sql(

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from uuid import UUID, uuid4
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster_tests.proofs.lease_model import MAX_ATTEMPTS, Job, Protocol, State, Worker, broken_law, successors
@@ -52,7 +52,9 @@ class LeaseMachine(RuleBasedStateMachine):
             steps = sorted(steps, key=lambda step: self.made[_kind(step[0])])[:2]
         elif pick % 3 == 2:
             steps = sorted(steps, key=lambda step: _rank(step[0]))[:2]
-        name, after = steps[pick // 3 % len(steps)]
+        self._execute(*steps[pick // 3 % len(steps)])
+
+    def _execute(self, name: str, after: State) -> None:
         self._count(_kind(name))
         _, number, what = name.split(" ", 2) if name.startswith("worker") else ("", "0", name)
         worker = self.state.workers[int(number)]
@@ -187,6 +189,24 @@ class LeaseMachine(RuleBasedStateMachine):
         "repeats its settlement": _settle,
         "is refused": _be_refused,
     }
+
+
+class LostLeaseMachine(LeaseMachine):
+    """Runs that begin with an attempt whose job another worker has claimed since."""
+
+    @initialize(finished=st.booleans())
+    def lose_a_lease(self, finished: bool) -> None:
+        """Let the lease of worker 0 expire while it executes job 0 or after that, and worker 1 claim the job."""
+        self._execute_named("worker 0 begins to claim", "worker 0 claims job 0")
+        if finished:
+            self._execute_named("worker 0 succeeds")
+        self._execute_named("lease of job 0 expires")
+        self.recover()
+        self._execute_named("worker 1 begins to claim", "worker 1 claims job 0")
+
+    def _execute_named(self, *names: str) -> None:
+        for name in names:
+            self._execute(name, dict(self._steps())[name])
 
 
 def _rank(name: str) -> int:

@@ -18,7 +18,7 @@ EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
 """Unset: a short, reproducible run. Set: this many random examples."""
 
 PROOF: Final = settings(
-    max_examples=EXAMPLES or 120,
+    max_examples=EXAMPLES or 60,
     stateful_step_count=50,
     derandomize=not EXAMPLES,
     phases=[Phase.generate, Phase.shrink],

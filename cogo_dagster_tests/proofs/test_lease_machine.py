@@ -12,14 +12,14 @@ from hypothesis.stateful import run_state_machine_as_test
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.proofs import lease_model
-from cogo_dagster_tests.proofs.lease_machine import LeaseMachine
+from cogo_dagster_tests.proofs.lease_machine import LeaseMachine, LostLeaseMachine
 from cogo_dagster_tests.proofs.machine import Database
 
 EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
 """Unset: a short, reproducible run. Set: this many random examples."""
 
 PROOF: Final = settings(
-    max_examples=EXAMPLES or 400,
+    max_examples=EXAMPLES or 80,
     stateful_step_count=40,
     derandomize=not EXAMPLES,
     phases=[Phase.generate, Phase.shrink],
@@ -71,7 +71,8 @@ def database(dsn: str) -> Iterator[Database]:
 def test_the_database_does_what_the_model_says(database: Database) -> None:
     """After every step both agree, and every kind of step of the model was executed."""
     LeaseMachine.visited.clear()
-    _run(database, PROOF)
+    for machine in (LeaseMachine, LostLeaseMachine):
+        _run(database, PROOF, machine)
     made = {name.removeprefix("worker N ") for name in LeaseMachine.visited}
     assert made == STEPS | {"lease of job N expires", "recovered"}
 
@@ -93,9 +94,9 @@ def test_a_function_without_a_rule_is_detected(database: Database, name: str) ->
     database.owner.execute(source.replace(sound, broken).encode())
     search = settings(PROOF, max_examples=1_000, derandomize=True, phases=[Phase.generate])
     with pytest.raises(AssertionError):
-        _run(database, search)
+        _run(database, search, LostLeaseMachine if name == "no fence" else LeaseMachine)
 
 
-def _run(database: Database, how: settings) -> None:
-    machine: Any = lambda: LeaseMachine(database)  # noqa: E731 - typed as a class, but any factory works
+def _run(database: Database, how: settings, of: type[LeaseMachine] = LeaseMachine) -> None:
+    machine: Any = lambda: of(database)  # noqa: E731 - typed as a class, but any factory works
     run_state_machine_as_test(machine, settings=how)

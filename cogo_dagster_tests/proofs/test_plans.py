@@ -1,11 +1,10 @@
-"""The cost of a call does not grow with the table: 50,000 and 500,000 jobs, both versions, both plan cache modes.
+"""The cost of a call does not grow with the table: 50,000 and 250,000 jobs, both versions, both plan cache modes.
 
 Plans and blocks are measured by auto_explain and not times, so the results are the same on a loaded machine.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from uuid import uuid4
 
 import psycopg
@@ -27,8 +26,8 @@ WRITES = 40
 CASES: list[tuple[Major, int, str]] = [
     *((15, 50_000, kind) for kind in BACKLOGS),
     *((18, 50_000, kind) for kind in BACKLOGS),
-    (15, 500_000, "mixed"),
-    *((18, 500_000, kind) for kind in BACKLOGS),
+    (15, 250_000, "mixed"),
+    *((18, 250_000, kind) for kind in BACKLOGS),
 ]
 
 
@@ -63,11 +62,10 @@ class Backlog:
     ids=lambda param: f"pg{param[0]}-{param[1] // 1000}k-{param[2]}",
 )
 def backlog(request: pytest.FixtureRequest, servers: Callable[[Major], TestServer]) -> Iterator[Backlog]:
-    """Fill a database once per run, and yield a copy for the tests of this module."""
+    """Fill a database for the tests of this module."""
     major, rows, kind = request.param
-
-    servers(major).template(f"{kind}_{rows}", partial(fill, backlog=kind, rows=rows), based_on="migrated")
-    with servers(major).clone(f"{kind}_{rows}") as dsn:
+    with servers(major).clone("migrated") as dsn:
+        fill(dsn, kind, rows)
         with psycopg.connect(dsn, autocommit=True) as owner:
             held = owner.execute("select id::text, lease_token::text from public.jobs where status = 'running'")
             leases = [{"job_id": job_id, "lease_token": token} for job_id, token in held.fetchall()]
@@ -178,7 +176,13 @@ def test_counting_stops_at_its_limit(backlog: Backlog) -> None:
     for numbers in backlog.explainer.call("queue_stats", count_limit=20):
         assert numbers.answer["ready_by_family"]["quick"] == DUE
         assert (numbers.answer["running"], numbers.answer["expired_leases"]) == (RUNNING, RUNNING // 10)
-        by = {"jobs_claim_lane", "jobs_lease", "jobs_succeeded", "jobs_unsuccessful_finished", "jobs_unsuccessful"}
+        by = {
+            "jobs_claim_lane",
+            "jobs_lease",
+            "jobs_succeeded",
+            "jobs_unsuccessful_finished",
+            "jobs_unsuccessful_listed",
+        }
         assert_by_index(numbers, by)
         assert_reads(numbers, "jobs_claim_lane", 6 * 10 * 20)
         assert_reads(numbers, "jobs_lease", 3 * RUNNING)

@@ -10,7 +10,7 @@ from cogo_dagster.bootstrap import open_application
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.postgres import is_transaction_pooled
-from cogo_dagster.queue.worker import EventKind, WorkerEvent, WorkerOptions
+from cogo_dagster.queue.worker import EventKind, EventObserver, WorkerEvent, WorkerOptions
 from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.proofs.pooler import Mode, pooled
 from cogo_dagster_tests.worker.executors import FakeExecutor
@@ -43,7 +43,7 @@ def test_a_worker_behind_a_pooler_runs_every_job(
     with pooled(dsn, mode, role="service_role") as address:
         settings = load_settings(COGO_DATABASE_URL=address, COGO_HOME=str(tmp_path))
         with open_application(settings) as app:
-            worker = app.worker(observer=events.append, options=OPTIONS, executors=[FakeExecutor()])
+            worker = app.worker(observer=EventObserver(events.append), options=OPTIONS, executors=[FakeExecutor()])
             report = asyncio.run(worker.run())
     assert (report.counters["succeeded"], report.ended_because) == (200, "drained")
     assert {(job.document["status"], job.document["attempts"]) for job in queue.list_jobs(max_jobs=500)} == {

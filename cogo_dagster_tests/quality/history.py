@@ -187,7 +187,9 @@ def _job_numbers(jobs: Sequence[FinishedJob], earlier: Sequence[tuple[FinishedJo
         "attempts": len(jobs) + len(earlier),
         "retried": sum(a.outcome == "failed" and not a.ended_job for _, a in earlier),
         "lost": sum(a.outcome == "lost" for _, a in earlier),
-        "queue_wait_seconds": quantiles(j.wait_seconds for j in jobs if j.status in ("succeeded", "forced")),
+        "queue_wait_seconds": quantiles(
+            _three_digits(j.wait_seconds) for j in jobs if j.status in ("succeeded", "forced")
+        ),
     }
 
 
@@ -209,6 +211,13 @@ def _top_failures(
 
 def _rate(part: int, whole: int) -> float | None:
     return round(100 * part / whole + 1e-9, 2) if whole else None
+
+
+def _three_digits(seconds: float) -> float:
+    """Return a wait as it is counted: in whole milliseconds, rounded to the first three digits."""
+    milliseconds = seconds * 1000
+    unit = int(10.0 ** max(len(str(int(milliseconds))) - 3, 0))
+    return int(milliseconds / unit + 0.5) * unit / 1000
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:

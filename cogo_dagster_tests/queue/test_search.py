@@ -20,6 +20,10 @@ def filter_of(typed: str) -> Json:
     return JobSearch.parse_strictly(typed).filter("0.2.0", NOW)
 
 
+def _entry(key: str, value: str) -> Json:
+    return {"path": [key], "value": value}
+
+
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
@@ -55,6 +59,11 @@ def filter_of(typed: str) -> Json:
         ("release:current,0.1.0", {"releases": ["0.2.0", "0.1.0"]}),
         ("-release:current", {"not": {"releases": ["0.2.0"]}}),
         ("id:01a21f54,84737f7a", {"ids": ["01a21f54", "84737f7a"]}),
+        ("payload.userAgent:x PAYLOAD.a:y", {"payload": [_entry("userAgent", "x"), _entry("a", "y")]}),
+        ("attempt:01a21f54 run:84737f7a", {"attempts": ["01a21f54"], "runs": ["84737f7a"]}),
+        ("is:discarded type:browser,figma", {"conditions": ["discarded"], "types": ["browser", "figma"]}),
+        ("priority:3..3 finished:1d..", {"priority": {"from": 3, "to": 3}, "finished": {"from": 86400.0, "to": None}}),
+        ('payload.title:5" 12"x', {"payload": [_entry("title", '5"')], "words": '12"x'}),
         ("action:01a21f54 sort:oldest", {"action_id": "01a21f54", "order": "oldest"}),
     ],
 )
@@ -88,6 +97,41 @@ def test_qualifiers_become_filters_and_the_rest_is_text(typed: str, expected: Js
         ("-finished:1h", "cannot be negated"),
         ("-release:older", "cannot be negated"),
         ("finished:1h finished:yesterday", "given twice"),
+        ("priority:1..0", "0 to 9"),
+        ("priority:<0", "0 to 9"),
+        ("priority:>9", "0 to 9"),
+        ("priority:-1", "priority:0..3"),
+        ("priority:many", "priority:0..3"),
+        ("finished:2026-11-26..2026-11-20", "earlier time"),
+        ("created:1d..2d", "earlier time"),
+        ("lost:0", "longer than 0"),
+        ("since:-2h", "since:2h"),
+        ("since:2d..1d", "created:2d..1d"),
+        ("since:2026-11-26 until:2026-11-20", "after since:"),
+        ("created:yesterday since:1h", "one range"),
+        ('error:"unclosed', "not closed"),
+        ('"unclosed text', "not closed"),
+        ('type:"a"b', "without a space"),
+        ('host:a,"b', "middle"),
+        ('""', "every job"),
+        ('" "', "every job"),
+        ('host:" "', "host:VALUE"),
+        ("type:=", "type:VALUE"),
+        ("payload.:x", "payload.KEY:VALUE"),
+        ("payload.a..b:x", "payload.KEY:VALUE"),
+        ("payload.url:", "payload.KEY:VALUE"),
+        ("staus:", "status:VALUE"),
+        ("type:browser*", "remove the *"),
+        ("release:older,0.1.0", "alone"),
+        ("release:older release:0.1.0", "exclude each other"),
+        ("host:a -host:a", "exclude each other"),
+        ("is:due,scheduled", "write one of them"),
+        ("is:due is:paused", "write one of them"),
+        ("is:dead-lettered,discarded", "write one of them"),
+        ("is:due status:failed", "is:due finds no job"),
+        ("status:queued is:discarded", "is:discarded finds no job"),
+        ("executor:a is:unaddressed", "exclude each other"),
+        ("status:running finished:1d", "finished: finds no"),
     ],
 )
 def test_an_invalid_term_is_rejected_with_what_to_write(typed: str, says: str) -> None:
@@ -95,6 +139,7 @@ def test_an_invalid_term_is_rejected_with_what_to_write(typed: str, says: str) -
     search = JobSearch.parse(f"error:dns {typed}")
     [problem] = search.problems
     assert says in problem
+    assert problem.endswith(".")
     assert "words" not in search.filter("0.2.0", NOW)
     with pytest.raises(InvalidArgument):
         JobSearch.parse_strictly(typed)

@@ -14,6 +14,12 @@ from cogo_dagster_tests.conftest import Owner
 
 LIKE_A_LARGE_TABLE = "-c deadlock_timeout=50ms -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 
+_LOCKS = """
+select case locktype when 'relation' then relation::text else concat_ws(' ', locktype, classid, objid, objsubid) end
+from pg_locks
+where pid = %s and locktype in ('relation', 'advisory') and mode <> 'AccessShareLock'
+"""
+
 
 class Session:
     """One connection with the rights of service_role that commits on request.
@@ -68,6 +74,20 @@ class Session:
             return self.call(function, **arguments)
         finally:
             self._connection.rollback()
+
+    def locks_of(self, function: str, **arguments: Json) -> frozenset[str]:
+        """Call a function and roll back; return the tables whose rows it may have locked, and its advisory locks."""
+        try:
+            self.call(function, **arguments)
+            held = self._owner.execute(_LOCKS, (self._connection.info.backend_pid,)).fetchall()
+        finally:
+            self._connection.rollback()
+        return frozenset(name for (name,) in held)
+
+    def is_true(self, condition: str) -> bool:
+        """Evaluate a condition in the transaction."""
+        row = self._connection.execute(f"select {condition}".encode()).fetchone()
+        return row is not None and row[0] is True
 
     def commit(self) -> None:
         """Commit the transaction."""

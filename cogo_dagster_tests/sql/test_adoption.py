@@ -189,8 +189,8 @@ def test_the_hot_path_has_its_indexes_and_no_others(dsn: str, owner: Owner) -> N
         "jobs_pkey",
         "jobs_succeeded",
         "jobs_succeeded_url",
-        "jobs_unsuccessful",
         "jobs_unsuccessful_finished",
+        "jobs_unsuccessful_listed",
     ]
     definitions: dict[str, str] = dict(indexes)
     assert "(lease_token)" in definitions["jobs_lease"]

@@ -14,14 +14,13 @@ import pytest
 
 from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore, upload_artifacts
 from cogo_dagster.queue.artifacts.owner import MARKER_NAME
-from cogo_dagster.queue.artifacts.s3 import S3Objects
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import ArtifactFile
 from cogo_dagster.queue.supabase.store import SupabaseStore
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.queue.steps import running_job, settle
 from cogo_dagster_tests.servers import TestServer
-from cogo_dagster_tests.stores.s3_server import BUCKET, S3Server
+from cogo_dagster_tests.stores.s3_server import S3Server
 from cogo_dagster_tests.supabase.objects import Stored
 from cogo_dagster_tests.supabase.server import StandIn
 
@@ -190,7 +189,7 @@ class S3Place:
 
     def store(self) -> ArtifactStore:
         """Open the store as a new process does."""
-        return ArtifactStore(S3Objects(BUCKET, self.server.options()))
+        return self.server.store()
 
     def files(self) -> set[str]:
         """Return the names of all objects except markers."""

@@ -13,6 +13,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.s3.exceptions import AccessDeniedByLock
 from werkzeug.serving import make_server
 
+from cogo_dagster.queue.artifacts import ArtifactStore
+from cogo_dagster.queue.artifacts.remote import file_system
+from cogo_dagster.queue.artifacts.s3 import S3Objects
+
 BUCKET: Final = "artifacts"
 CREDENTIALS: Final = {"key": "test", "secret": "test"}
 
@@ -51,6 +55,10 @@ class S3Server:
     def options(self, **more: Any) -> dict[str, Any]:
         """Return the options of a client, which retries without pauses."""
         return {**CREDENTIALS, "endpoint_url": self.url, "client_kwargs": {"region_name": "us-east-1"}, **more}
+
+    def store(self, path: str = BUCKET, **more: Any) -> ArtifactStore:
+        """Open a bucket, or a prefix of it."""
+        return ArtifactStore(S3Objects(file_system("s3", self.options(**more)), path))
 
     def reset(self) -> None:
         """Delete everything and create an empty bucket."""
@@ -93,11 +101,11 @@ def _backend() -> Any:
 
 
 @contextmanager
-def s3_server() -> Iterator[S3Server]:
+def s3_server(address: str = "127.0.0.1") -> Iterator[S3Server]:
     """Run the server in a thread."""
     server = S3Server()
-    listening = make_server("127.0.0.1", 0, server, threaded=True)
-    server.url = f"http://127.0.0.1:{listening.port}"
+    listening = make_server(address, 0, server, threaded=True)
+    server.url = f"http://{address}:{listening.port}"
     thread = threading.Thread(target=listening.serve_forever)
     patch = pytest.MonkeyPatch()
     backend_class = type(_backend())

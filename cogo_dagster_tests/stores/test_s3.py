@@ -23,7 +23,6 @@ from cogo_dagster.queue.artifacts import (
 )
 from cogo_dagster.queue.artifacts.files import LocalFile, measured
 from cogo_dagster.queue.artifacts.remote import PART_BYTES
-from cogo_dagster.queue.artifacts.s3 import S3Objects
 from cogo_dagster.settings import SettingsError, load_settings
 from cogo_dagster_tests.stores.s3_server import BUCKET, S3Server
 
@@ -31,7 +30,7 @@ from cogo_dagster_tests.stores.s3_server import BUCKET, S3Server
 @pytest.fixture
 def store(s3: S3Server) -> ArtifactStore:
     """Return a store with a prefix in an empty bucket."""
-    return ArtifactStore(S3Objects(f"{BUCKET}/production", s3.options()))
+    return s3.store(f"{BUCKET}/production")
 
 
 @pytest.fixture
@@ -133,7 +132,7 @@ def test_rejected_credentials_are_reported(store: ArtifactStore, s3: S3Server, h
 
 def test_a_missing_bucket_is_reported(s3: S3Server, hello: Path) -> None:
     """An object of a bucket that does not exist is not reported as deleted or missing."""
-    store = ArtifactStore(S3Objects("artifcts", s3.options()))
+    store = s3.store("artifcts")
     for attempt in (
         store.check,
         lambda: store.put(a_key(), hello, "text/plain"),
@@ -146,7 +145,7 @@ def test_a_missing_bucket_is_reported(s3: S3Server, hello: Path) -> None:
 
 def test_a_server_that_does_not_respond_is_unavailable(s3: S3Server) -> None:
     """A connection that is refused is a store error."""
-    store = ArtifactStore(S3Objects(BUCKET, s3.options(endpoint_url="http://127.0.0.1:9")))
+    store = s3.store(endpoint_url="http://127.0.0.1:9")
     with pytest.raises(ArtifactStoreUnavailable, match="is not available"):
         store.check()
 

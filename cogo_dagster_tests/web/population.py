@@ -53,6 +53,7 @@ class Population:
         done: Succeeded, with a screenshot, HTML, data and a trace.
         dead: Dead-lettered with a timeout, after its single attempt.
         action: A bulk action that was chosen and not started.
+        cause: Fingerprint of the most frequent cause.
     """
 
     done: UUID
@@ -62,6 +63,7 @@ class Population:
     queued: UUID
     worker: WorkerIdentity
     action: UUID
+    cause: str
 
 
 def history(dsn: str, rows: int = 600) -> None:
@@ -94,9 +96,10 @@ def populate(queue: Queue, store: ArtifactStore, folder: Path) -> Population:
     waiting = add(queue, payload={"url": "https://later.example.com/"}, run_in_seconds=250)
     queued = add(queue, "figma", payload={"file_key": "abc123"}, executor_id="mac-1", idempotency_key="figma:abc123")
     queue.pause("type", "gate", reason="the runner is being moved", actor="anna")
+    cause = queue.list_incidents()[0].fingerprint or ""
     found = preview(queue, "replay", JobSearch.parse("error:http_status"))
     chosen = plan(queue, "replay", [item.document for item in found.items], "anna", query="x", summary=found.summary)
-    return Population(done, dead, running.id, waiting, queued, worker, chosen.id)
+    return Population(done, dead, running.id, waiting, queued, worker, chosen.id, cause)
 
 
 def gate_history(application: Application) -> None:

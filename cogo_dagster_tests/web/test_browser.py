@@ -26,8 +26,7 @@ PAGES = {
     "running job": "/dashboard/jobs/{running}",
     "waiting job": "/dashboard/jobs/{waiting}",
     "dead-letter queue": "/dashboard/dlq",
-    "replay": "/dashboard/dlq/replay",
-    "discard": "/dashboard/dlq/discard",
+    "cause": "/dashboard/dlq?fingerprint={cause}",
     "bulk actions": "/dashboard/actions",
     "bulk action": "/dashboard/actions/{action}",
     "pause": "/dashboard/pause?q=type:browser",
@@ -101,7 +100,8 @@ def log_in(page: Page, token: str = TOKEN) -> None:
 
 def address(path: str, populated: Population) -> str:
     """Insert the ids of the test data into a path."""
-    return path.format(**{name: getattr(populated, name) for name in ("done", "dead", "running", "waiting", "action")})
+    names = ("done", "dead", "running", "waiting", "action", "cause")
+    return path.format(**{name: getattr(populated, name) for name in names})
 
 
 @each_page
@@ -112,8 +112,8 @@ def test_pages_are_accessible(site: Site, populated: Population, browser: Browse
     gone = [str(failing(site.queue, GONE))]
     site.application.perform(Operation("discard_dlq", {"reason": "gone", "job_ids": gone}), "me")
     context = browser.new_context(base_url=site.url, bypass_csp=True)  # axe is injected as a script
+    logged_in(context, site)
     page = context.new_page()
-    log_in(page)
     page.goto(address(path, populated))
     check_accessible(page)
     context.close()
@@ -148,10 +148,11 @@ def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populat
     rows = page.locator(".row.cause")
     count = rows.count()
     rows.first.locator(".count").click()
-    page.get_by_role("link", name="Discard all that match").click()
+    page.get_by_role("button", name="Discard …").click()
     page.get_by_label("Reason").fill("the shop is closed")
-    page.get_by_role("button", name="Discard").click()
-    expect(page.locator("#flash")).to_contain_text("discarded")
+    page.get_by_role("button", name=re.compile("Discard .* now")).click()
+    expect(page.get_by_role("main")).to_contain_text("discarded.")
+    page.goto("/dashboard/dlq")
     expect(rows).to_have_count(count - 1)
     page.goto("/dashboard/log")
     expect(page.locator(".row.op").first).to_contain_text("the shop is closed")
@@ -166,29 +167,32 @@ def test_one_job_of_a_cause_is_tried_before_the_others(page: Page, site: Site, p
     page.goto("/dashboard/dlq")
     cause = page.locator(".cause", has_text="answered 502").locator(".count.big").get_attribute("href") or ""
     page.goto(cause)
+    page.get_by_role("button", name="Replay …").click()
     page.get_by_role("button", name="Try one first").click()
-    expect(page.locator("#facts")).to_contain_text("Replay of")
+    expect(page.get_by_role("main")).to_contain_text("1 replayed, 2 left")
     settle(site.queue, take_one(site.queue))
     page.goto(cause)
     expect(page.locator("#dlq")).to_contain_text("1 of 1 replay of this cause succeeded")
     expect(page.locator(".row.job")).to_have_count(2)
-    page.get_by_role("link", name="Replay all that match").click()
-    expect(page.locator("main")).to_contain_text("1 of 1 replay of this cause succeeded")
+    page.get_by_role("button", name="Replay …").click()
+    expect(page.locator("main")).to_contain_text("1 of 1 replay of the cause")
 
 
 def test_a_discarded_job_offers_the_undo(page: Page, site: Site, populated: Population) -> None:
     """Its page says why it was discarded, and by whom it can be acted on again."""
     page.goto(f"/dashboard/jobs/{populated.dead}")
-    page.get_by_role("link", name="Discard").click()
+    page.get_by_role("button", name="Discard …").click()
     page.get_by_label("Reason").fill("the shop is closed")
-    page.get_by_role("button", name="Discard").click()
+    page.get_by_role("button", name="Discard 1 now").click()
+    expect(page.get_by_role("main")).to_contain_text("1 discarded.")
+    page.goto(f"/dashboard/jobs/{populated.dead}")
     expect(page.locator(".why")).to_contain_text("was discarded")
     expect(page.locator(".why")).to_contain_text("the shop is closed")
-    expect(page.get_by_role("link", name="Discard …")).to_have_count(0)
+    expect(page.get_by_role("button", name="Discard …")).to_have_count(0)
     page.get_by_role("button", name="Undo the discard").click()
     expect(page.locator("#flash")).to_contain_text("opened again: 1")
     page.goto(f"/dashboard/jobs/{populated.dead}")
-    expect(page.get_by_role("link", name="Discard …")).to_be_visible()
+    expect(page.get_by_role("button", name="Discard …")).to_be_visible()
 
 
 def test_an_operator_finds_why_a_job_waits(page: Page, site: Site, populated: Population) -> None:
@@ -336,12 +340,13 @@ def test_all_jobs_of_a_cause_are_replayed_after_a_preview(page: Page, populated:
     """The preview counts and lists the jobs; the button replays them and no others."""
     log_in(page)
     page.goto("/dashboard/dlq")
-    page.locator(".cause", has_text="answered 502").get_by_role("link", name="Replay all").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Replay 3 dead-lettered jobs?")
+    page.locator(".cause", has_text="answered 502").get_by_role("button", name="Replay …").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Replay 3 jobs?")
     expect(page.locator(".rows > li")).to_have_count(3)
     assert site.queue.list_operations(operation="replay_dlq") == []
     page.get_by_role("button", name="Replay 3 now").click()
-    expect(page.get_by_role("status")).to_contain_text("Jobs replayed: 3.")
+    expect(page.get_by_role("main")).to_contain_text("3 replayed.")
+    page.goto("/dashboard/dlq")
     expect(page.locator(".cause")).to_have_count(2)
 
 
@@ -448,14 +453,10 @@ def test_the_theme_is_saved(page: Page, site: Site) -> None:
 
 
 XSS = (
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(2)>',
-    "'><svg/onload=alert(3)>",
-    "javascript:alert(4)",
-    "</title></textarea></pre><script>alert(5)</script>",
-    "{{7*7}}{% raw %}${7*7}",
-    "<a href='javascript:alert(6)' style='position:fixed;inset:0'>click</a>",
-    "\u202e<iframe srcdoc='<script>parent.alert(7)</script>'>\u2028",
+    "\"><img src=x onerror=alert(1)>'><svg/onload=alert(2)>",
+    "javascript:alert(3)//<script>alert(4)</script>",
+    "{{7*7}}{% raw %}${7*7}</title></textarea></pre><script>alert(5)</script>",
+    "<a href='javascript:alert(6)'>click</a>\u202e<iframe srcdoc='<script>parent.alert(7)</script>'>\u2028",
 )
 
 
@@ -464,7 +465,7 @@ def test_untrusted_text_is_escaped(page: Page, populated: Population, site: Site
     """With the text in every possible column, no page opens a dialog, contains an element of it, or runs its script."""
     gate_history(site.application)
     taint(owner, poison)
-    log_in(page)
+    logged_in(page.context, site)
     job = look(site.queue, populated.dead)
     for path in PAGES.values():
         page.goto(address(path, populated))
@@ -473,7 +474,7 @@ def test_untrusted_text_is_escaped(page: Page, populated: Population, site: Site
     for cause in site.queue.list_incidents():
         page.goto("/dashboard/dlq?fingerprint=" + (cause.document["fingerprint"] or ""))
     page.goto(f"/dashboard/jobs/{populated.dead}")
-    expect(page.locator("#payload")).to_contain_text("alert" if "alert" in poison else "7*7")
+    expect(page.locator("#payload")).to_contain_text("alert")
 
 
 def taint(owner: Owner, poison: str) -> None:

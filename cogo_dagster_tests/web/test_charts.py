@@ -10,7 +10,6 @@ from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.queue.search.times import parse_period
 from cogo_dagster.queue.stats import Hour, TypeHistory
 from cogo_dagster.web.history import (
-    all_counted,
     day_buckets,
     hour_buckets,
     jobs_chart,
@@ -54,9 +53,7 @@ def test_a_day_that_was_not_computed_is_a_gap() -> None:
 def test_the_jobs_of_a_day_are_grouped_by_type() -> None:
     """A series per type, and one for all others; the link of a day is the search of its jobs."""
     counts = [{"type": "browser", "counts": [3, 1]}, {"type": None, "counts": [0, 2]}]
-    history = TypeHistory.model_validate(
-        {"starts": [MONDAY, MONDAY + timedelta(days=1)], "types": counts, "complete": True}
-    )
+    history = TypeHistory.model_validate({"starts": [MONDAY, MONDAY + timedelta(days=1)], "types": counts})
     chart = types_chart(history, 86_400)
     assert [(row["name"], row["colour"], row["values"]) for row in chart["series"]] == [
         ("browser", "type-1", [3, 1]),
@@ -64,13 +61,6 @@ def test_the_jobs_of_a_day_are_grouped_by_type() -> None:
     ]
     assert chart["labels"] == ["2026-11-23", "2026-11-24"]
     assert chart["links"][1].endswith("finished%3A2026-11-24")
-
-
-def test_jobs_beyond_the_counted_ones_are_mentioned() -> None:
-    """The database counts 20,000 failed jobs of the last hours; however many succeeded, all of those are counted."""
-    hour = Hour(start=MONDAY, succeeded=90_000, failed=19_999, cancelled=0)
-    assert all_counted(hour_buckets([hour]))
-    assert not all_counted(hour_buckets([hour, hour]))
 
 
 def test_a_day_of_a_week_is_computed_by_the_rule_of_the_gate() -> None:

@@ -8,7 +8,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.scenes import one_of_each
 from cogo_dagster_tests.rows import every_row
-from cogo_dagster_tests.web.conftest import ADMIN, Site
+from cogo_dagster_tests.web.conftest import Site
 
 PATHS: Final[dict[str, Json]] = {
     "/api/jobs/retry": {},
@@ -55,15 +55,6 @@ def test_a_preview_of_a_search_changes_no_table(site: Site, owner: Owner) -> Non
     assert every_row(owner) == before
     assert site.post(SEARCHES, wanted | {"dry_run": False})["action"]["changed"] == 1
     assert every_row(owner) != before
-
-
-def test_the_preview_of_a_replay_changes_no_table(site: Site, owner: Owner) -> None:
-    """The pages of the previews of a replay and a discard leave all rows unchanged."""
-    one_of_each(site.queue, owner)
-    before = every_row(owner)
-    for action in ("replay", "discard"):
-        assert site.client.get(f"/dashboard/dlq/{action}", headers=ADMIN).status_code == 200
-    assert every_row(owner) == before
 
 
 def _resolved(schemas: Json, schema: Json) -> Json:

@@ -13,7 +13,7 @@ from cogo_dagster_tests.web.conftest import ADMIN, Site
 from cogo_dagster_tests.web.population import Population
 
 PLAIN = (
-    *("/metrics", "/readyz", "/healthz", "/dashboard/local", "/dashboard/dlq/replay", "/dashboard/dlq"),
+    *("/metrics", "/readyz", "/healthz", "/dashboard/local", "/dashboard/dlq"),
     *(
         "/api/alerts/targets",
         "/api/metrics/queue",

@@ -11,7 +11,15 @@ from uuid import uuid4
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor
-from cogo_dagster.queue.worker import EventKind, Worker, WorkerEvent, WorkerOptions, WorkerReport, run_worker
+from cogo_dagster.queue.worker import (
+    EventKind,
+    EventObserver,
+    Worker,
+    WorkerEvent,
+    WorkerOptions,
+    WorkerReport,
+    run_worker,
+)
 from cogo_dagster.queue.worker.wakeup import Wakeup
 
 TIMEOUT_SECONDS = 60.0
@@ -88,7 +96,13 @@ class Bench:
         identity = identity or WorkerIdentity("worker", uuid4())
         chosen = WorkerOptions(**{**QUIET, **options})
         worker = Worker(
-            queue or self.queue, self.store, executors, identity, chosen, wakeup=wakeup, observer=events.append
+            queue or self.queue,
+            self.store,
+            executors,
+            identity,
+            chosen,
+            wakeup=wakeup,
+            observer=EventObserver(events.append),
         )
         return Running(worker, identity, events)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from cogo_dagster.queue.artifacts import StoredObject
+from cogo_dagster.queue.artifacts import StoredObject, files
 from cogo_dagster.queue.artifacts.files import LocalFile
 from cogo_dagster.queue.artifacts.folder import FolderObjects
 from cogo_dagster.queue.model import Json
@@ -21,6 +21,7 @@ CALLS: Final = (
     "finish_artifacts",
     "succeed_jobs",
     "settle_jobs",
+    "settle_with_artifacts",
     "recover_leases",
     "record_heartbeat",
     "requeue_instance",
@@ -32,6 +33,9 @@ RARE_CALLS: Final = ("delete_artifacts", "roll_up_jobs")
 """The calls that a worker makes only if there are files to delete, or at its sweeps."""
 
 UPLOAD: Final = "upload"
+
+CALLS_FOR_LARGE_FILES: Final = ("create_artifacts", "finish_artifacts", "succeed_jobs")
+"""The calls for a job with large files; small files are recorded by the settlement."""
 
 POINTS: Final = tuple(f"{when} {what}" for what in (*CALLS, UPLOAD, *RARE_CALLS) for when in ("before", "after"))
 """All names: `before settle_jobs` is reached before the call is sent, `after settle_jobs` after the commit."""
@@ -65,6 +69,8 @@ def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
         return found
 
     with pytest.MonkeyPatch.context() as patch:
+        if what in CALLS_FOR_LARGE_FILES:
+            patch.setattr(files, "MAX_KEPT_BYTES", -1)
         if what == UPLOAD:
             patch.setattr(FolderObjects, "put", stored)
         else:

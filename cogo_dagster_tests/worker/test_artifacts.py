@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -10,9 +11,12 @@ from cogo_dagster.queue.artifacts import (
     ArtifactStoreError,
     FolderStore,
     StoredObject,
+    store_artifacts,
     sweep_artifacts,
+    sweep_unknown_objects,
     upload_artifacts,
 )
+from cogo_dagster.queue.artifacts import files as artifact_files
 from cogo_dagster.queue.artifacts.files import LocalFile
 from cogo_dagster.queue.artifacts.owner import MARKER_NAME
 from cogo_dagster.queue.client import Queue
@@ -185,6 +189,68 @@ def test_a_lease_lost_during_the_upload_leaves_no_object(
         upload_artifacts(Queue(Watched(transport, lose)), store, job, files)
     assert objects(tmp_path) == []
     assert {row.document["status"] for row in queue.list_artifacts()} == {"orphaned"}
+
+
+def test_small_files_are_recorded_by_the_settlement(bench: Bench, transport: Transport) -> None:
+    """A job with a file takes one call after its execution, and the file is read once."""
+    watched, opened = Watched(transport), artifact_files._opened
+    job, reads = add(Queue(transport)), 0
+
+    def counted(path: Path) -> BinaryIO:
+        nonlocal reads
+        reads += 1
+        return opened(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(artifact_files, "_opened", counted)
+        bench.drain(FakeExecutor(leave_a_file), queue=Queue(watched))
+    assert [name for name in watched.calls if "artifact" in name or name in ("succeed_jobs", "settle_jobs")] == [
+        "settle_with_artifacts"
+    ]
+    assert reads == 1
+    [row] = look(bench.queue, job)["artifacts"]
+    with bench.store.open(row["storage_key"]) as stored:
+        assert len(stored.read()) == row["size_bytes"]
+
+
+def test_large_files_have_rows_before_they_are_stored(
+    bench: Bench, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not kept in memory; a crash leaves pending rows, by which the next sweep finds them."""
+    monkeypatch.setattr(artifact_files, "MAX_KEPT_BYTES", 3)
+    watched, job = Watched(transport), add(Queue(transport))
+    bench.drain(FakeExecutor(leave_a_file), queue=Queue(watched))
+    assert {"create_artifacts", "finish_artifacts", "succeed_jobs"} <= set(watched.calls)
+    assert [row["status"] for row in look(bench.queue, job)["artifacts"]] == ["ready"]
+
+
+def test_a_crash_between_the_upload_and_the_settlement_leaves_no_files(
+    queue: Queue, store: FolderStore, tmp_path: Path, files: list[ArtifactFile], owner: Owner
+) -> None:
+    """While the attempt can still be settled its objects are kept; after the loss of its lease they are deleted."""
+    assert len(store_artifacts(queue, store, running_job(queue), files).to_record) == 2
+    owner.execute("update public.jobs set lease_expires_at = now() - interval '1 hour'")
+    assert sweep_unknown_objects(queue, store, grace_seconds=-1) == 0
+    assert len(objects(tmp_path)) == 2
+    assert queue.recover().requeued == 1
+    assert sweep_unknown_objects(queue, store, grace_seconds=-1) == 2
+    assert (queue.list_artifacts(), objects(tmp_path)) == ([], [])
+
+
+def test_files_are_deleted_if_the_lease_is_lost_before_the_settlement(
+    bench: Bench, queue: Queue, transport: Transport, tmp_path: Path, lose: Lose
+) -> None:
+    """The settlement is rejected: no row, no object."""
+    job = add(queue)
+
+    def late(function: str, arguments: Mapping[str, Json]) -> None:
+        if function == "settle_with_artifacts":
+            lose(job)
+
+    with bench.running(FakeExecutor(leave_a_file), queue=Queue(Watched(transport, late)), max_jobs=1) as running:
+        report = running.report()
+    assert report.counters["lease_lost"] == 1
+    assert (queue.list_artifacts(), objects(tmp_path)) == ([], [])
 
 
 def test_finished_attempts_wait_while_the_store_is_unavailable(bench: Bench, queue: Queue, tmp_path: Path) -> None:

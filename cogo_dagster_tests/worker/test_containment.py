@@ -13,7 +13,7 @@ import pytest
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job
-from cogo_dagster.queue.worker import EventKind, execute
+from cogo_dagster.queue.worker import EventKind, EventObserver, execute
 from cogo_dagster_tests.queue.steps import add, look
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import Body, FakeExecutor
@@ -241,7 +241,7 @@ def test_an_observer_that_fails_costs_no_job(bench: Bench, queue: Queue) -> None
     def broken(event: object) -> None:
         raise OSError("no space left on device")
 
-    running.worker._state.observer = broken
+    running.worker._state.observer = EventObserver(broken)
     running.start()
     assert running.report().counters["succeeded"] == 1
     assert look(queue, job)["status"] == "succeeded"

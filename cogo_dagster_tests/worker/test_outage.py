@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from cogo_dagster.queue.artifacts import files
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
@@ -13,6 +14,7 @@ from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, leave_a_file
+from cogo_dagster_tests.worker.fault_points import CALLS_FOR_LARGE_FILES
 from cogo_dagster_tests.worker.faults import ProjectTrouble, Proxy, Trouble, proxied
 
 
@@ -66,11 +68,14 @@ def test_a_worker_survives_an_outage(bench: Bench, queue: Queue, distant: Queue,
     assert report.counters.get("lease_lost", 0) == 0
 
 
-@pytest.mark.parametrize(
-    "call", ["claim_jobs", "succeed_jobs", "create_artifacts", "finish_artifacts", "register_worker"]
-)
-def test_a_lost_reply_changes_nothing(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble, call: str) -> None:
+@pytest.mark.parametrize("call", ["claim_jobs", "settle_with_artifacts", *CALLS_FOR_LARGE_FILES, "register_worker"])
+def test_a_lost_reply_changes_nothing(
+    bench: Bench, distant: Queue, proxy: Trouble, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The call was executed and its reply lost: repeated, it returns the same result."""
+    if call in CALLS_FOR_LARGE_FILES:
+        monkeypatch.setattr(files, "MAX_KEPT_BYTES", -1)
+    queue = bench.queue
     jobs = [add(queue) for _ in range(6)]
     executor = FakeExecutor(leave_a_file)
     proxy.lose_reply_to(call)

@@ -39,7 +39,7 @@ def test_no_more_jobs_are_claimed_ahead_than_were_short_in_a_row() -> None:
 def test_the_number_of_jobs_claimed_ahead_is_limited() -> None:
     """A worker with more slots claims for all of them."""
     assert paced(4, jobs=100_000).limit(11.0) == MAX_CLAIMED
-    assert paced(800, jobs=100_000).limit(11.0) == 800
+    assert paced(1_800, jobs=100_000).limit(11.0) == 1_800
 
 
 def test_a_job_that_is_not_short_ends_the_claims_ahead() -> None:

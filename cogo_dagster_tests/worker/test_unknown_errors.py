@@ -20,7 +20,7 @@ from cogo_dagster_tests.worker.faults import Watched
 
 Condition = Callable[[str, Mapping[str, Json]], bool]
 
-SETTLING: Final = ("settle_jobs", "succeed_jobs")
+SETTLING: Final = ("settle_jobs", "settle_with_artifacts", "succeed_jobs")
 UNKNOWN: Final = "The database returned 57P05: terminating connection due to idle-session timeout"
 
 

@@ -14,7 +14,8 @@ begin
     end if;
     select e.key into wrong from jsonb_each(check_search.filter) e
     where e.key not in ('statuses', 'types', 'families', 'executor_ids', 'worker_ids', 'hosts', 'error_classes', 'causes', 'releases',
-                        'not', 'release_before', 'created', 'finished', 'lost', 'priority', 'payload', 'action_id', 'ids', 'words',
+                        'not', 'release_before', 'created', 'finished', 'lost', 'priority', 'payload', 'action_id', 'ids', 'attempts', 'runs',
+                        'words',
                         'conditions', 'order')
        or jsonb_typeof(e.value) <> case
            when e.key in ('not', 'created', 'finished', 'lost', 'priority') then 'object'
@@ -39,15 +40,17 @@ begin
             'The status %s is unknown: use queued, running, succeeded, failed or cancelled.', quote_literal(wrong)));
     end if;
     if exists (select from jsonb_array_elements_text(coalesce(check_search.filter -> 'conditions', '[]')) c
-               where c not in ('due', 'scheduled', 'paused', 'unaddressed', 'dead-lettered')) then
-        perform cogo_internal.invalid_argument('A condition is unknown: use due, scheduled, paused, unaddressed or dead-lettered.');
+               where c not in ('due', 'scheduled', 'paused', 'unaddressed', 'dead-lettered', 'discarded', 'lease-expired')) then
+        perform cogo_internal.invalid_argument('A condition is unknown: use due, scheduled, paused, unaddressed, dead-lettered, discarded or lease-expired.');
     end if;
     if coalesce(check_search.filter ->> 'order', 'newest') not in ('newest', 'oldest') then
         perform cogo_internal.invalid_argument('order must be newest or oldest.');
     end if;
-    if exists (select from jsonb_array_elements_text(coalesce(check_search.filter -> 'ids', '[]') || coalesce('[]' || (check_search.filter -> 'action_id'), '[]')) i
+    if exists (select from jsonb_array_elements_text(
+                   coalesce(check_search.filter -> 'ids', '[]') || coalesce(check_search.filter -> 'attempts', '[]')
+                   || coalesce(check_search.filter -> 'runs', '[]') || coalesce('[]' || (check_search.filter -> 'action_id'), '[]')) i
                where replace(i, '-', '') !~ '^[0-9a-fA-F]{8,32}$') then
-        perform cogo_internal.invalid_argument('ids and action_id must be UUIDs, or at least 8 of their first or last hexadecimal digits.');
+        perform cogo_internal.invalid_argument('ids, attempts, runs and action_id must be UUIDs, or at least 8 of their first or last hexadecimal digits.');
     end if;
     if jsonb_path_exists(check_search.filter, '$.priority.* ? (!(@.type() == "number" && @ >= -1000 && @ <= 1000))') then
         perform cogo_internal.invalid_argument('priority must be an object such as {"from": 0, "to": 3}.');

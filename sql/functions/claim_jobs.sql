@@ -51,6 +51,8 @@ declare
     after_priority integer := after ->> 0;
     after_time timestamptz := after ->> 1;
     paused_types text;
+    family jsonb;
+    unlocked json;
 begin
     if claim_jobs.lease_seconds is null or claim_jobs.lease_seconds not between 1 and 86400 then
         perform cogo_internal.invalid_argument('lease_seconds must be 1 to 86400.');
@@ -77,6 +79,19 @@ begin
         if exists (select from public.paused) then
             paused_types := cogo_internal.paused_types(claim_jobs.executor_id);
         end if;
+        family := claim_jobs.families -> 0;
+        if cogo_internal.lock_claims(claim_jobs.families, claim_jobs.compact and claim_jobs.max_jobs >= 100
+                                                          and (family ->> 'max_jobs')::integer >= 100)
+           and (paused_types is null or (family ->> 'family') !~ paused_types)
+           and not exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id) then
+            unlocked := cogo_internal.claim_unlocked(
+                claim_jobs.claim_id, family ->> 'family', least(claim_jobs.max_jobs, (family ->> 'max_jobs')::integer),
+                coalesce((family ->> 'prefetch')::boolean, false), claim_jobs.worker_id, claim_jobs.instance_id,
+                claim_jobs.executor_id, at, lease_end, after_priority, after_time, paused_types);
+        end if;
+    end if;
+
+    if result is null and unlocked is null then
         with due as materialized (
             select lane.id, coalesce(requested.prefetch, false) as prefetch
             from jsonb_to_recordset(claim_jobs.families) as requested (family text, max_jobs integer, prefetch boolean)
@@ -141,6 +156,9 @@ begin
     if claim_jobs.idle is not null then
         update public.workers w set idle = claim_jobs.idle
         where w.instance_id = claim_jobs.instance_id and w.idle is distinct from claim_jobs.idle;
+    end if;
+    if unlocked is not null then
+        return unlocked;
     end if;
     if claim_jobs.compact then
         return json_build_object('jobs', coalesce(result, '[]'), 'cursor', case when cursor ->> 1 is not null then cursor end);

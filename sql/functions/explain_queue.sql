@@ -29,42 +29,7 @@ begin
         perform cogo_internal.invalid_argument('count_limit must be 1 to 1000000, and max_reasons 1 to 1000.');
     end if;
     with typed as materialized (
-        select l.family, l.executor_id, j.type, d.due, greatest(sum(j.n), 1) as n,
-            min(j.next_run_at) filter (where isfinite(j.next_run_at)) as first_run_at
-        from cogo_internal.queue_lanes() l
-        cross join (values (true, timestamptz '-infinity', at), (false, at + interval '1 microsecond', 'infinity')) as d (due, since, until)
-        cross join lateral (
-            (select k.type, k.next_run_at, 1 as n
-             from generate_series(0, 9) as p (priority)
-             cross join lateral (
-                 (select q.type, q.next_run_at from public.jobs q
-                  where q.status = 'queued' and q.family = l.family and q.executor_id = l.executor_id
-                    and q.priority = p.priority and q.next_run_at >= d.since and q.next_run_at <= d.until
-                  order by q.next_run_at limit explain_queue.count_limit)
-                 union all
-                 (select q.type, q.next_run_at from public.jobs q
-                  where q.status = 'queued' and q.family = l.family and q.executor_id is null and l.executor_id is null
-                    and q.priority = p.priority and q.next_run_at >= d.since and q.next_run_at <= d.until
-                  order by q.executor_id, q.next_run_at limit explain_queue.count_limit)
-             ) k
-             limit greatest(explain_queue.count_limit, 10000))
-            union all
-            -- The first of each priority, which the limit may have left out.
-            (select k.type, k.next_run_at, 0
-             from generate_series(0, 9) as p (priority)
-             cross join lateral (
-                 (select q.type, q.next_run_at from public.jobs q
-                  where q.status = 'queued' and q.family = l.family and q.executor_id = l.executor_id
-                    and q.priority = p.priority and q.next_run_at >= d.since and q.next_run_at <= d.until
-                  order by q.next_run_at limit 1)
-                 union all
-                 (select q.type, q.next_run_at from public.jobs q
-                  where q.status = 'queued' and q.family = l.family and q.executor_id is null and l.executor_id is null
-                    and q.priority = p.priority and q.next_run_at >= d.since and q.next_run_at <= d.until
-                  order by q.executor_id, q.next_run_at limit 1)
-             ) k)
-        ) j
-        group by 1, 2, 3, 4
+        select g.* from cogo_internal.queue_groups(at, explain_queue.count_limit) g
     ), grouped as materialized (
         -- A pause comes before the time of a job, as in explain_jobs.
         select t.family, t.executor_id, t.due or p.kind is not null as due, p.kind, p.name, sum(t.n)::bigint as n,

@@ -1,7 +1,7 @@
 /*
  * The ids of a kind that begin or end with these digits, as lists show a part of an id; newest first.
  *
- * kind      job, artifact, worker (its instance), alert, silence, operation, action or gate_run
+ * kind      job, artifact, worker (its instance), alert, silence, operation, action, gate_run or run (a Dagster run of a worker)
  * part      8 to 32 hexadecimal digits; dashes and case are ignored
  * max_ids   1 to 100
  *
@@ -24,12 +24,28 @@ begin
     if find_ids.kind = 'job' then
         return public.find_jobs(find_ids.part, size_limit);
     end if;
+    if find_ids.kind = 'run' then
+        return (
+            with run as materialized (
+                select w.dagster_run_id as id, min(n.place) as place,
+                    bool_or(starts_with(replace(w.dagster_run_id, '-', ''), digits)) as begins
+                from (select n.dagster_run_id, row_number() over (order by n.started_at desc, n.instance_id desc) as place
+                      from public.workers n order by n.started_at desc, n.instance_id desc limit 100000) n
+                cross join lateral (select lower(n.dagster_run_id) as dagster_run_id) w
+                where w.dagster_run_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                  and (starts_with(replace(w.dagster_run_id, '-', ''), digits) or right(replace(w.dagster_run_id, '-', ''), size) = digits)
+                group by 1
+            )
+            select coalesce(jsonb_agg(f.id order by f.place), '[]')
+            from (select r.id, r.place from run r where r.begins or not exists (select from run o where o.begins)
+                  order by r.place limit size_limit) f);
+    end if;
     place := case find_ids.kind
         when 'artifact' then '{artifacts,id}' when 'worker' then '{workers,instance_id}' when 'alert' then '{alerts,id}'
         when 'silence' then '{alert_silences,id}' when 'operation' then '{operations_log,id}' when 'action' then '{bulk_actions,id}'
         when 'gate_run' then '{gate_runs,id}' end;
     if place is null then
-        perform cogo_internal.invalid_argument('kind must be job, artifact, worker, alert, silence, operation, action or gate_run.');
+        perform cogo_internal.invalid_argument('kind must be job, artifact, worker, alert, silence, operation, action, gate_run or run.');
     end if;
     execute format('select jsonb_agg(f.id order by f.id desc) from (
             select t.%1$I as id from public.%2$I t where t.%1$I between %3$L and %4$L order by t.%1$I desc limit %5$s) f',

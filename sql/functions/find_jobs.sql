@@ -1,12 +1,13 @@
 /*
- * The jobs whose id begins or ends with these digits, as lists show a part of an id; newest first.
+ * The jobs whose id begins or ends with these digits, as lists show a part of an id, or the id of an attempt, as the
+ * addresses of artifacts contain it; newest first.
  *
  * part       8 to 32 hexadecimal digits; dashes and case are ignored
  * max_jobs   1 to 100
  *
- * The end is compared only if no id begins with the digits. It has no index: it is compared with the newest 500,000 jobs,
- * with 100,000 queued ones, with the running ones, and with the newest 100,000 of the dead-letter queue, which may have
- * outlived their jobs.
+ * The end is compared only if no id begins with the digits. It has no index: it is compared with the newest 100,000 jobs,
+ * with 20,000 queued and 20,000 running ones, and with the newest 20,000 of the dead-letter queue, which may have outlived
+ * their jobs. Attempts are compared if no job has the digits: see find_attempt_jobs.
  *
  * Returns ["uuid", …]. Errors: CQ005.
  */
@@ -31,24 +32,27 @@ begin
          order by d.job_id desc limit size_limit)
         order by 1 desc limit size_limit
     ) f (id);
-    if result is not null or size = 32 then
-        return coalesce(result, '[]');
+    if result is not null then
+        return result;
+    end if;
+    if size = 32 then
+        return to_jsonb(cogo_internal.find_attempt_jobs(digits, size_limit));
     end if;
     select jsonb_agg(f.id order by f.id desc) into result
     from (
         select distinct n.id from (
-            (select j.id from public.jobs j order by j.id desc limit 500000)
+            (select j.id from public.jobs j order by j.id desc limit 100000)
             union all
-            (select j.id from public.jobs j where j.status = 'queued' limit 100000)
+            (select j.id from public.jobs j where j.status = 'queued' limit 20000)
             union all
-            (select j.id from public.jobs j where j.status = 'running' limit 100000)
+            (select j.id from public.jobs j where j.status = 'running' limit 20000)
             union all
-            (select d.job_id from public.jobs_dlq d where not d.superseded order by d.failed_at desc, d.job_id desc limit 100000)
+            (select d.job_id from public.jobs_dlq d where not d.superseded order by d.failed_at desc, d.job_id desc limit 20000)
         ) n (id)
         where right(case when size > 12 then replace(n.id::text, '-', '') else n.id::text end, size) = digits
         order by n.id desc limit size_limit
     ) f;
-    return coalesce(result, '[]');
+    return coalesce(result, to_jsonb(cogo_internal.find_attempt_jobs(digits, size_limit)));
 end $$;
 
 comment on function public.find_jobs is 'The jobs whose id begins or ends with these digits.';

@@ -8,7 +8,8 @@
  *
  * It counts rows that never change: ended attempts (a failure that ended its job counts even after the job was retried)
  * and gate runs, each by the time it ended. The result for a window is therefore identical until a purge. Jobs are
- * counted by job_numbers, or were by roll_up_jobs, whose numbers stay after a purge. Waits have whole milliseconds.
+ * counted by job_numbers, or were by roll_up_jobs, whose numbers stay after a purge. Waits have whole milliseconds
+ * and three digits.
  *
  * Returns {"window", "branch", "branch_known", "branches", "gate", "gate_fix", "build_seconds", "test_seconds", "lint"
  * and "coverage_percent" of the newest run that has them, "jobs", "top_failures", "days", "sources": numbers of rows}.

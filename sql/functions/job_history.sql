@@ -1,59 +1,46 @@
 /*
- * Finished jobs of the last hours, by hour and status.
+ * Finished jobs of the last hours, by hour and status: the jobs that succeeded or were cancelled, and the failures that
+ * ended a job, even if it was retried afterwards.
  *
  * hours   1 to 168
  *
  * Returns {"hours": [{"start", "succeeded", "failed", "cancelled"}] without gaps, the current hour last,
  * "families": [{"family", "succeeded", "failed", "run_p50", "run_p95"}], "errors": [{"error_class", "count"}] the ten
- * most frequent among the failed, "run_seconds": {"p50", "p95"}, "wait_seconds": {"p50", "p95"} from enqueue to the
- * first claim, "complete": false if durations are those of the newest 5,000 succeeded jobs only, or if failed or cancelled
- * jobs beyond the newest 20,000 were not counted}. Errors: CQ005.
+ * most frequent of the failures, "run_seconds": {"p50", "p95"} of the succeeded jobs, "wait_seconds": {"p50", "p95"} from
+ * enqueue to the claim of jobs that succeeded at their first attempt, "complete": true}. All jobs are counted; their
+ * durations are rounded to three digits. Errors: CQ005.
  *
- * Succeeded jobs are counted from stored numbers, and from the rows of the rest: see roll_up_jobs.
+ * It reads stored numbers, and the rows of the last minutes: see roll_up_jobs.
  */
 create or replace function public.job_history(hours integer default 24) returns jsonb
-language plpgsql stable set search_path = '' set jit = off set work_mem = '32MB' set plan_cache_mode = force_custom_plan as $$
+language plpgsql stable set search_path = '' set jit = off set plan_cache_mode = force_custom_plan as $$
 declare
-    newest constant integer := 5000;
-    newest_unsuccessful constant integer := 20000;
     at constant timestamptz := clock_timestamp();
-    first_hour timestamptz := date_trunc('hour', at, 'UTC') - make_interval(hours => job_history.hours - 1);
+    first_hour constant timestamptz := date_trunc('hour', at, 'UTC') - make_interval(hours => job_history.hours - 1);
+    measures public.job_measures;
     result jsonb;
 begin
     if job_history.hours is null or job_history.hours not between 1 and 168 then
         perform cogo_internal.invalid_argument('hours must be 1 to 168.');
     end if;
-    with succeeded as materialized (
-        select date_bin(interval '1 hour', p.starts_at, first_hour) as hour, split_part(t.type, '.', 1) as family, sum(t.n) as n
-        from cogo_internal.stored_numbers(first_hour, at, 1) p
-        cross join lateral jsonb_to_recordset(p.tally) as t (type text, status text, n bigint)
-        where t.status in ('succeeded', 'forced')
-        group by 1, 2
+    select n.* into measures
+    from (select array_agg(m) as parts from cogo_internal.stored_measures(first_hour, at) m) whole,
+        cogo_internal.add_measures(1, first_hour, whole.parts) n;
+
+    with part as (
+        select p.starts_at, p.tally from cogo_internal.stored_numbers(first_hour, at, 1) p
         union all
-        select counted.* from cogo_internal.uncounted_ranges(first_hour, 'infinity') r
-        cross join lateral (
-            select date_bin(interval '1 hour', j.finished_at, first_hour), j.family, count(*) from public.jobs j
-            where j.status = 'succeeded' and j.finished_at >= r.from_time and j.finished_at < r.until_time
-            group by 1, 2) counted
-    ), ended as materialized (
-        select e.status, e.family, date_bin(interval '1 hour', e.finished_at, first_hour) as hour, e.run_seconds,
-            case when e.attempts = 1 then cogo_internal.seconds_between(e.created_at, e.claimed_at) end as wait_seconds,
-            e.error ->> 'class' as error_class
-        from (
-            -- Each status by its own index.
-            (select j.* from public.jobs j where j.status = 'succeeded' and j.finished_at >= first_hour
-             order by j.finished_at desc limit newest)
-            union all
-            (select j.* from public.jobs j where j.status = 'failed' and j.finished_at >= first_hour
-             order by j.finished_at desc limit newest_unsuccessful)
-            union all
-            (select j.* from public.jobs j where j.status = 'cancelled' and j.finished_at >= first_hour
-             order by j.finished_at desc limit newest_unsuccessful)
-        ) e
+        select greatest(r.from_time, h.start), n.tally
+        from cogo_internal.uncounted_ranges(first_hour, at) r
+        join generate_series(first_hour, at, interval '1 hour') as h (start)
+            on h.start < r.until_time and h.start + interval '1 hour' > r.from_time
+        cross join lateral cogo_internal.job_numbers(greatest(r.from_time, h.start), least(r.until_time, h.start + interval '1 hour')) n
     ), counted as materialized (
-        select s.hour, s.family, 'succeeded' as status, s.n from succeeded s
-        union all
-        select e.hour, e.family, e.status, count(*) from ended e where e.status <> 'succeeded' group by 1, 2, 3
+        select date_bin(interval '1 hour', p.starts_at, first_hour) as hour, split_part(t.type, '.', 1) as family,
+            case t.status when 'forced' then 'succeeded' else t.status end as status, sum(t.n) as n
+        from part p cross join lateral jsonb_to_recordset(p.tally) as t (type text, status text, n bigint)
+        where t.status is not null
+        group by 1, 2, 3
     ), by_hour as (
         select c.hour, coalesce(sum(c.n) filter (where c.status = 'succeeded'), 0) as succeeded,
             coalesce(sum(c.n) filter (where c.status = 'failed'), 0) as failed,
@@ -71,21 +58,21 @@ begin
                   from generate_series(first_hour, at, interval '1 hour') as h (start)
                   left join by_hour b on b.hour = h.start),
         'families', (select coalesce(jsonb_agg(to_jsonb(f) order by f.succeeded + f.failed desc, f.family), '[]') from (
-            select b.family, b.succeeded, b.failed, d.run_p50, d.run_p95
+            select b.family, b.succeeded, b.failed, q.us[1] / 1e6 as run_p50, q.us[2] / 1e6 as run_p95
             from by_family b
-            left join (select e.family, percentile_cont(0.5) within group (order by e.run_seconds) as run_p50,
-                           percentile_cont(0.95) within group (order by e.run_seconds) as run_p95
-                       from ended e where e.status <> 'cancelled' group by e.family) d on d.family = b.family) f),
+            left join lateral (
+                select array_agg(v.us) as us, array_agg(v.n) as n
+                from unnest(measures.run_family, measures.run_us, measures.run_n) as v (family, us, n) where v.family = b.family
+            ) run on true
+            left join lateral cogo_internal.weighted_quantiles(run.us, run.n) as q (us) on true) f),
         'errors', (select coalesce(jsonb_agg(to_jsonb(x) order by x.count desc, x.error_class), '[]') from (
-            select e.error_class, count(*) as count from ended e where e.status = 'failed' and e.error_class is not null
-            group by e.error_class order by count(*) desc, e.error_class limit 10) x),
-        'run_seconds', (select jsonb_build_object('p50', percentile_cont(0.5) within group (order by e.run_seconds),
-                                                  'p95', percentile_cont(0.95) within group (order by e.run_seconds))
-                        from ended e where e.status <> 'cancelled'),
-        'wait_seconds', (select jsonb_build_object('p50', percentile_cont(0.5) within group (order by e.wait_seconds),
-                                                   'p95', percentile_cont(0.95) within group (order by e.wait_seconds)) from ended e),
-        'complete', not exists (select from ended e group by e.status
-                                having count(*) >= case when e.status = 'succeeded' then newest else newest_unsuccessful end))
+            select e.class as error_class, e.n as count from jsonb_to_recordset(measures.errors) as e (class text, n bigint)
+            order by e.n desc, e.class limit 10) x),
+        'run_seconds', (select jsonb_build_object('p50', q.us[1] / 1e6, 'p95', q.us[2] / 1e6)
+                        from cogo_internal.weighted_quantiles(measures.run_us, measures.run_n) as q (us)),
+        'wait_seconds', (select jsonb_build_object('p50', q.us[1] / 1e6, 'p95', q.us[2] / 1e6)
+                         from cogo_internal.weighted_quantiles(measures.wait_us, measures.wait_n) as q (us)),
+        'complete', true)
     into result;
     return result;
 end $$;

@@ -5,15 +5,13 @@
  * bucket_hours   1 or 24
  *
  * Returns {"starts": [time], "types": [{"type", "counts": [number per bucket]}] the six most frequent ones, and the sum of
- * the others with type null, "complete": false if failed or cancelled jobs beyond the newest 20,000 were not counted}.
- * Errors: CQ005.
+ * the others with type null}. Errors: CQ005.
  *
- * Succeeded jobs are counted from stored numbers, and from the rows of the rest: see roll_up_jobs.
+ * All jobs are counted, from stored numbers and from the rows of the rest: see roll_up_jobs.
  */
 create or replace function public.job_history_by_type(buckets integer default 24, bucket_hours integer default 1) returns jsonb
 language plpgsql stable set search_path = '' set jit = off set plan_cache_mode = force_custom_plan as $$
 declare
-    newest constant integer := 20000;
     shown_types constant integer := 6;
     at constant timestamptz := clock_timestamp();
     span constant interval := make_interval(hours => job_history_by_type.bucket_hours);
@@ -27,26 +25,18 @@ begin
         perform cogo_internal.invalid_argument('bucket_hours must be 1 or 24.');
     end if;
     first_bucket := date_bin(span, at, timestamptz 'epoch') - (job_history_by_type.buckets - 1) * span;
-    with unsuccessful as materialized (
-        (select j.status, j.type, j.finished_at from public.jobs j
-         where j.status = 'failed' and j.finished_at >= first_bucket order by j.finished_at desc limit newest)
+    with part as (
+        select p.starts_at, p.tally from cogo_internal.stored_numbers(first_bucket, at, job_history_by_type.bucket_hours) p
         union all
-        (select j.status, j.type, j.finished_at from public.jobs j
-         where j.status = 'cancelled' and j.finished_at >= first_bucket order by j.finished_at desc limit newest)
+        select greatest(r.from_time, b.start), n.tally
+        from cogo_internal.uncounted_ranges(first_bucket, at) r
+        join generate_series(first_bucket, at, span) as b (start) on b.start < r.until_time and b.start + span > r.from_time
+        cross join lateral cogo_internal.job_numbers(greatest(r.from_time, b.start), least(r.until_time, b.start + span)) n
     ), counted as materialized (
         select date_bin(span, p.starts_at, first_bucket) as bucket, t.type, sum(t.n) as n
-        from cogo_internal.stored_numbers(first_bucket, at, job_history_by_type.bucket_hours) p
-        cross join lateral jsonb_to_recordset(p.tally) as t (type text, status text, n bigint)
-        where t.status in ('succeeded', 'forced')
+        from part p cross join lateral jsonb_to_recordset(p.tally) as t (type text, status text, n bigint)
+        where t.status is not null
         group by 1, 2
-        union all
-        select c.* from cogo_internal.uncounted_ranges(first_bucket, 'infinity') r
-        cross join lateral (
-            select date_bin(span, j.finished_at, first_bucket), j.type, count(*) from public.jobs j
-            where j.status = 'succeeded' and j.finished_at >= r.from_time and j.finished_at < r.until_time
-            group by 1, 2) c
-        union all
-        select date_bin(span, u.finished_at, first_bucket), u.type, count(*) from unsuccessful u group by 1, 2
     ), frequent as materialized (
         select c.type, row_number() over (order by sum(c.n) desc, c.type) as place from counted c group by c.type
     ), shown as materialized (
@@ -61,8 +51,7 @@ begin
                 select jsonb_agg(coalesce(s.n, 0) order by b.start)
                 from generate_series(first_bucket, at, span) as b (start)
                 left join shown s on s.bucket = b.start and s.place = k.place)) order by k.place), '[]')
-            from (select distinct s.place, s.type from shown s) k),
-        'complete', not exists (select from unsuccessful u group by u.status having count(*) >= newest))
+            from (select distinct s.place, s.type from shown s) k))
     into result;
     return result;
 end $$;

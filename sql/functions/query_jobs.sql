@@ -11,16 +11,18 @@
  *                               attempt lost its lease
  *     priority                  {"from", "to"}, both included
  *     conditions                ["due"]: queued, and all of these: `due` and `scheduled` by its time, neither paused;
- *                               `paused`; `unaddressed`; `dead-lettered`: open in the dead-letter queue
+ *                               `paused`; `unaddressed`; `dead-lettered`: open in the dead-letter queue; `discarded`; `lease-expired`
  *     payload                   [{"path": ["viewport", "width"], "value": "1280"}], all of them; * at the end: a prefix
  *     action_id                 jobs of this bulk action, and those that replay them
  *     ids                       first or last digits of ids
+ *     attempts                  first or last digits of the ids of attempts, as in the addresses of artifacts
+ *     runs                      first or last digits of Dagster runs, whose workers claimed the jobs last
  *     words                     the beginning or the end of the id, or text in the idempotency key, the error's message or
  *                               the payload; case-insensitive
  *     order                     "newest" (default) or "oldest"
  * before_id   `before_id` of the previous page, for the next page
  *
- * One call reads at most 20,000 jobs: see search_ids.
+ * One call reads at most 10,000 jobs: see search_ids.
  *
  * Returns {"jobs" with `subject`: see payload_subject, "before_id" or null after the last page,
  * "looked_until": how far an incomplete page has read}.

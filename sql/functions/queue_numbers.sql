@@ -1,5 +1,5 @@
 /*
- * The numbers at the top of the dashboard: queue_stats, and {"queued": all queued jobs, counted up to 100,000,
+ * The numbers at the top of the dashboard: queue_stats, and {"queued": all queued jobs, counted up to 50,000,
  * "cancelled_24h", "lease_losses_24h": attempts whose lease expired, "jobs_with_lease_losses_24h": their jobs,
  * "running_by_family", "slots_by_family": slots of live workers, "alerts_firing"}.
  */
@@ -9,7 +9,7 @@ declare
     at timestamptz := clock_timestamp();
 begin
     return public.queue_stats() || jsonb_build_object(
-        'queued', (select count(*) from (select from public.jobs j where j.status = 'queued' limit 100000) capped),
+        'queued', (select count(*) from (select from public.jobs j where j.status = 'queued' limit 50000) capped),
         'alerts_firing', (select count(*) from public.alerts a where a.status = 'firing'),
         'cancelled_24h', (select count(*) from public.jobs j
                           where j.status = 'cancelled' and j.finished_at > at - interval '1 day'),

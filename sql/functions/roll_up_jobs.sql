@@ -1,5 +1,6 @@
 /*
- * Store the numbers of finished jobs in job_periods, ten minutes each, and their sums by hour and day in job_period_sums, and
+ * Store the numbers of finished jobs in job_periods, ten minutes each, and their sums by hour and day in job_period_sums,
+ * their durations and error classes in job_measures (see roll_up_measures), and
  * add the counters of worker instances that stopped to ended_worker_totals. Workers call it every minute; what is not yet
  * stored is counted from the rows.
  *
@@ -79,6 +80,7 @@ begin
             cogo_internal.sum_of_periods(period, whole.parts) n
         on conflict do nothing;
     end loop;
+    more := cogo_internal.roll_up_measures(closed - interval '5 minutes', began + make_interval(secs => roll_up_jobs.max_seconds)) or more;
     return jsonb_build_object('periods', periods, 'workers', folded, 'more', more);
 end $$;
 

@@ -80,6 +80,19 @@ begin
                                             lower(replace(p, '-', ''))), ' or ') || ')'
             from jsonb_array_elements_text(search_conditions.filter -> 'ids') p);
     end if;
+    if search_conditions.filter ? 'attempts' then
+        found := found || (
+            select format('w.id = any (%L::uuid[])', coalesce(array_agg(e.id), '{}'))
+            from jsonb_array_elements_text(search_conditions.filter -> 'attempts') p
+            cross join unnest(cogo_internal.find_attempt_jobs(lower(replace(p, '-', '')), 100)) as e (id));
+    end if;
+    if search_conditions.filter ? 'runs' then
+        found := found || (
+            select format('w.instance_id = any (array(select k.instance_id from public.workers k where k.dagster_run_id = any (%L::text[])))',
+                          coalesce(array_agg(e.id), '{}'))
+            from jsonb_array_elements_text(search_conditions.filter -> 'runs') p
+            cross join jsonb_array_elements_text(public.find_ids('run', p, 100)) as e (id));
+    end if;
     one := nullif(lower(search_conditions.filter ->> 'words'), '');
     if one is not null then
         found := found || format('(starts_with(w.id::text, %1$L) or right(w.id::text, length(%1$L)) = %1$L
@@ -94,6 +107,9 @@ begin
             when 'unaddressed' then 'w.executor_id is null'
             when 'dead-lettered' then 'exists (select from public.jobs_dlq d where d.job_id = w.id and not d.superseded
                 and d.closed_at is null and d.replayed_at is null)'
+            when 'lease-expired' then format('w.status = ''running'' and w.lease_expires_at < %L', search_conditions.at)
+            when 'discarded' then 'exists (select from public.jobs_dlq d where d.job_id = w.id and not d.superseded
+                and d.closed_at = d.discarded_at)'
             else 'true' end
         from jsonb_array_elements_text(coalesce(search_conditions.filter -> 'conditions', '[]')) as c (name));
     if search_conditions.filter -> 'conditions' ?| '{due,scheduled,paused}' then

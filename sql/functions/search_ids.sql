@@ -1,7 +1,7 @@
 /*
  * The ids of the jobs that match a filter of query_jobs, in its order.
  *
- * One call reads at most 20,000 jobs: those whose ids an index finds, if there are at most 10,000, else the newest (or the
+ * One call reads at most 10,000 jobs: those whose ids an index finds, if there are at most 10,000, else the newest (or the
  * oldest). Each statement is planned for its values, and without scans of whole tables.
  *
  * Returns {"ids", "next": the cursor of the next page or null after the last, "looked_until": how far an incomplete page has
@@ -14,7 +14,7 @@ language plpgsql stable
 set search_path = '' set jit = off set work_mem = '32MB' set enable_seqscan = off set enable_bitmapscan = off
 set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
-    max_read constant integer := 20000;
+    max_read constant integer := 10000;
     few constant integer := 10000;
     at constant timestamptz := clock_timestamp();
     size constant integer := least(greatest(search_ids.max_jobs, 1), 1000);
@@ -35,6 +35,8 @@ begin
     wanted := array(select distinct jsonb_array_elements_text(filter -> 'statuses'));
     if cardinality(wanted) = 0 and filter -> 'conditions' ?| '{due,scheduled,paused}' then
         wanted := '{queued}';
+    elsif cardinality(wanted) = 0 and filter -> 'conditions' ? 'lease-expired' then
+        wanted := '{running}';
     elsif cardinality(wanted) = 0 and filter ? 'finished' then
         wanted := '{succeeded,failed,cancelled}';
     end if;

@@ -1,5 +1,6 @@
 /*
  * Search jobs, newest first: query_jobs with one value of each filter. Every filter may be null.
+ * Deprecated: use query_jobs. Clients of release 0.1.0 call this name.
  *
  * statuses        ["queued", "failed"]
  * type_prefix     "browser" matches browser and browser.pdf

@@ -15,6 +15,9 @@ language sql stable set search_path = '' as $$
         case when search_sources.filter ? 'ids' then (
             select string_agg(format('select e.id::uuid from jsonb_array_elements_text(public.find_jobs(%L, 100)) as e (id)', p), ' union all ')
             from jsonb_array_elements_text(search_sources.filter -> 'ids') p) end,
+        case when search_sources.filter ? 'attempts' then (
+            select string_agg(format('select e.id from unnest(cogo_internal.find_attempt_jobs(%L, 100)) as e (id)', lower(replace(p, '-', ''))), ' union all ')
+            from jsonb_array_elements_text(search_sources.filter -> 'attempts') p) end,
         case when search_sources.filter ? 'lost' then
             'select a.job_id from public.job_attempts a where a.outcome = ''lost''' || times.lost end,
         case when search_sources.filter ? 'causes' then (
@@ -22,6 +25,8 @@ language sql stable set search_path = '' as $$
             from jsonb_array_elements_text(search_sources.filter -> 'causes') c) end,
         case when search_sources.filter -> 'conditions' ? 'dead-lettered' then
             'select d.job_id from public.jobs_dlq d where not d.superseded and d.closed_at is null and d.replayed_at is null' end,
+        case when search_sources.filter -> 'conditions' ? 'discarded' then
+            'select d.job_id from public.jobs_dlq d where d.discard_id is not null and not d.superseded and d.closed_at = d.discarded_at' end,
         case when search_sources.wanted = '{queued}' and search_sources.filter ? 'families' then (
             select string_agg(format('(select j.id from public.jobs j where j.status = ''queued'' and j.family = %L limit $1)', f), ' union all ')
             from jsonb_array_elements_text(search_sources.filter -> 'families') f) end,

@@ -7,13 +7,17 @@
  */
 create or replace function cogo_internal.worker_is_replaced(worker public.workers) returns boolean
 language sql stable set search_path = '' as $$
-    select count(*) filter (where other.started_at > (worker_is_replaced.worker).last_heartbeat_at
-                              and other.instance_id <> (worker_is_replaced.worker).instance_id)
-        >= count(*) filter (where other.stopped_at is null and not cogo_internal.worker_is_alive(other)
-                              and other.last_heartbeat_at >= (worker_is_replaced.worker).last_heartbeat_at)
-    from public.workers other
-    where other.worker_id = (worker_is_replaced.worker).worker_id
-      and (other.dagster_run_id is null) = ((worker_is_replaced.worker).dagster_run_id is null)
+    -- Two counts, each by an index: there may be many earlier workers of the name.
+    select (select count(*) from public.workers other
+            where other.worker_id = (worker_is_replaced.worker).worker_id
+              and other.started_at > (worker_is_replaced.worker).last_heartbeat_at
+              and other.instance_id <> (worker_is_replaced.worker).instance_id
+              and (other.dagster_run_id is null) = ((worker_is_replaced.worker).dagster_run_id is null))
+        >= (select count(*) from public.workers other
+            where other.worker_id = (worker_is_replaced.worker).worker_id
+              and other.stopped_at is null and other.last_heartbeat_at >= (worker_is_replaced.worker).last_heartbeat_at
+              and not cogo_internal.worker_is_alive(other)
+              and (other.dagster_run_id is null) = ((worker_is_replaced.worker).dagster_run_id is null))
 $$;
 
 comment on function cogo_internal.worker_is_replaced is 'Whether a later worker of the same name was started in place of this one.';

@@ -6,7 +6,6 @@ The stages of the worker run concurrently; each op follows one stage to its end 
 events of all stages, so that the page of the run is up to date. Markers in the timeline show when each stage worked.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -112,10 +111,7 @@ def _follow(context: dg.OpExecutionContext, worker: WorkerResource, stage: Stage
     if not worker.thread.started:
         raise RejectedLaunch(_WHOLE_ONLY)
     report: RunReport = worker.run_report
-    counts: Counter[str] = Counter()
     for event in worker.thread.follow(stage):
-        counts[event.kind.value] += 1
-        report.add(event)
         report.report(context, event)
         worker.markers.report(context, event)
     return dg.Output(None, metadata=report.stage_metadata(stage))

@@ -100,7 +100,7 @@ def check_document(url: str, status: int | None, session: ProxySession, failed_u
 
     Args:
         url: The document's URL.
-        status: Its HTTP status, if known.
+        status: Its HTTP status, if known; for an error page of the browser, that of the response it replaces.
         session: The session of the job.
         failed_url: The latest request of a document that failed, if any.
 
@@ -112,6 +112,8 @@ def check_document(url: str, status: int | None, session: ProxySession, failed_u
         hop = find_failed_hop(session, url, None, failed_url)
         if hop is not None:
             raise hop_failed(operation, hop)
+        if status is not None and status >= 400:
+            raise failed(f"the last document, {(failed_url or url)[:300]}", classify_status(status))
         raise failed(operation, BrowserFailure("network", True, "the URL that the page navigated to did not load"))
     if status is None or status < 400:
         return

@@ -39,10 +39,23 @@ BOXED: Final = f"""missing => {{ {_RENDERS}
   const classes = Object.fromEntries(missing.map(script =>
     [script, script === 'emoji' ? /\\p{{Emoji_Presentation}}/u : new RegExp(`\\\\p{{Script=${{script}}}}`, 'u')]))
   // Most pages have none of them, which one search for each in the whole text finds out.
-  const text = (document.body || document.documentElement).textContent
+  const shown = field => field.type === 'password' ? '' : field.value || field.placeholder || ''
+  const fields = [...document.querySelectorAll('input, textarea')].slice(0, 500)
+  const text = [document.documentElement.textContent, ...fields.map(shown)].join('\\n')
   const scripts = missing.filter(script => classes[script].test(text))
   if (!scripts.length) return []
   const boxed = new Set(), seen = new Set()
+  for (const script of scripts) {{
+    const field = fields.find(field => classes[script].test(shown(field)) && field.checkVisibility())
+    const found = field && classes[script].exec(shown(field))
+    // What a script draws on a canvas is not in the document: its text is searched instead.
+    const scripted = Array.from(document.scripts, one => one.text)
+    const drawing = document.querySelector('canvas') ? [document.title, ...scripted] : []
+    const drawn = drawing.map(one => classes[script].exec(one)).find(Boolean)
+    const font = found && `32px ${{getComputedStyle(field).fontFamily}}`
+    if (found && !renders(found[0], font)) boxed.add(script)
+    if (drawn && !renders(drawn[0], '32px sans-serif')) boxed.add(script)
+  }}
   const walker = document.createTreeWalker(document.body || document.documentElement, NodeFilter.SHOW_TEXT)
   for (let left = 20000, node; left > 0 && seen.size < scripts.length && (node = walker.nextNode()); left--) {{
     for (const script of scripts) {{

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urljoin
 
-from playwright.async_api import Error
+from playwright.async_api import Error, Request, Response
 
 from cogo_dagster.executors.browser.errors import NO_DOCUMENT, BrowserFailure, no_document, unsettled, unsupported_url
 from cogo_dagster.executors.browser.events import Events
@@ -15,6 +15,30 @@ REFETCH_TIMEOUT_SECONDS = 5
 MAX_BYTES = 1_000_000
 _ADDRESS = re.compile(r" at (https?://\S+)")
 _UNDIAGNOSED = re.compile(r"ERR_(ABORTED|UNSAFE_REDIRECT|INVALID_REDIRECT|UNKNOWN_URL_SCHEME|DISALLOWED_URL_SCHEME)")
+
+_REPLACED = re.compile(r"ERR_HTTP_RESPONSE_CODE_FAILURE|ERR_INVALID_AUTH_CREDENTIALS")
+
+
+async def replaced_response(failed: Request | None, message: str) -> Response | None:
+    """Return the response that a browser replaced by its own error page, if *message* is about one.
+
+    A full Chromium does this for an empty response with an error status, and for status 401; a headless shell does not.
+
+    Args:
+        failed: The request of the document that failed.
+        message: The error of the navigation.
+    """
+    return await response_to(failed) if _REPLACED.search(message) else None
+
+
+async def response_to(failed: Request | None) -> Response | None:
+    """Return the response to a failed request, if there was one."""
+    if failed is None:
+        return None
+    try:
+        return await with_timeout(failed.response(), REFETCH_TIMEOUT_SECONDS)
+    except (Error, StepTimeout):
+        return None
 
 
 async def diagnose(
@@ -34,10 +58,7 @@ async def diagnose(
     if failed is None:  # the browser reports no failed request for a response without a document
         address = _ADDRESS.search(message)
         return await _refetch(address[1], proxy, session) if address else None
-    try:
-        response = await with_timeout(failed.response(), REFETCH_TIMEOUT_SECONDS)
-    except (Error, StepTimeout):
-        response = None
+    response = await response_to(failed)
     if response is not None:
         return no_document(response.status) if response.status in NO_DOCUMENT else None
     return await _refetch(failed.url, proxy, session)

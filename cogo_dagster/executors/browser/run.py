@@ -29,7 +29,8 @@ from cogo_dagster.executors.browser.failures import (
     unreachable_hosts,
 )
 from cogo_dagster.executors.browser.fonts import boxes_note
-from cogo_dagster.executors.browser.navigation import diagnose
+from cogo_dagster.executors.browser.navigation import diagnose, response_to
+from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession, describe, perform
 from cogo_dagster.executors.browser.tasks import (
@@ -298,7 +299,7 @@ class BrowserAttempt:
         seen = await page_session.events.record()
         document = await self._step("title", page_session.last_document())
         url = page_session.page.url
-        status = (document.status or page_session.status) if url.startswith("http") else None
+        status = await _last_status(page_session, document, url)
         if page_session.events.broken.done():
             raise failed(f"the last document, {url[:300]}", classify(page_session.events.broken.result()))
         check_document(url, status, self._session, self._failed_url())
@@ -316,6 +317,13 @@ class BrowserAttempt:
         if self._request.trace:
             await self._save_trace()
         return found
+
+
+async def _last_status(page_session: PageSession, document: PageState, url: str) -> int | None:
+    if url.startswith("chrome-error:"):
+        response = await response_to(page_session.events.failed)
+        return response.status if response is not None else None
+    return (document.status or page_session.status) if url.startswith("http") else None
 
 
 def context_options(request: payload.BrowserPayload) -> dict[str, Any]:

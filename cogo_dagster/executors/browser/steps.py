@@ -12,6 +12,7 @@ from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import response_error, response_failure
+from cogo_dagster.executors.browser.navigation import replaced_response
 from cogo_dagster.executors.browser.page_state import PageState, page_state
 from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height
 from cogo_dagster.executors.browser.tasks import unless_broken, with_timeout
@@ -83,7 +84,12 @@ class PageSession:
         self.events.expect()
         timeout_ms = step.timeout_ms or self.timeout_ms
         navigation = self.page.goto(step.url, wait_until=step.wait_until or self.wait_until, timeout=timeout_ms)
-        response = await unless_broken(navigation, self.events.broken)
+        try:
+            response = await unless_broken(navigation, self.events.broken)
+        except Error as error:
+            response = await replaced_response(self.events.failed, str(error))
+            if response is None:
+                raise
         if response is not None:
             self.status = response.status
             cause = response_failure(response.url, response.status, response.headers, self.session)

@@ -10,7 +10,7 @@ from cogo_dagster.queue.artifacts.store_errors import (
     StoreNotOwned,
 )
 from cogo_dagster.queue.artifacts.sweep import sweep_artifacts, sweep_unknown_objects
-from cogo_dagster.queue.artifacts.upload import upload_artifacts, upload_report
+from cogo_dagster.queue.artifacts.upload import Uploaded, storage_key, store_artifacts, upload_artifacts, upload_report
 
 __all__ = [
     "ArtifactNotFound",
@@ -21,6 +21,9 @@ __all__ = [
     "FolderStore",
     "StoreNotOwned",
     "StoredObject",
+    "Uploaded",
+    "storage_key",
+    "store_artifacts",
     "sweep_artifacts",
     "sweep_unknown_objects",
     "upload_artifacts",

@@ -7,15 +7,17 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from cogo_dagster.queue.artifacts.store_errors import ArtifactRejected, ArtifactStoreError
-from cogo_dagster.queue.model import ArtifactFile, Json
+from cogo_dagster.queue.model import ArtifactFile, JsonValue
 from cogo_dagster.text import storable
 
 CHUNK_BYTES: Final = 1 << 20
+MAX_KEPT_BYTES: Final = 8 << 20
+"""Files of an attempt that are kept in memory after they were measured, so that each is read once."""
 
 _MAX_NAME_CHARACTERS: Final = 255
 _MAX_KEY_CHARACTERS: Final = 200
@@ -35,12 +37,21 @@ class LocalFile:
     Attributes:
         path: The absolute path without symbolic links.
         sha256: Hexadecimal, as is `md5`.
+        content: The measured bytes, if they were kept in memory.
     """
 
     path: Path
     size_bytes: int
     sha256: str
-    md5: str
+    measured_md5: str | None
+    content: bytes | None = field(default=None, repr=False)
+
+    @property
+    def md5(self) -> str:
+        """The MD5 hash, which few stores need: of bytes in memory it is computed here."""
+        if self.measured_md5 is not None:
+            return self.measured_md5
+        return hashlib.md5(self.content or b"", usedforsecurity=False).hexdigest()
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes that were measured; bytes appended since are left out.
@@ -48,11 +59,16 @@ class LocalFile:
         Raises:
             ArtifactStoreError: The file cannot be read any more, or became shorter.
         """
+        if self.content is not None:
+            yield self.content
+            return
         with _opened(self.path) as read:
             yield from _chunks(read, self.size_bytes)
 
     def part(self, offset: int, size_bytes: int) -> bytes:
         """Return a part of the measured bytes. Raises the same errors as `chunks`."""
+        if self.content is not None:
+            return self.content[offset : offset + size_bytes]
         with _opened(self.path) as read:
             read.seek(offset)
             return b"".join(_chunks(read, min(size_bytes, self.size_bytes - offset)))
@@ -71,8 +87,8 @@ class CheckedArtifact:
         return storable(self.file.name)
 
     @property
-    def announcement(self) -> dict[str, Json]:
-        """The element of the `artifacts` argument of `create_artifacts`."""
+    def announcement(self) -> dict[str, JsonValue]:
+        """The element of the `artifacts` argument of `create_artifacts` and `settle_with_artifacts`."""
         extension = self.file.path.suffix.lstrip(".").lower()
         return {
             "name": self.name,
@@ -98,15 +114,19 @@ def checked_artifacts(files: Sequence[ArtifactFile], workspace: Path | None = No
     value: object = files
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise ArtifactRejected(f"Artifacts must be a list of ArtifactFile, not {_type(value)}.")
-    checked = [checked_artifact(file, workspace) for file in files]
+    checked: list[CheckedArtifact] = []
+    left_bytes = MAX_KEPT_BYTES
+    for file in files:
+        checked.append(checked_artifact(file, workspace, left_bytes))
+        left_bytes -= len(checked[-1].local.content or b"")
     for name, count in Counter(artifact.name for artifact in checked).items():
         if count > 1:
             raise ArtifactRejected(f"{count} artifacts have the name {name!r}: each needs a unique name.")
     return checked
 
 
-def checked_artifact(file: ArtifactFile, workspace: Path | None = None) -> CheckedArtifact:
-    """Check and measure one artifact; see `checked_artifacts`."""
+def checked_artifact(file: ArtifactFile, workspace: Path | None = None, max_kept_bytes: int = 0) -> CheckedArtifact:
+    """Check and measure one artifact; see `checked_artifacts` and `measured`."""
     value: object = file
     if not isinstance(value, ArtifactFile):
         raise ArtifactRejected(f"An artifact must be an ArtifactFile, not {_type(value)}.")
@@ -117,23 +137,30 @@ def checked_artifact(file: ArtifactFile, workspace: Path | None = None) -> Check
         raise ArtifactRejected(f"The artifact {value.name!r} has an unusable path: {error}.") from None
     except OSError as error:
         raise _unreadable(value.path, error) from error
-    return CheckedArtifact(value, measured(path))
+    return CheckedArtifact(value, measured(path, max_kept_bytes))
 
 
-def measured(path: Path) -> LocalFile:
+def measured(path: Path, max_kept_bytes: int = 0) -> LocalFile:
     """Measure a regular file.
+
+    Args:
+        path: The file.
+        max_kept_bytes: Its content is kept in memory if it is not larger.
 
     Raises:
         ArtifactRejected: It is not a regular file, or the path is unusable.
         ArtifactStoreError: It cannot be read.
     """
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     try:
         path = path.resolve()
     except (ValueError, OSError, RuntimeError) as error:
         raise ArtifactRejected(f"The path of an artifact is unusable: {error}.") from None
     with _opened(path) as read:
         size_bytes = os.fstat(read.fileno()).st_size
+        if size_bytes <= max_kept_bytes:
+            content = b"".join(_chunks(read, size_bytes))
+            return LocalFile(path, size_bytes, hashlib.sha256(content).hexdigest(), None, content)
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         for chunk in _chunks(read, size_bytes):
             sha256.update(chunk)
             md5.update(chunk)

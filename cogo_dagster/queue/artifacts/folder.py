@@ -62,6 +62,9 @@ class FolderObjects:
     def put(self, name: str, file: LocalFile, content_type: str) -> StoredObject:  # noqa: ARG002 - the row keeps the type
         """Copy, fsync, then rename, so that a reader sees the whole file or none."""
         target = self._path(name)
+        if file.content is not None:
+            self._write(target, iter([file.content]))
+            return StoredObject(file.size_bytes, file.sha256)
         digest, size_bytes = hashlib.sha256(), 0
 
         def copied() -> Iterator[bytes]:

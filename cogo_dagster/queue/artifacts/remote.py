@@ -85,21 +85,18 @@ class RemoteObjects:
     """Objects below one prefix of a bucket; see `ObjectStore`.
 
     Args:
+        files: The file system; see `file_system`.
         scheme: A key of `CLIENTS`.
         path: The bucket, or the bucket and a prefix, such as `artifacts/production`.
-        credentials: Credentials and endpoint as options of the file system; by default, the client searches for them.
-
-    Raises:
-        ObjectStorageMissing: The client's package is not installed.
     """
 
     redirects_inline = False
 
-    def __init__(self, scheme: str, path: str, credentials: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, files: Any, scheme: str, path: str) -> None:
         self.scheme = scheme
         self.client = CLIENTS[scheme]
         self.root = path.strip("/")
-        self.files = file_system(scheme, credentials or {})
+        self.files = files
         self._clock_offset = timedelta()
 
     @property
@@ -298,6 +295,9 @@ class RemoteObjects:
 
 def file_system(scheme: str, credentials: Mapping[str, Any]) -> Any:
     """Return the fsspec file system of a key of `CLIENTS`, with limits on the duration of calls.
+
+    Args:
+        credentials: Credentials and endpoint as options of the file system; the client searches for missing ones.
 
     Raises:
         ObjectStorageMissing: The client's package is not installed.

@@ -1,6 +1,6 @@
 """Objects in S3: listing in pages and deletion of many objects with one request."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,8 +16,8 @@ class S3Objects(RemoteObjects):
     therefore both are requested here.
     """
 
-    def __init__(self, path: str, credentials: Mapping[str, Any] | None = None) -> None:
-        super().__init__("s3", path, credentials)
+    def __init__(self, files: Any, path: str) -> None:
+        super().__init__(files, "s3", path)
         self._bucket, _, self._prefix = self.root.partition("/")
 
     def _listed(self, prefix: str) -> Iterator[Listed]:

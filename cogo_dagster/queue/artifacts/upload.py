@@ -1,13 +1,23 @@
-"""The upload protocol, which ensures that every ready row has an object and every object has a row.
+"""The upload protocols, which ensure that every ready row has an object and every object has a row.
+
+Small files, of which the settlement creates the rows:
+
+        upload to the key that follows from attempt and content → attempt settled, row ready
+
+A crash between the two steps leaves an object without a row, which `sweep_unknown_objects` deletes after an hour.
+
+Large files, which a crash must not leave for an hour:
 
         row pending → upload to the generated key → size and hash verified → row ready
 
-Each step is fenced by the lease token. A crash between two steps leaves a pending row, which the sweeper deletes
-with its object. An object without a row is deleted after an hour.
+A crash between two steps leaves a pending row, which the sweeper deletes with its object.
+
+Each call is fenced by the lease token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from cogo_dagster.queue.artifacts.files import CheckedArtifact, checked_artifact, checked_artifacts
@@ -15,15 +25,49 @@ from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
 from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreError
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import LeaseLost, QueueError
-from cogo_dagster.queue.model import ArtifactFile, Job, Json
+from cogo_dagster.queue.model import ArtifactFile, Job, Json, JsonValue
 from cogo_dagster.queue.rows.artifacts import CreatedReport
 from cogo_dagster.queue.transports.base import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The artifacts of an attempt that the store holds.
+
+    Attributes:
+        rows: Name, address, storage key, size and hash of each.
+        to_record: What the settlement records: the same files, or none if their rows are ready.
+    """
+
+    rows: list[Json]
+    to_record: tuple[Mapping[str, JsonValue], ...] = ()
+
+
+def store_artifacts(
+    queue: Queue, store: ArtifactStore, job: Job, files: Sequence[ArtifactFile], workspace: Path | None = None
+) -> Uploaded:
+    """Upload an attempt's artifacts before it is settled; see `upload_artifacts` for arguments and errors."""
+    checked = checked_artifacts(files, workspace)
+    if not all(artifact.local.content is not None for artifact in checked):
+        return Uploaded(_announced(queue, store, job, checked))
+    store.bind(queue.transport)
+    drafts = tuple(artifact.announcement for artifact in checked)
+    keys = [storage_key(job, draft) for draft in drafts]
+    for artifact, key in zip(checked, keys, strict=True):
+        _put(store, key, artifact)
+    places = [{"storage_key": key, "address": store.address(key)} for key in keys]
+    return Uploaded([{**draft, **place} for draft, place in zip(drafts, places, strict=True)], drafts)
+
+
+def storage_key(job: Job, draft: Mapping[str, JsonValue]) -> str:
+    """Return the key under which `settle_with_artifacts` expects the object of a file."""
+    return f"jobs/{job.id}/{job.lease_token}/{draft['sha256']}.{draft['extension']}"
 
 
 def upload_artifacts(
     queue: Queue, store: ArtifactStore, job: Job, files: Sequence[ArtifactFile], workspace: Path | None = None
 ) -> list[Json]:
-    """Upload an attempt's artifacts; return the name, address, size and hash of each.
+    """Upload an attempt's artifacts with rows that are ready; return the name, address, size and hash of each.
 
     Args:
         workspace: The attempt's folder; links below it must not lead out of it.
@@ -34,7 +78,10 @@ def upload_artifacts(
         ArtifactStoreUnavailable: The store is unreachable; the rows stay pending for the sweeper or a retry.
         ArtifactStoreError: A file cannot be read, or the store holds different bytes; the rows stay pending too.
     """
-    checked = checked_artifacts(files, workspace)
+    return _announced(queue, store, job, checked_artifacts(files, workspace))
+
+
+def _announced(queue: Queue, store: ArtifactStore, job: Job, checked: Sequence[CheckedArtifact]) -> list[Json]:
     if not checked:
         return []
     store.bind(queue.transport)

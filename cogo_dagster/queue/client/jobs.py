@@ -69,38 +69,33 @@ class JobCalls:
         before_id: UUID | None = None,
         max_jobs: int = 50,
     ) -> list[FoundJob]:
-        """Return at most 1,000 jobs, newest first; one call of the database scans at most 20,000 jobs.
+        """Return at most 1,000 jobs, newest first; one call of the database scans at most 10,000 jobs.
 
         Args:
             type_prefix: `browser` matches browser and browser.pdf.
             since_seconds: Maximum age of the job.
             before_id: The last ID of the previous page.
         """
-        rows: list[dict[str, Json]] = []
-        wanted = min(max_jobs, _LIST_LIMIT)
-        cursor = None if before_id is None else str(before_id)
+        filters = without_none(
+            statuses=list(statuses) if statuses else None,
+            types=None if type_prefix is None else [type_prefix],
+            executor_ids=None if executor_id is None else [executor_id],
+            created=None if since_seconds is None else {"from": since_seconds},
+        )
+        rows: list[FoundJob] = []
+        wanted, cursor = min(max_jobs, _LIST_LIMIT), before_id
         while len(rows) < wanted:
-            page = self._transport.call(
-                "search_jobs",
-                without_none(
-                    statuses=statuses and list(statuses),
-                    type_prefix=type_prefix,
-                    executor_id=executor_id,
-                    since_seconds=since_seconds,
-                    before_id=cursor,
-                    max_jobs=wanted - len(rows),
-                ),
-            )
-            rows += page["jobs"]
-            cursor = page["before_id"]
+            page = self.query_jobs(filters, before_id=cursor, max_jobs=wanted - len(rows))
+            rows += page.jobs
+            cursor = page.before_id
             if cursor is None:
                 break
-        return read_list(FoundJob, rows)
+        return rows
 
     def query_jobs(
         self, filters: Mapping[str, Json], *, before_id: UUID | None = None, max_jobs: int = 50
     ) -> FoundJobs:
-        """Return a page of the jobs that match filters; one call scans at most 20,000 jobs.
+        """Return a page of the jobs that match filters; one call scans at most 10,000 jobs.
 
         Args:
             filters: As the SQL function `query_jobs` takes it; see `queue.search`.
@@ -136,15 +131,22 @@ class JobCalls:
         return FoundPages.model_validate(self._transport.call("list_pages", arguments))
 
     def find_id(self, given: str) -> UUID:
-        """Return the ID of the job whose ID begins or ends with at least 8 hexadecimal digits.
+        """Return the ID of the job whose ID, or that of one of its attempts, has at least 8 first or last digits.
+
+        An unknown complete ID is returned as it is.
 
         Raises:
             InvalidArgument: The digits are not part of an ID, or belong to several jobs.
             JobNotFound: No job has them.
         """
+        whole = None
         with contextlib.suppress(ValueError):
-            return UUID(given)
-        found = self._transport.call("find_jobs", {"part": given, "max_jobs": _MAX_NAMED})
+            whole = UUID(given)
+        found = self._transport.call("find_jobs", {"part": str(whole or given), "max_jobs": _MAX_NAMED})
+        if whole and not found:
+            return whole
+        if whole and len(found) > 1:
+            raise InvalidArgument(f"Several jobs were claimed with {given}: give the ID of one of {', '.join(found)}.")
         if not found:
             raise JobNotFound(f"No job has an ID that begins or ends with {given}: `cogo list jobs` lists the jobs.")
         if len(found) > 1:

@@ -227,9 +227,8 @@ class LeaseCalls:
         return [next(recorded if settlement.is_plain_success else others) for settlement in settlements]
 
     def _settle(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        result = self._transport.call(
-            "settle_jobs", {"settlements": [settlement.to_json() for settlement in settlements]}
-        )
+        function = "settle_with_artifacts" if any(settlement.stored for settlement in settlements) else "settle_jobs"
+        result = self._transport.call(function, {"settlements": [settlement.to_json() for settlement in settlements]})
         return [Settled(*pair) for pair in zip(result["statuses"], result["job_statuses"], strict=True)]
 
     def _succeed(self, settlements: Sequence[Settlement]) -> list[Settled]:

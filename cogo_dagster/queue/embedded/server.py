@@ -182,7 +182,10 @@ class EmbeddedServer:
         """
         port = self._files.state().port
         if port is None:
-            raise DatabaseUnavailable("The embedded database was never started: run `cogo db start`.")
+            raise DatabaseUnavailable(
+                f"The embedded database in {self._files.folder} was never started: run `cogo db start`. On a "
+                "machine with the database of another one, set COGO_DATABASE_URL and DAGSTER_POSTGRES_URL as there."
+            )
         with self._explained("read the database's password"):
             password = quote(self._files.password(), safe="")
         return f"{scheme}://{USER}:{password}@127.0.0.1:{port}/{quote(database, safe='')}?sslmode=disable"

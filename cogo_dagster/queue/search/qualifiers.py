@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
 
-CONDITIONS: Final = ("due", "scheduled", "paused", "unaddressed", "dead-lettered")
+CONDITIONS: Final = ("due", "scheduled", "paused", "unaddressed", "dead-lettered", "discarded", "lease-expired")
 
 ORDERS: Final = ("newest", "oldest")
 
@@ -69,6 +69,8 @@ _ALL: Final = (
     Qualifier("is", "word", "conditions", ", ".join(CONDITIONS) + "; all must hold", CONDITIONS, is_list=True),
     Qualifier("payload", "payload", "payload", "payload.KEY:VALUE, such as payload.viewport.width:1280; * at the end"),
     Qualifier("id", "id", "ids", "8 or more first or last digits of an ID", is_list=True),
+    Qualifier("attempt", "id", "attempts", "job of an attempt; its ID is in the addresses of artifacts", is_list=True),
+    Qualifier("run", "id", "runs", "claimed last by a worker of this Dagster run", is_list=True),
     Qualifier("action", "id", "action_id", "jobs that a bulk action changed or skipped"),
     Qualifier("sort", "word", "order", "newest (default) or oldest first", ORDERS),
 )

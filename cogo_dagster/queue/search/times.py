@@ -22,6 +22,10 @@ class Period:
     end: Bound = None
 
 
+class EmptyPeriod(ValueError):
+    """A range that no time is in: it ends before it begins."""
+
+
 def parse_duration(text: str) -> float | None:
     """Return the seconds of `90`, `90s`, `30m`, `2h`, `1d` or `1w`; None if invalid or longer than ten years."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw]?)", text.strip(), re.ASCII)
@@ -29,24 +33,47 @@ def parse_duration(text: str) -> float | None:
     return None if seconds is None or seconds > _MAX_SECONDS else seconds
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration as `parse_duration` reads it."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+
+
 def parse_period(text: str, now: datetime) -> Period | None:
     """Return the period of `2h` (the last two hours), `today`, a date, a time, or `FROM..TO`; None if invalid.
 
     Both ends of a range are included: `2026-11-20..2026-11-26` ends with the 26th. One of them may be left out.
+
+    Raises:
+        EmptyPeriod: It ends before it begins.
     """
     first, dots, last = text.strip().partition("..")
     if not dots:
-        return _moment(first, now)
+        moment = _moment(first, now)
+        if moment and moment.start == 0.0:
+            raise EmptyPeriod
+        return moment
     start, end = (_moment(part, now) if part else Period() for part in (first, last))
     if start is None or end is None or not (first or last):
         return None
     # A duration ends at the moment that lies this long in the past.
-    return Period(start.start, end.start if isinstance(end.start, float) else end.end)
+    period = Period(start.start, end.start if isinstance(end.start, float) else end.end)
+    if not is_in_order(period.start, period.end, now):
+        raise EmptyPeriod
+    return period
 
 
 def before(period: Period) -> Bound:
     """Return the bound for what happened until a period: its end, or the moment that lies this long in the past."""
     return period.start if isinstance(period.start, float) and period.end is None else period.end
+
+
+def is_in_order(start: Bound, end: Bound, now: datetime) -> bool:
+    """Whether a time lies between two bounds."""
+    return start is None or end is None or _instant(start, now) < _instant(end, now)
+
+
+def _instant(bound: str | float, now: datetime) -> datetime:
+    return datetime.fromisoformat(bound) if isinstance(bound, str) else now - timedelta(seconds=bound)
 
 
 def _moment(text: str, now: datetime) -> Period | None:

@@ -5,13 +5,14 @@ claim ──▶ execute ──▶ upload ──▶ settle
           renew · watchdog                       (threads)
 """
 
-from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent
+from cogo_dagster.queue.worker.events import EventKind, EventObserver, Observer, Stage, WorkerEvent
 from cogo_dagster.queue.worker.options import WorkerOptions, WorkerReport
 from cogo_dagster.queue.worker.run import run_worker
 from cogo_dagster.queue.worker.worker import Worker, WorkerStuck
 
 __all__ = [
     "EventKind",
+    "EventObserver",
     "Observer",
     "Stage",
     "Worker",

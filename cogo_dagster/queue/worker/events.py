@@ -1,11 +1,11 @@
 """Events that a worker reports to its observer: the CLI's log, the Dagster ops."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any
 
-from cogo_dagster.queue.model import Job, Json
+from cogo_dagster.queue.model import Job, Json, Settlement
 
 
 class Stage(StrEnum):
@@ -29,58 +29,110 @@ class EventKind(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(slots=True)  # not frozen: three are made for each job, and that would triple the time
+@dataclass(slots=True)
 class WorkerEvent:
     """One event of a worker.
 
     Attributes:
-        text: The message, if it is not derived from the kind and the data.
         data: Plain numbers and strings.
+        message: The message for a log.
     """
 
     kind: EventKind
     stage: Stage
-    job: Job | None = None
+    job: Job[Any] | None = None
     data: Mapping[str, Json] = field(default_factory=dict)
-    text: str = ""
-
-    @property
-    def message(self) -> str:
-        """The message for a log."""
-        return self.text or _describe(self)
+    message: str = ""
 
 
-def _describe(event: WorkerEvent) -> str:
-    """Format an event; called only when the message is read."""
-    job = event.job
-    name = f"{job.type} job {job.id}" if job else "The worker"
-    describe = _DESCRIPTIONS.get(event.kind)
-    return describe(name, event) if describe else f"{name}: {event.kind.value}."
+def claimed_message(job: Job[Any]) -> str:
+    """Return the message for a claimed job."""
+    return f"Claimed {job.type} job {job.id!s}, attempt {job.attempts}."
 
 
-def _describe_executed(name: str, event: WorkerEvent) -> str:
-    data = event.data
-    reason = f": {data['error']['message']}" if data["error"] else "."
-    return f"{name} {data['outcome']} after {data['run_seconds']:.2f} s{reason}"
+def executed_message(settlement: Settlement) -> str:
+    """Return the message for an ended attempt."""
+    job, error = settlement.job, settlement.error
+    end = "." if error is None else f": {error.to_json()['message']}"
+    return f"{job.type} job {job.id!s} {settlement.outcome.value} after {settlement.run_seconds or 0:.2f} s{end}"
 
 
-def _describe_uploaded(name: str, event: WorkerEvent) -> str:
-    count = len(event.data["artifacts"])
-    return f"Uploaded {count} {'artifact' if count == 1 else 'artifacts'} of {name}."
+def settled_message(settlement: Settlement, job_status: str | None) -> str:
+    """Return the message for a settled attempt."""
+    return f"{settlement.job.type} job {settlement.job.id!s} is now {job_status}."
 
 
-_DESCRIPTIONS: Final[Mapping[EventKind, Callable[[str, WorkerEvent], str]]] = {
-    EventKind.CLAIMED: lambda name, event: f"Claimed {name}, attempt {event.job.attempts if event.job else 0}.",
-    EventKind.EXECUTED: _describe_executed,
-    EventKind.UPLOADED: _describe_uploaded,
-    EventKind.SETTLED: lambda name, event: f"{name} is now {event.data['job_status']}.",
-}
-"""In Python 3.11 a comparison with each kind takes longer than the whole message."""
+def claimed_event(job: Job[Any]) -> WorkerEvent:
+    """Return the event for a claimed job."""
+    return WorkerEvent(EventKind.CLAIMED, Stage.CLAIM, job, message=claimed_message(job))
 
 
-Observer = Callable[[WorkerEvent], None]
-"""Called in the worker's event loop; must not block or raise."""
+def executed_event(settlement: Settlement) -> WorkerEvent:
+    """Return the event for an ended attempt."""
+    data: dict[str, Json] = {
+        "outcome": settlement.outcome.value,
+        "run_seconds": settlement.run_seconds or 0.0,
+        "error": settlement.error.to_json() if settlement.error else None,
+    }
+    return WorkerEvent(EventKind.EXECUTED, Stage.EXECUTE, settlement.job, data, executed_message(settlement))
 
 
-def ignore(event: WorkerEvent) -> None:
-    """Ignore the event."""
+def settled_event(settlement: Settlement, job_status: str | None) -> WorkerEvent:
+    """Return the event for a settled attempt."""
+    data: dict[str, Json] = {
+        "outcome": settlement.outcome.value,
+        "job_status": job_status,
+        "run_seconds": settlement.run_seconds,
+        "error": settlement.error.to_json() if settlement.error else None,
+    }
+    message = settled_message(settlement, job_status)
+    return WorkerEvent(EventKind.SETTLED, Stage.UPLOAD, settlement.job, data, message)
+
+
+SettledAttempt = tuple[Settlement, str | None]
+"""A recorded attempt, and the status of its job afterwards."""
+
+
+class Observer:
+    """Receives what happens in a worker, in its event loop; this class ignores it.
+
+    The methods must not block. What they raise is counted and ignored. The three frequent events of a job are passed
+    as they are, because building a `WorkerEvent` for each would take a tenth of the time of a short job.
+    """
+
+    def event(self, event: WorkerEvent) -> None:
+        """Receive an event that is not one of the following; from any thread."""
+
+    def claimed(self, jobs: Sequence[Job[Any]]) -> None:
+        """Receive the jobs of a claim."""
+
+    def executed(self, settlement: Settlement) -> None:
+        """Receive an ended attempt."""
+
+    def settled(self, attempts: Sequence[SettledAttempt]) -> None:
+        """Receive attempts that were settled in one call."""
+
+
+class EventObserver(Observer):
+    """Passes an event for each claimed, executed and settled job, and all other events, to a function."""
+
+    def __init__(self, receive: Callable[[WorkerEvent], None]) -> None:
+        self._receive = receive
+
+    def event(self, event: WorkerEvent) -> None:
+        """Pass the event."""
+        self._receive(event)
+
+    def claimed(self, jobs: Sequence[Job[Any]]) -> None:
+        """Pass an event for each job."""
+        for job in jobs:
+            self._receive(claimed_event(job))
+
+    def executed(self, settlement: Settlement) -> None:
+        """Pass an event for the attempt."""
+        self._receive(executed_event(settlement))
+
+    def settled(self, attempts: Sequence[SettledAttempt]) -> None:
+        """Pass an event for each attempt."""
+        for settlement, job_status in attempts:
+            self._receive(settled_event(settlement, job_status))

@@ -69,6 +69,11 @@ class Runner:
         """The number of jobs that may be claimed and not ended."""
         return self._slots.limit()
 
+    @property
+    def capacity(self) -> int:
+        """The number of jobs that may be claimed now, of all families."""
+        return self._slots.limit() - self._slots.claimed
+
     def claim_requests(self, remaining_jobs: int | None) -> tuple[list[ClaimRequest], int]:
         """Return the claim requests by family, in rotating order, and the total limit; empty while no slot is free."""
         if self._alone or self._running_alone is not None:
@@ -295,14 +300,7 @@ class Runner:
         run_seconds = settlement.run_seconds or 0.0
         self._state.metrics.observe_run(run_seconds)
         self._slots.note(held, run_seconds)
-        self._state.emit(
-            EventKind.EXECUTED,
-            Stage.EXECUTE,
-            settlement.job,
-            outcome=settlement.outcome.value,
-            run_seconds=run_seconds,
-            error=settlement.error.to_json() if settlement.error else None,
-        )
+        self._state.emit_executed(settlement)
 
     def _lost(self, held: HeldJob) -> None:
         self._state.metrics.count("lease_lost")

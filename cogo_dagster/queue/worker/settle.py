@@ -1,19 +1,22 @@
 """The last stage: settle attempts in batches, with a limit on the retries of each call."""
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from cogo_dagster.queue.artifacts import ArtifactStoreError, storage_key
 from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.client import Settled
 from cogo_dagster.queue.errors import AccessDenied, InvalidArgument, QueueError, TransportError
-from cogo_dagster.queue.model import JobError, Outcome, Settlement
+from cogo_dagster.queue.model import Job, JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.calls import Denial
-from cogo_dagster.queue.worker.events import EventKind, Stage
+from cogo_dagster.queue.worker.events import EventKind, SettledAttempt, Stage
 from cogo_dagster.queue.worker.state import HeldJob, WorkerState
 
-_BATCH: Final = 500
+_BATCH: Final = 1_000
 _TRIES: Final = 3
 """How often one call may fail on new connections, while other calls succeed, before the batch is split."""
 _FIRST_PAUSE_SECONDS: Final = 0.3
@@ -76,10 +79,20 @@ class Settler:
             results = await self._call([held.settlement for held in batch])
         except (InvalidArgument, _CallFails, TypeError, ValueError, ArithmeticError, RecursionError):
             return False
-        for held, settled in zip(batch, results, strict=True):
-            self._record(held.settlement, settled)
+        self._record([held.settlement for held in batch], results)
+        for held in batch:
             self._state.release(held)
+        await self._delete_unrecorded(
+            held.settlement for held, settled in zip(batch, results, strict=True) if settled.status != "ok"
+        )
         return True
+
+    async def _delete_unrecorded(self, rejected: Iterable[Settlement]) -> None:
+        """Delete the stored files of attempts that lost their lease; the sweeper deletes what remains."""
+        keys = [storage_key(settlement.job, file) for settlement in rejected for file in settlement.stored]
+        if keys:
+            with contextlib.suppress(ArtifactStoreError, QueueError):
+                await self._state.calls.once(self._state.store.delete_all, keys)
 
     async def _call(self, settlements: list[Settlement]) -> list[Settled]:
         """Settle, retrying during an outage.
@@ -139,8 +152,7 @@ class Settler:
         except Exception as error:  # noqa: BLE001 - any other error is caused by this settlement
             held.settlement = self._unstorable(held.settlement, error)
         else:
-            self._record(held.settlement, result)
-            self._state.release(held)
+            await self._end_alone(held, result)
             return
         try:
             [result] = await self._call([held.settlement])
@@ -151,9 +163,15 @@ class Settler:
             self._state.expiring = True
             self._state.warn(f"{job.type} job {job.id} could not be settled, and its lease expires: {error}", job)
         else:
-            self._record(held.settlement, result)
+            await self._end_alone(held, result)
         finally:
             self._state.release(held)
+
+    async def _end_alone(self, held: HeldJob, settled: Settled) -> None:
+        self._record([held.settlement], [settled])
+        self._state.release(held)
+        if settled.status != "ok":
+            await self._delete_unrecorded([held.settlement])
 
     def _unstorable(self, settlement: Settlement, error: Exception) -> Settlement:
         message = str(error)[:2_000] or type(error).__name__
@@ -163,25 +181,23 @@ class Settler:
             return replace(settlement, outcome=Outcome.FAILED, result=None, error=shown)
         return _minimal(settlement)
 
-    def _record(self, settlement: Settlement, settled: Settled) -> None:
-        job = settlement.job
-        if settled.status != "ok":
-            self._state.metrics.count("lease_lost")
-            message = f"{job.type} job {job.id} was not settled: another attempt holds its lease, or the job has ended."
-            self._state.emit(EventKind.LEASE_LOST, Stage.UPLOAD, job, message, status=settled.status)
-            return
-        if settled.job_status == "queued":
-            self._state.wake.set()  # before a long wait, the claimer requests when the job is due again
-        self._state.metrics.count(_counter(settlement.outcome, settled.job_status))
-        self._state.emit(
-            EventKind.SETTLED,
-            Stage.UPLOAD,
-            job,
-            outcome=settlement.outcome.value,
-            job_status=settled.job_status,
-            run_seconds=settlement.run_seconds,
-            error=settlement.error.to_json() if settlement.error else None,
-        )
+    def _record(self, settlements: list[Settlement], results: list[Settled]) -> None:
+        state = self._state
+        attempts: list[SettledAttempt] = []
+        for settlement, settled in zip(settlements, results, strict=True):
+            if settled.status != "ok":
+                self._lost(settlement.job, settled.status)
+                continue
+            if settled.job_status == "queued":
+                state.wake.set()  # before a long wait, the claimer requests when the job is due again
+            state.metrics.count(_counter(settlement.outcome, settled.job_status))
+            attempts.append((settlement, settled.job_status))
+        state.emit_settled(attempts)
+
+    def _lost(self, job: Job, status: str) -> None:
+        self._state.metrics.count("lease_lost")
+        message = f"{job.type} job {job.id} was not settled: another attempt holds its lease, or the job has ended."
+        self._state.emit(EventKind.LEASE_LOST, Stage.UPLOAD, job, message, status=status)
 
 
 def _minimal(settlement: Settlement) -> Settlement:

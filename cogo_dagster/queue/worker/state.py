@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Final
@@ -13,7 +13,7 @@ from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.model import Job, JobError, Json, Outcome, Settlement
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.worker.calls import Calls
-from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, WorkerEvent, ignore
+from cogo_dagster.queue.worker.events import EventKind, Observer, SettledAttempt, Stage, WorkerEvent
 from cogo_dagster.queue.worker.metrics import WorkerMetrics
 from cogo_dagster.queue.worker.options import WorkerOptions
 from cogo_dagster.queue.worker.storage import StorageState
@@ -187,14 +187,35 @@ class WorkerState:
         if self.options.linger_seconds is not None and not len(self.held):
             self.wake.set()  # one more claim determines whether anything is due
 
-    def emit(self, kind: EventKind, stage: Stage, job: Job | None = None, text: str = "", **data: Json) -> None:
-        """Report an event to the observer; errors of the observer are ignored."""
-        if self.observer is ignore:
-            return
+    def emit(self, kind: EventKind, stage: Stage, job: Job | None, message: str, **data: Json) -> None:
+        """Report an event to the observer; errors of the observer are ignored. Thread-safe."""
         try:
-            self.observer(WorkerEvent(kind, stage, job, data, text))
+            self.observer.event(WorkerEvent(kind, stage, job, data, message))
         except Exception:  # noqa: BLE001 - a log that cannot be written must not fail a job
             self.metrics.count("unreported_events")
+
+    def emit_claimed(self, jobs: Sequence[Job]) -> None:
+        """Report the jobs of a claim."""
+        try:
+            self.observer.claimed(jobs)
+        except Exception:  # noqa: BLE001 - as above
+            self.metrics.count("unreported_events", len(jobs))
+
+    def emit_executed(self, settlement: Settlement) -> None:
+        """Report an ended attempt."""
+        try:
+            self.observer.executed(settlement)
+        except Exception:  # noqa: BLE001 - as above
+            self.metrics.count("unreported_events")
+
+    def emit_settled(self, attempts: Sequence[SettledAttempt]) -> None:
+        """Report settled attempts."""
+        if not attempts:
+            return
+        try:
+            self.observer.settled(attempts)
+        except Exception:  # noqa: BLE001 - as above
+            self.metrics.count("unreported_events", len(attempts))
 
     def warn(self, message: str, job: Job | None = None) -> None:
         """Report a problem that the worker can continue after. Thread-safe."""

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStoreUnavailable, upload_artifacts
+from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStoreUnavailable, Uploaded, store_artifacts
 from cogo_dagster.queue.errors import AccessDenied, LeaseLost
-from cogo_dagster.queue.model import JobError, Json, Outcome, Settlement
+from cogo_dagster.queue.model import JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.calls import wait_for_any
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.settle import Settler
@@ -79,10 +79,13 @@ class Uploader:
         deadline = time.monotonic() + wait_seconds
         folder = held.workspace.folder if held.workspace is not None and held.workspace.used else None
         failures = 0
+        if held.abandoned is Abandonment.LEASE_LOST:
+            self._lost(held)
+            return None
         while True:
             try:
-                rows = await state.calls.with_retry(
-                    upload_artifacts, state.queue, state.store, job, held.settlement.artifacts, folder
+                uploaded = await state.calls.with_retry(
+                    store_artifacts, state.queue, state.store, job, held.settlement.artifacts, folder
                 )
             except LeaseLost:
                 self._lost(held)
@@ -101,7 +104,7 @@ class Uploader:
                 if not await self._wait_for_store(held, deadline):
                     return self._not_uploaded(held)
             else:
-                return self._report_uploaded(held, rows)
+                return self._report_uploaded(held, uploaded)
 
     async def _wait_for_store(self, held: HeldJob, deadline: float) -> bool:
         """Wait for the store; return False if the lease is lost, the worker is force-stopped or the deadline passed."""
@@ -119,9 +122,12 @@ class Uploader:
             )
         return True
 
-    def _report_uploaded(self, held: HeldJob, rows: list[Json]) -> Settlement:
-        self._state.emit(EventKind.UPLOADED, Stage.UPLOAD, held.job, artifacts=rows)
-        return held.settlement
+    def _report_uploaded(self, held: HeldJob, uploaded: Uploaded) -> Settlement:
+        job, rows = held.job, uploaded.rows
+        artifacts = f"{len(rows)} {'artifact' if len(rows) == 1 else 'artifacts'}"
+        message = f"Uploaded {artifacts} of {job.type} job {job.id}."
+        self._state.emit(EventKind.UPLOADED, Stage.UPLOAD, job, message, artifacts=rows)
+        return replace(held.settlement, stored=uploaded.to_record)
 
     def _lost(self, held: HeldJob) -> None:
         job = held.job

@@ -14,7 +14,7 @@ from cogo_dagster.queue.model import Outcome, Settlement
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.claim import Claimer
-from cogo_dagster.queue.worker.events import EventKind, Observer, Stage, ignore
+from cogo_dagster.queue.worker.events import EventKind, Observer, Stage
 from cogo_dagster.queue.worker.execute import Runner
 from cogo_dagster.queue.worker.leases import LeaseKeeper
 from cogo_dagster.queue.worker.options import WorkerOptions, WorkerReport
@@ -42,7 +42,7 @@ class Worker:
 
     Args:
         wakeup: Wakes the worker when a job is enqueued; None for polling only.
-        observer: Called with every event.
+        observer: Receives every event.
         last_resort: Called from another thread, with the reason, if the worker is stuck and its event loop is blocked;
             it should end the process.
     """
@@ -56,12 +56,12 @@ class Worker:
         options: WorkerOptions,
         *,
         wakeup: Wakeup | None = None,
-        observer: Observer = ignore,
+        observer: Observer | None = None,
         last_resort: Callable[[str], None] | None = None,
     ) -> None:
         by_family = {executor.family: executor for executor in executors}
         calls = Calls(on_outage=lambda message: self._state.warn(f"{message} The call is repeated until it succeeds."))
-        self._state = WorkerState(queue, store, by_family, identity, options, observer, calls)
+        self._state = WorkerState(queue, store, by_family, identity, options, observer or Observer(), calls)
         self._wakeup = wakeup
         self._last_resort = last_resort or _ignore_reason
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"], responses=problems(401, 40
 
 Text = Annotated[str | None, Query(max_length=200, pattern=NO_NULL)]
 Seconds = Annotated[float | None, Query(ge=0, le=315_360_000)]
-Condition = Literal["due", "scheduled", "paused", "unaddressed", "dead-lettered"]
+Condition = Literal["due", "scheduled", "paused", "unaddressed", "dead-lettered", "discarded", "lease-expired"]
 JobId = Annotated[UUID, part_of("job", "job_id", "Job ID, or 8 or more of its first or last digits.")]
 
 
@@ -77,7 +77,7 @@ def list_jobs(
     before: Annotated[UUID | None, Query(description="`next` of the previous page.")] = None,
     limit: PageSize = 50,
 ) -> JobPage:
-    """Jobs, newest first. A search reads at most 20,000 jobs a page; `looked_until` is set if it stopped there."""
+    """Jobs, newest first. A search reads at most 10,000 jobs a page; `looked_until` is set if it stopped there."""
     search = JobSearch.parse_strictly(where or "").and_also(
         type=type, executor=executor, worker=worker, host=device, error=error, family=family
     )

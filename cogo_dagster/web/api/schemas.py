@@ -79,7 +79,7 @@ class JobPage(BaseModel):
     jobs: list[FoundJob]
     next: UUID | None
     looked_until: MaybeTime = Field(
-        description="Set if the search stopped after 20,000 jobs: creation time of the last one read."
+        description="Set if the search stopped after 10,000 jobs: creation time of the last one read."
     )
 
 

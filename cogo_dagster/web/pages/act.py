@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from cogo_dagster.queue.bulk import Operation
-from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.addresses import own_page
 from cogo_dagster.web.dependencies import ApplicationDep
 from cogo_dagster.web.pages.forms import FormDep, Operator, back, form_of
@@ -35,27 +34,6 @@ def replay_one(application: ApplicationDep, actor: Operator, job_id: UUID) -> Re
     done = application.perform(Operation("replay_dlq", {"job_ids": [str(job_id)]}), actor)
     new_id = done.items[0]["job_id"] if done.items else job_id
     return back(f"/dashboard/jobs/{new_id}", "replayed", done.changed)
-
-
-@router.post("/dlq/replay")
-def replay(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
-    """Replay all dead-lettered jobs of a cause, or all."""
-    arguments = {"fingerprint": form.get("fingerprint") or None}
-    done = application.perform(Operation("replay_dlq", arguments), actor, limit=MAX_ROWS)
-    return back("/dashboard/dlq", "replayed", done.changed)
-
-
-@router.post("/dlq/discard")
-def discard(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
-    """Discard one dead-lettered job, all of a cause, or all."""
-    job_id = form.get("job_id")
-    arguments = {
-        "fingerprint": form.get("fingerprint") or None,
-        "job_ids": [str(UUID(job_id))] if job_id else None,
-        "reason": form.get("reason", ""),
-    }
-    done = application.perform(Operation("discard_dlq", arguments), actor, limit=MAX_ROWS)
-    return back(f"/dashboard/jobs/{job_id}" if job_id else "/dashboard/dlq", "discarded", done.changed)
 
 
 @router.post("/log/{operation_id}/undo", dependencies=[Depends(form_of)])

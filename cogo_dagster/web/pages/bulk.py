@@ -2,7 +2,6 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.queue.bulk_actions import INELIGIBLE, plan, preview, run
+from cogo_dagster.queue.bulk_actions import INELIGIBLE, PAST_TENSE, Preview, plan, preview, preview_dead_letters, run
 from cogo_dagster.queue.errors import InvalidArgument, QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.bulk_actions import ActionName, BulkAction
@@ -32,13 +31,6 @@ _SHOWN: Final = 20
 _MAX_COUNTED: Final = 1_000
 
 _OPERATION: Final[TypeAdapter[ActionName]] = TypeAdapter(ActionName)
-
-DONE: Final[Mapping[str, str]] = {
-    "retry": "retried",
-    "replay": "replayed",
-    "discard": "discarded",
-    "cancel": "cancelled",
-}
 
 
 @router.get("/jobs/suggest", dependencies=[Depends(require_reader)])
@@ -68,8 +60,12 @@ def pause_form(
 @router.post("/actions")
 def choose(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
     """Choose the jobs of a search for an action, and show the preview."""
-    operation, search = _operation(form.get("operation")), JobSearch.parse(form.get("q", ""))
-    found = preview(application.queue, operation, search)
+    operation = _operation(form.get("operation"))
+    if "dlq" in form:
+        search, found = _dead_letters(application, operation, form)
+    else:
+        search = JobSearch.parse(form.get("q", ""))
+        found = preview(application.queue, operation, search)
     items = [item.document for item in found.items]
     stored = plan(application.queue, operation, items, actor, query=str(search), summary=found.summary)
     return back(f"/dashboard/actions/{stored.id}")
@@ -79,7 +75,7 @@ def choose(application: ApplicationDep, form: FormDep, actor: Operator) -> Respo
 def actions(request: Request, application: ApplicationDep) -> Response:
     """Bulk actions, newest first."""
     return web_of(request).pages.page(
-        request, "actions.html", title="Bulk actions", bulk_actions=application.queue.list_actions(), done=DONE
+        request, "actions.html", title="Bulk actions", bulk_actions=application.queue.list_actions(), done=PAST_TENSE
     )
 
 
@@ -94,8 +90,9 @@ def action(request: Request, application: ApplicationDep, part: str) -> Response
         "action.html",
         title=f"{found.operation} {found.name}",
         action=found,
-        done=DONE.get(found.operation, ""),
+        done=PAST_TENSE.get(found.operation, ""),
         why_not=INELIGIBLE,
+        release=code_version(),
         jobs=page.jobs,
         reasons=wait_reasons(application, page.jobs),
     )
@@ -122,11 +119,20 @@ def stop(application: ApplicationDep, actor: Operator, action_id: UUID) -> Respo
     return back(f"/dashboard/actions/{action_id}")
 
 
+def _dead_letters(application: Application, operation: ActionName, form: Form) -> tuple[JobSearch, Preview]:
+    """Return the jobs that a form of the dead-letter queue chooses: one, those of a cause, or all."""
+    job_id, cause = form.get("job_id"), form.get("fingerprint") or None
+    found_id = application.queue.find_id(job_id) if job_id else None
+    found = preview_dead_letters(application.queue, operation, fingerprint=cause, job_id=found_id)
+    search = JobSearch().and_also(**{"is": "dead-lettered"}, cause=cause, id=job_id or None)
+    return search, found
+
+
 def _operation(name: str | None) -> ActionName:
     try:
         return _OPERATION.validate_python(name)
     except ValidationError:
-        raise InvalidArgument(f"Unknown action: use {', '.join(DONE)}.") from None
+        raise InvalidArgument(f"Unknown action: use {', '.join(PAST_TENSE)}.") from None
 
 
 def _describe(application: Application, found: BulkAction, form: Form, actor: str) -> None:

@@ -10,7 +10,6 @@ from cogo_dagster.web.dependencies import Web, WebDep, require_reader
 from cogo_dagster.web.history import (
     Bucket,
     RatePoint,
-    all_counted,
     day_buckets,
     hour_buckets,
     jobs_chart,
@@ -50,7 +49,6 @@ def history(
         ranges=RANGES,
         range=chosen,
         buckets=buckets,
-        is_complete=types.complete if types else all_counted(buckets),
         picture=bars(buckets),
         jobs_chart=types_chart(types, seconds) if types else jobs_chart(buckets),
         by=by,
@@ -61,11 +59,11 @@ def history(
 
 
 def _buckets(web: Web, chosen: Range) -> list[Bucket]:
+    """Return the buckets of a range."""
     if chosen == "30d":
         month = web.backend.month()
         return day_buckets(month.days, month.window.start, RATE_DAYS)
-    found = web.backend.history(24 if chosen == "24h" else 168)
-    return hour_buckets(found.hours)
+    return hour_buckets(web.backend.history(24 if chosen == "24h" else 168).hours)
 
 
 def _rates(web: Web) -> list[RatePoint]:

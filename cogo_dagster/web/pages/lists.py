@@ -1,6 +1,5 @@
 """Pages of jobs, dead-lettered jobs and operations."""
 
-import re
 from typing import Annotated, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -9,23 +8,18 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.queue.bulk import Operation, preview
-from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
 from cogo_dagster.queue.rows.bulk_actions import MatchCount, ReplayResults
 from cogo_dagster.queue.rows.jobs import FoundJobs
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.qualifiers import QUALIFIERS, STATUSES
 from cogo_dagster.release import code_version
-from cogo_dagster.web.actions import MAX_ROWS
 from cogo_dagster.web.cursors import following, next_cursor, read_cursor
 from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
-from cogo_dagster.web.lookups import wait_reasons
+from cogo_dagster.web.lookups import page_of_id, wait_reasons
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
 PAGE: Final = 50
-
-_ID: Final = re.compile(r"[0-9A-Fa-f-]{8,36}")
 
 Cursor = Annotated[str | None, Query(max_length=200)]
 
@@ -39,8 +33,8 @@ def jobs(
     before: UUID | None = None,
 ) -> Response:
     """Jobs that match a search, newest first, with counts by status."""
-    if job_id := _as_id(application, q):
-        return RedirectResponse(f"/dashboard/jobs/{job_id}", 303)
+    if address := page_of_id(application, q.strip()):
+        return RedirectResponse(address, 303)
     search = JobSearch.parse(q)
     found = application.queue.query_jobs(search.filter(code_version()), before_id=before, max_jobs=PAGE)
     return web_of(request).pages.page(
@@ -87,50 +81,6 @@ def dlq(
     )
 
 
-@router.get("/dlq/replay")
-def replay_preview(
-    request: Request, application: ApplicationDep, fingerprint: Annotated[str | None, Query(max_length=64)] = None
-) -> Response:
-    """Preview of a replay, to be confirmed."""
-    operation = Operation("replay_dlq", {"fingerprint": fingerprint})
-    found = preview(application.queue, operation, MAX_ROWS)
-    return web_of(request).pages.page(
-        request,
-        "replay.html",
-        title="Replay",
-        replays=_replays(application, fingerprint),
-        fingerprint=fingerprint,
-        found=found,
-        same_code_version=found.counts["same_code_version"],
-        limit=MAX_ROWS,
-        is_cut=found.matched >= MAX_ROWS,
-        shown=found.items[:20],
-    )
-
-
-@router.get("/dlq/discard")
-def discard_preview(
-    request: Request,
-    application: ApplicationDep,
-    fingerprint: Annotated[str | None, Query(max_length=64)] = None,
-    job_id: UUID | None = None,
-) -> Response:
-    """Preview of a discard, to be confirmed with a reason."""
-    filters = {"fingerprint": fingerprint, "job_ids": [str(job_id)] if job_id else None}
-    found = preview(application.queue, Operation("discard_dlq", filters), MAX_ROWS)
-    return web_of(request).pages.page(
-        request,
-        "discard.html",
-        title="Discard",
-        fingerprint=fingerprint,
-        job_id=job_id,
-        found=found,
-        limit=MAX_ROWS,
-        is_cut=found.matched >= MAX_ROWS,
-        shown=found.items[:20],
-    )
-
-
 @router.get("/log")
 def log(request: Request, application: ApplicationDep, before: Cursor = None) -> Response:
     """The operations log."""
@@ -151,16 +101,6 @@ def _matches(application: Application, search: JobSearch, found: FoundJobs, *, i
     if not search.terms:
         return MatchCount(count=0, more=True)
     return application.queue.count_query(search.filter(code_version()))
-
-
-def _as_id(application: Application, typed: str) -> UUID | None:
-    """Return the ID of the only job whose ID begins or ends with what was typed."""
-    if not _ID.fullmatch(typed.strip()):
-        return None
-    try:
-        return application.queue.find_id(typed.strip())
-    except (InvalidArgument, JobNotFound):
-        return None
 
 
 def _replays(application: Application, fingerprint: str | None) -> ReplayResults | None:

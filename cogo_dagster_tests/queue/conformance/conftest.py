@@ -42,6 +42,7 @@ TABLES = (
     "gate_runs",
     "gate_snapshots",
     "job_attempts",
+    "job_measures",
     "job_period_marks",
     "job_period_sums",
     "job_periods",

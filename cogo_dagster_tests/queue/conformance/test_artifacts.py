@@ -6,7 +6,7 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument, LeaseLost
-from cogo_dagster.queue.model import Job, Json, Outcome
+from cogo_dagster.queue.model import Job, JobError, Json, Outcome, Settlement
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, documents, look, running_job, settle, take_one
@@ -258,3 +258,69 @@ def test_undeletable_objects_do_not_block_the_others(queue: Queue, transport: Tr
     first = page(None)
     queue.delete_artifacts(first[-1:])
     assert page(first[-1])[:2] == first[:2]
+
+
+def _settled_with(queue: Queue, job: Job, *files: dict[str, Json], outcome: Outcome = Outcome.SUCCEEDED) -> str:
+    """Settle an attempt whose files are stored; return the status."""
+    error = JobError("broken", "It is broken.") if outcome is Outcome.FAILED else None
+    [settled] = queue.settle([Settlement(job, outcome, error=error, stored=files)])
+    return settled.status
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(Outcome.SUCCEEDED, "succeeded"), (Outcome.FAILED, "queued"), (Outcome.CANCELLED, "cancelled")],
+)
+def test_a_settlement_records_stored_files(queue: Queue, outcome: Outcome, status: str) -> None:
+    """The job and its ready files appear in one call; a repeated call changes nothing."""
+    job = running_job(queue)
+    for _ in range(2):
+        assert _settled_with(queue, job, PAGE, SHOT, outcome=outcome) == "ok"
+        found = look(queue, job)
+        assert found["status"] == status
+        rows = {row.document["name"]: row for row in queue.list_artifacts(job_id=job.id)}
+        assert {name: row.document["status"] for name, row in rows.items()} == {
+            "page.html": "ready",
+            "shot.png": "ready",
+        }
+        assert rows["page.html"].storage_key == f"jobs/{job.id}/{job.lease_token}/{SHA256}.html"
+        assert rows["page.html"].document["attempt"] == 1
+
+
+def test_a_settlement_that_is_rejected_records_no_file(queue: Queue, age: Age) -> None:
+    """The lease is lost: the status says so, and the other settlement of the call is recorded with its file."""
+    lost, kept = running_job(queue), running_job(queue)
+    age(lost, 3_600)
+    queue.recover()
+    settled = queue.settle([Settlement(job, Outcome.SUCCEEDED, stored=(PAGE,)) for job in (lost, kept)])
+    assert [one.status for one in settled] == ["lease_lost", "ok"]
+    assert [row.document["job_id"] for row in queue.list_artifacts()] == [str(kept.id)]
+
+
+def test_files_of_a_requeued_attempt_are_abandoned(queue: Queue) -> None:
+    """The attempt runs again: its files are deleted by the next sweep."""
+    job = running_job(queue)
+    assert _settled_with(queue, job, PAGE, outcome=Outcome.REQUEUED) == "ok"
+    assert {row.document["status"] for row in queue.list_artifacts(job_id=job.id)} == {"orphaned"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"sha256": "x"}, {"extension": "../x"}, {"size_bytes": -1}, {"name": ""}, {"name": "n" * 256}], ids=str
+)
+def test_a_settlement_with_an_invalid_file_changes_nothing(queue: Queue, wrong: dict[str, Json]) -> None:
+    """The call is rejected, and the job is still running."""
+    job = running_job(queue)
+    with pytest.raises(InvalidArgument):
+        _settled_with(queue, job, {**PAGE, **wrong})
+    assert (look(queue, job)["status"], queue.list_artifacts(job_id=job.id)) == ("running", [])
+
+
+def test_the_object_of_a_running_attempt_is_not_unknown(queue: Queue, age: Age) -> None:
+    """Its row is created when the attempt is settled; after a lost lease, that cannot happen any more."""
+    job, key = running_job(queue), "jobs/{0.id}/{0.lease_token}/" + f"{SHA256}.html"
+    keys = [key.format(job), f"jobs/{job.id}/{job.id}/{SHA256}.html", "jobs/none/none/a.html", "reports/a.html"]
+    assert queue.list_unknown_objects(keys) == keys[1:]
+    age(job, 3_600)
+    assert queue.list_unknown_objects(keys[:1]) == [], "The lease has expired, but the attempt can still be settled."
+    queue.recover()
+    assert queue.list_unknown_objects(keys[:1]) == keys[:1]

@@ -55,6 +55,81 @@ def test_windows_with_stored_periods_equal_an_independent_computation(transport:
         assert same(shape(summary(transport, *window)), days.numbers(*window))
 
 
+def a_history(transport: Transport, hours: int = 24) -> Any:
+    """Return the numbers of the last hours, without the hours themselves."""
+    found = transport.call("job_history", {"hours": hours})
+    assert found["complete"]
+    totals = {status: sum(hour[status] for hour in found["hours"]) for status in ("succeeded", "failed", "cancelled")}
+    return {**found, "hours": totals}
+
+
+def finish(owner: Owner, jobs: int, age: timedelta, *, run_seconds: str, status: str = "succeeded") -> None:
+    """Add finished jobs of this age; `run_seconds` is an expression of their number n."""
+    owner.execute(
+        f"insert into public.jobs (type, status, attempts, lease_token, created_at, claimed_at, finished_at, "
+        f"run_seconds, error) select 'browser.pdf', %(status)s, 1, gen_random_uuid(), at - interval '9 s', "
+        f"at - interval '5 s', at, {run_seconds}, "
+        "case %(status)s when 'failed' then '{\"class\": \"dns\"}'::jsonb end "
+        "from generate_series(1, %(jobs)s) n, lateral (select now() - %(age)s) as t (at)".encode(),
+        {"status": status, "jobs": jobs, "age": age},
+    )
+
+
+def test_durations_of_the_history_are_those_of_all_jobs(transport: Transport, owner: Owner) -> None:
+    """The newest jobs are quick: quantiles of a sample of them would not show the slow ones."""
+    finish(owner, 6_000, timedelta(hours=3), run_seconds="10")
+    finish(owner, 5_000, timedelta(hours=2), run_seconds="1")
+    before = a_history(transport)
+    assert before["run_seconds"] == {"p50": 10, "p95": 10}
+    assert before["wait_seconds"] == {"p50": 4, "p95": 4}
+    roll_up(transport, owner)
+    owner.execute("update public.jobs set run_seconds = 99")  # none of these rows is read again
+    assert a_history(transport) == before
+
+
+def test_durations_of_the_history_have_three_digits(transport: Transport, owner: Owner) -> None:
+    """The median of all values is exact to that precision, from microseconds to hours, before and after the roll-up."""
+    for run_seconds, median in (("0.0001234", 0.000123), ("1.2345", 1.23), ("12345", 12_300), ("0.001 * n", 0.0505)):
+        owner.execute("delete from public.jobs")
+        owner.execute("delete from public.job_measures")
+        owner.execute("delete from public.job_periods")
+        owner.execute("delete from public.job_period_sums")
+        finish(owner, 100, timedelta(hours=2), run_seconds=run_seconds)
+        for _ in range(2):
+            assert a_history(transport)["run_seconds"]["p50"] == pytest.approx(median)
+            roll_up(transport, owner)
+
+
+def test_more_failures_than_a_page_are_all_counted(transport: Transport, owner: Owner) -> None:
+    """The counts and the errors of a mass failure are those of all its jobs, also after a purge."""
+    finish(owner, 20_500, timedelta(hours=2), run_seconds="1", status="failed")
+    finish(owner, 3, timedelta(minutes=1), run_seconds="1", status="cancelled")
+    for _ in range(2):
+        found = a_history(transport)
+        assert found["hours"] == {"succeeded": 0, "failed": 20_500, "cancelled": 3}
+        assert found["errors"] == [{"error_class": "dns", "count": 20_500}]
+        assert [(row["family"], row["failed"]) for row in found["families"]] == [("browser", 20_500)]
+        roll_up(transport, owner)
+        owner.execute(
+            "update public.jobs set status = 'queued', finished_at = null, error = null where status = 'failed'"
+        )
+
+
+def test_measures_are_kept_for_eight_days(transport: Transport, owner: Owner) -> None:
+    """The longest history is a week."""
+    for days in (20, 7, 1):
+        finish(owner, 1, timedelta(days=days), run_seconds="2")
+    roll_up(transport, owner)
+    owner.execute(
+        "insert into public.job_measures select hours, starts_at - interval '30 days', run_family, run_us, run_n, "
+        "wait_us, wait_n, errors from public.job_measures"
+    )
+    roll_up(transport, owner)
+    [(oldest,)] = owner.execute("select now() - min(starts_at) from public.job_measures")
+    assert timedelta(days=7) < oldest <= timedelta(days=8, hours=1)
+    assert a_history(transport, hours=168)["hours"]["succeeded"] == 1
+
+
 def test_a_window_between_periods_reads_the_rows_of_its_edges(transport: Transport, owner: Owner) -> None:
     """A job in the first minutes of a period is counted only if the window contains it."""
     moments = [FIRST + timedelta(minutes=minutes) for minutes in (2, 5, 15, 25, 28)]
