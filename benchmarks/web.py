@@ -108,6 +108,7 @@ CASES: Final = (
     Case("week", "/dashboard/weeks"),
     Case("history, 24 h", "/dashboard/history"),
     Case("history, 30 d", "/dashboard/history?range=30d"),
+    Case("history by type, 30 d", "/dashboard/history?range=30d&by=type"),
     Case("alerts", "/dashboard/alerts"),
     Case("log", "/dashboard/log"),
     Case("API jobs", "/api/jobs"),

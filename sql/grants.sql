@@ -214,6 +214,7 @@ begin
             'is_small_json',
             'job_context',
             'job_history',
+            'job_history_by_type',
             'job_numbers',
             'job_row',
             'json_fault',

@@ -137,6 +137,7 @@ FUNCTIONS: Mapping[str, Mapping[str, str]] = {
     "held_snapshot": {"min_seconds": "double precision", "min_transactions": "integer"},
     "job_context": {"job_id": "uuid"},
     "job_history": {"hours": "integer"},
+    "job_history_by_type": {"buckets": "integer", "bucket_hours": "integer"},
     "list_abandoned_artifacts": {"grace_seconds": "integer", "max_artifacts": "integer", "after_id": "uuid"},
     "list_access_tokens": {"live_only": "boolean", "max_tokens": "integer"},
     "list_alert_deliveries": {"alert_id": "uuid", "target": "text", "status": "text", "max_deliveries": "integer"},

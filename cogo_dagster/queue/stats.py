@@ -126,6 +126,20 @@ class History(Row):
     complete: bool = Field(description="True: all jobs are counted.")
 
 
+class TypeCounts(Row):
+    """Finished jobs of one type, per hour or day; all other types together if `type` is None."""
+
+    type: str | None
+    counts: list[int]
+
+
+class TypeHistory(Row):
+    """Finished jobs by type, per hour or day."""
+
+    starts: list[datetime]
+    types: list[TypeCounts] = Field(description="The most frequent types first.")
+
+
 class Latency(Row):
     """A histogram with counts per bucket, not cumulative, and one more bucket than bounds."""
 
@@ -165,6 +179,16 @@ class QueueNumbers:
     def history(self, hours: int = 24) -> History:
         """Return the jobs that ended in the last `hours`, 1 to 168."""
         return History.model_validate(self._call("job_history", hours=hours))
+
+    def history_by_type(self, buckets: int = 24, bucket_hours: int = 1) -> TypeHistory:
+        """Return the jobs that ended in the last hours or days, by type.
+
+        Args:
+            buckets: Number of hours or days, 1 to 168.
+            bucket_hours: 1 or 24.
+        """
+        found = self._call("job_history_by_type", buckets=buckets, bucket_hours=bucket_hours)
+        return TypeHistory.model_validate(found)
 
     def worker_totals(self) -> WorkerTotals:
         """Return the sum of all workers' counters and run-time histograms, since the first worker."""

@@ -13,7 +13,7 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.records import GateSummary
 from cogo_dagster.queue.errors import DatabaseUnavailable, QueueError, TransportError
 from cogo_dagster.queue.limits import call_limit
-from cogo_dagster.queue.stats import History, Numbers, QueueReasons, StatusCounts
+from cogo_dagster.queue.stats import History, Numbers, QueueReasons, StatusCounts, TypeHistory
 
 T = TypeVar("T")
 
@@ -118,6 +118,14 @@ class Backend:
     def history(self, hours: int = 24) -> History:
         """Return what finished in the last hours, at most 15 s old."""
         return self._cached(f"history {hours}", 15, lambda application: application.stats.history(hours))
+
+    def types(self, buckets: int, bucket_hours: int) -> TypeHistory:
+        """Return what finished in the last hours or days by type, at most 15 s old."""
+        return self._cached(
+            f"types {buckets} {bucket_hours}",
+            15,
+            lambda application: application.stats.history_by_type(buckets, bucket_hours),
+        )
 
     def month(self) -> GateSummary:
         """Return the numbers of the last 30 UTC days including the current one, at most 60 s old."""

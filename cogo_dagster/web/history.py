@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from cogo_dagster.quality.records import Q1, Day, Stored
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.stats import Hour
+from cogo_dagster.queue.stats import Hour, TypeHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def hour_buckets(hours: Sequence[Hour]) -> list[Bucket]:
         Bucket(
             start=hour.start.astimezone(UTC),
             seconds=3_600,
-            label=f"{hour.start.astimezone(UTC):%Y-%m-%d %H:00}",
+            label=bucket_label(hour.start.astimezone(UTC), 3_600),
             succeeded=hour.succeeded,
             failed=hour.failed,
             cancelled=hour.cancelled,
@@ -126,6 +126,35 @@ def jobs_chart(buckets: Sequence[Bucket]) -> dict[str, Json]:
         "links": [bucket.search for bucket in buckets],
         "series": series,
     }
+
+
+def types_chart(history: TypeHistory, seconds: int) -> dict[str, Json]:
+    """Return the data of the chart of finished jobs by type.
+
+    Args:
+        seconds: Length of an hour or a day.
+    """
+    starts = [start.astimezone(UTC) for start in history.starts]
+    return {
+        "kind": "bars",
+        "seconds": seconds,
+        "x": [int(start.timestamp()) + seconds // 2 for start in starts],
+        "labels": [bucket_label(start, seconds) for start in starts],
+        "links": [finished_search(_period(start, timedelta(seconds=seconds))) for start in starts],
+        "series": [
+            {
+                "name": row.type or "other types",
+                "colour": f"type-{number}" if row.type else "muted",
+                "values": row.counts,
+            }
+            for number, row in enumerate(history.types, start=1)
+        ],
+    }
+
+
+def bucket_label(start: datetime, seconds: int) -> str:
+    """Return the label of an hour or a day, in UTC."""
+    return f"{start:%Y-%m-%d}" if seconds >= 86_400 else f"{start:%Y-%m-%d %H:00}"
 
 
 def rate_chart(points: Sequence[RatePoint], minimum: float) -> dict[str, Json]:

@@ -43,6 +43,7 @@ _READERS: Final = (
         "queue_numbers",
         "queue_stats",
         "job_history",
+        "job_history_by_type",
         "count_jobs",
     ),
 )

@@ -134,6 +134,14 @@ def test_the_families_of_a_week_are_found_without_its_workers(explainer: Explain
             assert read(call, "workers") <= 5_000 + BATCH
 
 
+def test_the_history_by_type_reads_the_last_minutes(explainer: Explainer) -> None:
+    """All jobs are counted from stored numbers, whatever their type."""
+    for call in explainer.call("job_history_by_type"):
+        counts = [sum(row["counts"]) for row in call.answer["types"]]
+        assert sum(counts) == pytest.approx(ROWS / DAYS, rel=0.05)
+        assert read(call) <= 2 * RECENT
+
+
 def test_live_workers_are_listed_without_the_others(explainer: Explainer) -> None:
     """Sensors list them every few seconds."""
     for call in explainer.call("list_workers", alive_only=True):

@@ -190,6 +190,7 @@ CASES: Final[list[tuple[type[Row], Call]]] = [
     (numbers.QueueReasons, calls("explain_queue")),
     (numbers.StatusCounts, calls("count_jobs")),
     (numbers.History, calls("job_history")),
+    (numbers.TypeHistory, calls("job_history_by_type")),
     (numbers.WorkerTotals, calls("worker_totals")),
     (alerts.AlertRow, calls("list_alerts")),
     (alerts.DeliveryRow, calls("list_alert_deliveries")),

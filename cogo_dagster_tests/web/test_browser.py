@@ -38,6 +38,7 @@ PAGES = {
     "gate": "/dashboard/gate?type=all",
     "week": "/dashboard/weeks",
     "history": "/dashboard/history?range=7d",
+    "history by type": "/dashboard/history?range=30d&by=type",
     "alerts": "/dashboard/alerts",
     "log": "/dashboard/log",
     "login": "/dashboard/login",

@@ -8,8 +8,15 @@ from cogo_dagster.quality.comparison import WeekDay, week_day
 from cogo_dagster.quality.records import Q1, Day, GateSummary, Stored, Window
 from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.queue.search.times import parse_period
-from cogo_dagster.queue.stats import Hour
-from cogo_dagster.web.history import day_buckets, hour_buckets, jobs_chart, rate_chart, rate_points
+from cogo_dagster.queue.stats import Hour, TypeHistory
+from cogo_dagster.web.history import (
+    day_buckets,
+    hour_buckets,
+    jobs_chart,
+    rate_chart,
+    rate_points,
+    types_chart,
+)
 from cogo_dagster.web.pictures import bars
 from cogo_dagster_tests.npm import PACKAGES, npm_package
 
@@ -41,6 +48,19 @@ def test_a_day_that_was_not_computed_is_a_gap() -> None:
     assert chart["series"][0]["values"] == [0.0, None, None, 80.0]
     assert chart["labels"] == ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-26"]
     assert chart["links"][0] == "/dashboard/weeks?week=2026-W48"
+
+
+def test_the_jobs_of_a_day_are_grouped_by_type() -> None:
+    """A series per type, and one for all others; the link of a day is the search of its jobs."""
+    counts = [{"type": "browser", "counts": [3, 1]}, {"type": None, "counts": [0, 2]}]
+    history = TypeHistory.model_validate({"starts": [MONDAY, MONDAY + timedelta(days=1)], "types": counts})
+    chart = types_chart(history, 86_400)
+    assert [(row["name"], row["colour"], row["values"]) for row in chart["series"]] == [
+        ("browser", "type-1", [3, 1]),
+        ("other types", "muted", [0, 2]),
+    ]
+    assert chart["labels"] == ["2026-11-23", "2026-11-24"]
+    assert chart["links"][1].endswith("finished%3A2026-11-24")
 
 
 def test_a_day_of_a_week_is_computed_by_the_rule_of_the_gate() -> None:

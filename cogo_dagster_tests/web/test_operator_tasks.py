@@ -260,6 +260,22 @@ def test_a_bar_leads_to_the_jobs_of_its_hour(page: Page, site: Site) -> None:
     expect(page.locator(".rows > li")).to_have_count(3)
 
 
+def test_finished_jobs_are_grouped_by_type(page: Page, site: Site) -> None:
+    """One click on the history; the values of a bar and the table have the types, the most frequent one first."""
+    for job_type in ("figma", "browser", "browser"):
+        settle(site.queue, running_job(site.queue, job_type))
+    page.goto("/dashboard/history?range=7d")
+    page.get_by_role("link", name="by type").click()
+    expect(page.locator("#jobs .legend li")).to_have_text(["browser", "figma"])
+    page.locator("#jobs .plot").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#jobs output")).to_contain_text("2 browser, 1 figma")
+    page.locator("#jobs summary").click()
+    expect(page.locator("#jobs-table thead th")).to_have_text(["Hour", "browser", "figma"])
+    page.get_by_role("link", name="30 days").click()
+    expect(page.locator("#jobs-table thead th").first).to_have_text("Day")
+
+
 def test_values_are_readable_on_touch(browser: Browser, site: Site) -> None:
     """A tap shows the values and a link, and does not leave the page."""
     settle(site.queue, running_job(site.queue))

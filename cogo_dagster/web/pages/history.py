@@ -7,7 +7,16 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from cogo_dagster.web.dependencies import Web, WebDep, require_reader
-from cogo_dagster.web.history import Bucket, RatePoint, day_buckets, hour_buckets, jobs_chart, rate_chart, rate_points
+from cogo_dagster.web.history import (
+    Bucket,
+    RatePoint,
+    day_buckets,
+    hour_buckets,
+    jobs_chart,
+    rate_chart,
+    rate_points,
+    types_chart,
+)
 from cogo_dagster.web.pictures import bars
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
@@ -15,12 +24,22 @@ router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[D
 Range = Literal["24h", "7d", "30d"]
 
 RANGES: Final[dict[Range, str]] = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+BUCKETS: Final[dict[Range, int]] = {"24h": 24, "7d": 168, "30d": 30}
+HOUR_SECONDS: Final = 3_600
+DAY_SECONDS: Final = 86_400
 RATE_DAYS: Final = 30
 
 
 @router.get("/history")
-def history(request: Request, web: WebDep, chosen: Annotated[Range, Query(alias="range")] = "24h") -> Response:
-    """Finished jobs by hour or day, and the pass rate by day, each with a table of the values."""
+def history(
+    request: Request,
+    web: WebDep,
+    chosen: Annotated[Range, Query(alias="range")] = "24h",
+    by: Literal["status", "type"] = "status",
+) -> Response:
+    """Finished jobs by hour or day, and by status or type; the pass rate by day; each with a table of the values."""
+    seconds = DAY_SECONDS if chosen == "30d" else HOUR_SECONDS
+    types = web.backend.types(BUCKETS[chosen], seconds // HOUR_SECONDS) if by == "type" else None
     buckets = _buckets(web, chosen)
     rates = _rates(web)
     return web.pages.page(
@@ -31,7 +50,9 @@ def history(request: Request, web: WebDep, chosen: Annotated[Range, Query(alias=
         range=chosen,
         buckets=buckets,
         picture=bars(buckets),
-        jobs_chart=jobs_chart(buckets),
+        jobs_chart=types_chart(types, seconds) if types else jobs_chart(buckets),
+        by=by,
+        types=types,
         rates=rates,
         rate_chart=rate_chart(rates, web.backend.gate().q1.min_pass_rate),
     )

@@ -288,3 +288,36 @@ def test_a_purge_pages_through_jobs_that_finished_together(transport: Transport,
     assert count(owner, "jobs") == 23
     kept = owner.execute("select id::text from public.jobs order by id").fetchall()
     assert [row[0] for row in kept] == seen[7:]
+
+
+@pytest.mark.parametrize(("buckets", "bucket_hours"), [(96, 1), (4, 24)], ids=["hours", "days"])
+def test_the_history_by_type_equals_a_count_of_the_rows(
+    transport: Transport, owner: Owner, buckets: int, bucket_hours: int
+) -> None:
+    """Before and after periods are stored; beyond six types, the others are one sum."""
+    for number in range(9):
+        moments = [FIRST + timedelta(hours=5 * n + number) for n in range(12 - number)]
+        statuses = ["failed" if n == 2 else "succeeded" for n in range(len(moments))]
+        finished = [FinishedJob(f"type-{number}", status, at) for at, status in zip(moments, statuses, strict=True)]
+        History(finished, []).write(owner)
+    arguments = {"buckets": buckets, "bucket_hours": bucket_hours}
+    before = transport.call("job_history_by_type", arguments)
+    assert [row["type"] for row in before["types"]] == [*(f"type-{number}" for number in range(6)), None]
+    assert [sum(row["counts"]) for row in before["types"]] == [12, 11, 10, 9, 8, 7, 6 + 5 + 4]
+    assert len(before["starts"]) == buckets
+    counts = owner.execute(
+        "select count(j.id) from generate_series(%s::timestamptz, now(), make_interval(hours => %s)) as b (start)"
+        " left join public.jobs j on j.type = 'type-0' and j.finished_at >= b.start"
+        " and j.finished_at < b.start + make_interval(hours => %s) group by b.start order by b.start",
+        [before["starts"][0], bucket_hours, bucket_hours],
+    ).fetchall()
+    assert before["types"][0]["counts"] == [found for (found,) in counts]
+    roll_up(transport, owner)
+    assert transport.call("job_history_by_type", arguments) == before
+
+
+def test_the_history_by_type_rejects_other_lengths(transport: Transport) -> None:
+    """Hours or days, at most a week of hours."""
+    for arguments in ({"buckets": 0}, {"buckets": 169}, {"bucket_hours": 2}, {"buckets": None}):
+        with pytest.raises(InvalidArgument):
+            transport.call("job_history_by_type", arguments)

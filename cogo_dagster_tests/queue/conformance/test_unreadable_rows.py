@@ -108,6 +108,7 @@ READERS: list[tuple[str, Json]] = [
     ("list_jobs", {}),
     ("search_jobs", {"words": "x"}),
     ("job_history", {}),
+    ("job_history_by_type", {}),
     ("count_jobs", {}),
     ("list_dlq", {}),
     ("list_incidents", {}),
