@@ -52,6 +52,7 @@ INLINED = {
     "secret_row",
     "seconds_between",
     "status_after",
+    "three_digits",
     "worker_is_alive",
 }
 
