@@ -2,9 +2,9 @@
 
 A module counts if one of its functions is called with the job: its payload or the payload's URL, its ID, a record or
 document that contains one of them, or its artifact. Functions run in other threads count too.
-Not counted: `text`, `redaction`, `decoded_views`, `net` and `queue.ids`, which handle any text, URL and ID; the events of
-the worker, of which this one has no observer; and what is
-not on the path itself, such as settings, the start of the database and of the browser, and logging.
+Not counted: `text`, `redaction`, `decoded_views`, `net` and `queue.ids`, which handle any text, URL and ID; events for
+the observer, which this worker does not have; and what is not on the path itself, such as settings, the start of the
+database and of the browser, and logging.
 """
 
 import dataclasses
