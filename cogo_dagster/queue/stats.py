@@ -126,7 +126,7 @@ class History(Row):
     complete: bool = Field(description="True: all jobs are counted.")
 
 
-class TypeCounts(Row):
+class TypeFrequencies(Row):
     """Finished jobs of one type, per hour or day; all other types together if `type` is None."""
 
     type: str | None
@@ -137,7 +137,7 @@ class TypeHistory(Row):
     """Finished jobs by type, per hour or day."""
 
     starts: list[datetime]
-    types: list[TypeCounts] = Field(description="The most frequent types first.")
+    types: list[TypeFrequencies] = Field(description="The most frequent types first.")
 
 
 class Latency(Row):

@@ -179,7 +179,7 @@ def tiles(numbers: Numbers) -> list[Tile]:
         Tile(
             "Lease losses",
             number(numbers.jobs_with_lease_losses_24h),
-            f"jobs in 24 h, {number(numbers.lease_losses_24h)} attempts",
+            "jobs in 24 h",
             f"{search}lost:1d",
             "warn" if numbers.lease_losses_24h else "",
         ),

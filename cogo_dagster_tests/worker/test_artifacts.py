@@ -203,12 +203,15 @@ def test_small_files_are_recorded_by_the_settlement(bench: Bench, transport: Tra
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(artifact_files, "_opened", counted)
-        bench.drain(FakeExecutor(leave_a_file), queue=Queue(watched))
+        with bench.running(FakeExecutor(leave_a_file), queue=Queue(watched), max_jobs=1) as running:
+            running.report()
     assert [name for name in watched.calls if "artifact" in name or name in ("succeed_jobs", "settle_jobs")] == [
         "settle_with_artifacts"
     ]
     assert reads == 1
     [row] = look(bench.queue, job)["artifacts"]
+    [uploaded] = running.events_of(EventKind.UPLOADED)
+    assert [reported["artifact_id"] for reported in uploaded.data["artifacts"]] == [row["id"]]
     with bench.store.open(row["storage_key"]) as stored:
         assert len(stored.read()) == row["size_bytes"]
 

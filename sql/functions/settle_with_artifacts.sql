@@ -2,9 +2,9 @@
  * Settle attempts whose files are stored already, and record the files as ready, in one transaction. Fenced like
  * settle_jobs: a settlement that is rejected records no file.
  *
- * settlements   As for settle_jobs, with `artifacts` in each: [{"name", "content_type", "size_bytes", "sha256",
- *               "extension", "cache_key"}] as for create_artifacts. The object of a file must be at the key
- *               jobs/<job_id>/<lease_token>/<sha256>.<extension>. Files of the outcome `requeued` become `orphaned`
+ * settlements   As for settle_jobs, with `artifacts` in each: [{"id", "name", "content_type", "size_bytes", "sha256",
+ *               "extension", "cache_key"}] as for create_artifacts, with an optional id. The object of a file must be at
+ *               the key jobs/<job_id>/<lease_token>/<sha256>.<extension>. Files of the outcome `requeued` become `orphaned`
  *
  * Until this call, list_unknown_objects spares the objects because the attempt is running; after a lost lease it returns
  * them. Returns what settle_jobs returns; safe to repeat. Errors: CQ005.
@@ -38,9 +38,9 @@ begin
     where s.job_id = any (held)
     order by a.id for update of a;
 
-    insert into public.artifacts as a (job_id, lease_token, attempt, name, content_type, size_bytes, sha256, storage_key,
+    insert into public.artifacts as a (id, job_id, lease_token, attempt, name, content_type, size_bytes, sha256, storage_key,
                                        cache_key, status, created_at, ready_at)
-    select j.id, j.lease_token, j.attempts,
+    select coalesce(f.id, gen_random_uuid()), j.id, j.lease_token, j.attempts,
         case when length(f.name) between 1 and 255 then f.name
             else cogo_internal.invalid_argument('The name of an artifact must have 1 to 255 characters.')::text end,
         case when length(f.content_type) > 255
@@ -60,7 +60,7 @@ begin
         'ready', at, at
     from jsonb_to_recordset(settle_with_artifacts.settlements) as s (job_id uuid, lease_token uuid, artifacts jsonb)
     join public.jobs j on j.id = s.job_id and j.lease_token = s.lease_token
-    cross join jsonb_to_recordset(s.artifacts) as f (name text, content_type text, size_bytes bigint, sha256 text,
+    cross join jsonb_to_recordset(s.artifacts) as f (id uuid, name text, content_type text, size_bytes bigint, sha256 text,
                                                      extension text, cache_key text)
     where j.id = any (held)
     order by j.id, f.name

@@ -25,6 +25,7 @@ from cogo_dagster.queue.artifacts.store import ArtifactStore, StoredObject
 from cogo_dagster.queue.artifacts.store_errors import ArtifactStoreError
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import LeaseLost, QueueError
+from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import ArtifactFile, Job, Json, JsonValue
 from cogo_dagster.queue.rows.artifacts import CreatedReport
 from cogo_dagster.queue.transports.base import Transport
@@ -35,7 +36,7 @@ class Uploaded:
     """The artifacts of an attempt that the store holds.
 
     Attributes:
-        rows: Name, address, storage key, size and hash of each.
+        rows: ID, name, address, storage key, size and hash of each.
         to_record: What the settlement records: the same files, or none if their rows are ready.
     """
 
@@ -51,12 +52,15 @@ def store_artifacts(
     if not all(artifact.local.content is not None for artifact in checked):
         return Uploaded(_announced(queue, store, job, checked))
     store.bind(queue.transport)
-    drafts = tuple(artifact.announcement for artifact in checked)
+    drafts = tuple({"id": str(new_request_id()), **artifact.announcement} for artifact in checked)
     keys = [storage_key(job, draft) for draft in drafts]
     for artifact, key in zip(checked, keys, strict=True):
         _put(store, key, artifact)
-    places = [{"storage_key": key, "address": store.address(key)} for key in keys]
-    return Uploaded([{**draft, **place} for draft, place in zip(drafts, places, strict=True)], drafts)
+    rows = [
+        {**draft, "artifact_id": draft["id"], "storage_key": key, "address": store.address(key)}
+        for draft, key in zip(drafts, keys, strict=True)
+    ]
+    return Uploaded(rows, drafts)
 
 
 def storage_key(job: Job, draft: Mapping[str, JsonValue]) -> str:
