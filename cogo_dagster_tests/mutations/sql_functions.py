@@ -84,8 +84,8 @@ SQL_MUTATIONS: Final = (
     _sql(
         "an ended claim returns more jobs",
         "claim_jobs",
-        "where e.claim_id = claim_jobs.claim_id) then",
-        "where false) then",
+        "if result is null and exists (select from public.ended_claims e where e.claim_id = claim_jobs.claim_id) then",
+        "if false then",
         "lost_attempts",
     ),
     _sql(

@@ -16,8 +16,8 @@ WORKER_MUTATIONS: Final = (
     _worker(
         "a repeated claim has a new id",
         "claim",
-        "claimed = await self._claim_once(claim_id, requests, capacity, idle)",
-        "claimed = await self._claim_once(uuid4(), requests, capacity, idle)",
+        "attempt = self._claim_once(claim_id, requests, capacity, idle)",
+        "attempt = self._claim_once(uuid4(), requests, capacity, idle)",
         "outage",
         "fault_points",
     ),
