@@ -108,7 +108,7 @@ def list_(
 
 
 _DELIVERIES: Final = (
-    column("alert", "alert_id", whole=True),
+    column("alert", "alert_id", whole=True, is_id=True),
     column("target", whole=True),
     column("status", whole=True, is_status=True),
     column("event", whole=True),
@@ -236,7 +236,7 @@ def unsilence(
 
 
 _SILENCES: Final = (
-    column("id", whole=True),
+    column("id", whole=True, is_id=True),
     column("ends", "ends_at", distance, whole=True),
     column("fingerprint"),
     column("kind"),

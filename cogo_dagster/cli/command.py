@@ -227,8 +227,14 @@ def _escaped(text: str) -> str:
 def echo_markdown(text: str) -> None:
     """Print Markdown: unchanged into a file or a pipe, without its markup on a terminal."""
     if sys.stdout.isatty():
+        from rich.console import Console  # noqa: PLC0415 - slow to import
+        from rich.text import Text  # noqa: PLC0415
+
         from cogo_dagster.alerts.chat_text import chat_text  # noqa: PLC0415 - importing alerts takes 0.2 s
 
         plain = chat_text(text, printable, lambda title, url: f"{title} ({url})")
         text = re.sub(r"\*([^*\n]+)\*", r"\1", plain.replace("```\n", "").replace("\n```", ""))
+        # Breaks lines between words, unlike echo.
+        Console(highlight=False).print(Text(text))
+        return
     typer.echo(text)

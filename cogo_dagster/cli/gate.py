@@ -60,15 +60,15 @@ ReportFiles = list[Path] | None
 
 _RUNS = (
     column("at", "created_at", distance, whole=True),
-    column("type"),
+    column("type", whole=True),
     column("status", whole=True, is_status=True),
     column("branch"),
     column("commit", "commit_sha", lambda sha: str(sha)[:12], whole=True),
-    column("pull request", "pull_request"),
-    column("lint errors", "lint_errors"),
-    column("coverage", "coverage_percent"),
-    column("tests", "tests_total"),
-    column("failed", "tests_failed"),
+    column("pull request", "pull_request", whole=True, min_width=110),
+    column("lint errors", "lint_errors", whole=True, min_width=110),
+    column("coverage", "coverage_percent", whole=True, min_width=110),
+    column("tests", "tests_total", whole=True),
+    column("failed", "tests_failed", whole=True),
 )
 
 

@@ -37,8 +37,8 @@ def _milliseconds(latency: float | Unreadable | None) -> str:
 
 
 _COLUMNS = (
-    column("provider", whole=True),
-    column("capability", whole=True),
+    column("provider"),
+    column("capability"),
     Column("cost", _cost, whole=True),
     Column("health", _health, whole=True),
     column("latency", "latency_ms", _milliseconds, whole=True),

@@ -27,9 +27,9 @@ Reference = Annotated[
 _FLAGS = ("true", "false")
 _COLUMNS = (
     column("environment", whole=True),
-    column("reference", whole=True),
+    column("reference"),
     column("version", whole=True),
-    column("key", "key_id", whole=True),
+    column("key", "key_id", whole=True, min_width=110),
     column("updated", "updated_at", distance, whole=True),
 )
 

@@ -83,10 +83,10 @@ def _or_never(time: datetime | Unreadable | None) -> str:
 
 
 _TOKENS: Final = (
-    column("name", whole=True),
+    column("name"),
     column("role", whole=True),
     column("state", whole=True),
-    column("created", "created_at", distance, whole=True),
+    column("created", "created_at", distance, whole=True, min_width=90),
     column("expires", "expires_at", _or_never, whole=True),
     column("last used", "last_used_at", _or_never, whole=True),
     column("created by", "created_by"),

@@ -57,6 +57,26 @@ def test_tables_fit_80_columns(cogo: Terminal, queue: Queue, command: str) -> No
         assert ("selector_n" in row) is ("--why" not in command)
 
 
+def test_numbers_and_ids_of_a_narrow_table_are_complete(cogo: Terminal, queue: Queue) -> None:
+    """Long names are shortened first: counts, costs and the digits by which a silence is ended stay readable."""
+    commit, name = "4f3a9c1d2e55", "a-provider-with-a-very-long-name-in-europe"
+    cogo.ok("gate", "record", "--status", "fail", "--branch", f"feature/{name}", "--commit", commit)
+    cogo.ok("router", "add", name, "--capability", "image-understanding-of-pages", "--cost", "0.123456")
+    cogo.ok("tokens", "create", f"{name}-of-the-checkout-team")
+    silence = ("alerts", "silence", "--for", "2h", "--kind", "job_failed", "--subject", "browser", "--reason", name)
+    silence_id = cogo.ok(*silence)["silence_id"]
+    for command, expected in {
+        "gate runs": ("feature/a-", commit, " fail ", "failed"),
+        "router list": ("0.123456", "not probed", "latency", "checked"),
+        "tokens list": ("viewer", "live", "never", "last used"),
+        "alerts silences": (silence_id[-8:], "job_failed", "browser", "fingerprint"),
+    }.items():
+        lines = plain(cogo.run(*command.split(), **NARROW).out)
+        assert max(map(cell_len, lines)) <= 80, lines
+        assert all(text in "\n".join(lines) for text in expected), lines
+    assert cogo.run("alerts", "unsilence", silence_id[-8:]).out == "Silence ended.\n"
+
+
 def test_a_wide_terminal_shows_every_column(cogo: Terminal, queue: Queue) -> None:
     """From 120 columns on, IDs are whole, and times and attempts are shown."""
     job = failed(queue)

@@ -19,9 +19,9 @@ MARKDOWN = (
 PRINT = "import sys; from cogo_dagster.cli.command import echo_markdown; echo_markdown(sys.argv[1])"
 
 
-def printed(*, on_terminal: bool) -> str:
+def printed(text: str = MARKDOWN, *, on_terminal: bool) -> str:
     """Return the output of `echo_markdown` on a terminal or a pipe."""
-    command = [sys.executable, "-c", PRINT, MARKDOWN]
+    command = [sys.executable, "-c", PRINT, text]
     if not on_terminal:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     ours, theirs = pty.openpty()
@@ -38,6 +38,14 @@ def test_a_terminal_shows_markdown_without_its_markup() -> None:
     assert "Passed 7 of 9 runs, see the gate (https://ops.example.com/gate)." in text
     assert "a  1" in text
     assert not any(mark in text for mark in ("#", "**", "](", "```"))
+
+
+def test_a_terminal_breaks_long_lines_of_markdown_between_words() -> None:
+    """No word is cut at the edge of the terminal, and no line is wider than it."""
+    lines = printed("**Passed** " + "sentence " * 30, on_terminal=True).splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 80
+    assert {word for line in lines for word in line.split()} == {"Passed", "sentence"}
 
 
 def test_a_pipe_gets_unchanged_markdown() -> None:
