@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from cogo_dagster.cli import completion
 from cogo_dagster.cli.command import BadInput, JsonFlag, Report, command, group
 from cogo_dagster.cli.enqueue_file import JobsFile, enqueue_file
 from cogo_dagster.cli.opened import opened
@@ -179,7 +180,9 @@ def browser(
 @command(app)
 def idempotent(
     *,
-    job_type: Annotated[str, typer.Option("--type", envvar="JOB_TYPE", help="Type of the job.")] = "browser",
+    job_type: Annotated[
+        str, typer.Option("--type", envvar="JOB_TYPE", autocompletion=completion.types, help="Type of the job.")
+    ] = "browser",
     url: Url = None,
     payload: Payload = None,
     executor_id: Annotated[

@@ -59,6 +59,7 @@ def test_a_misspelt_command_imports_no_command(nowhere: Terminal) -> None:
         (["cogo", "list", "jobs", "--type", "browser."], ["browser.pdf"]),
         (["cogo", "purge", "jobs", "--status", ""], ["succeeded", "failed", "cancelled"]),
         (["cogo", "pause", "type", "fig"], ["figma", "figma.images", "figma.nodes"]),
+        (["cogo", "enqueue", "idempotent", "--type", "bro"], ["browser", "browser.pdf"]),
         (["cogo", "job", "show", "0"], []),
     ],
 )
