@@ -98,7 +98,8 @@ def _script(row: Row, base: Path, layer: Path, folder: Path) -> str:
     for path, place in kept.items():
         lines += _bound(path, root, place, "rw")
     inside = [sys.executable, "-m", "cogo_dagster_tests.fresh.enter", str(root), row.name.split()[2]]
-    enter = f"PYTHONPATH={shlex.quote(str(PROJECT_ROOT))} {shlex.join(inside)}"
+    own_mounts = "unshare --mount --propagation private"
+    enter = f"PYTHONPATH={shlex.quote(str(PROJECT_ROOT))} {own_mounts} {shlex.join(inside)}"
     lines.append(f"git clone -q {shlex.quote(str(PROJECT_ROOT))} {root}/tmp/cogo")
     lines += [f"{enter} bash -ec {shlex.quote(_prepared(row, home))}"]
     lines += [f"{enter} {shlex.join(_typed(row))}"]

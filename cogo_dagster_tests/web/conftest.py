@@ -18,7 +18,7 @@ from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.settings import Settings, is_root, load_settings
+from cogo_dagster.settings import Settings, load_settings
 from cogo_dagster.vault.access_tokens import AccessTokens
 from cogo_dagster.web.access import Access
 from cogo_dagster.web.app import create_app
@@ -153,6 +153,6 @@ def browser() -> Iterator[Browser]:
     """Start a browser for the module."""
     program = find_browser(BrowserOptions(), install=True).executable_path
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=not is_root())
+        browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=False)
         yield browser
         browser.close()
