@@ -1,13 +1,17 @@
 """Template filters. They return text, which the template escapes, or `Markup`."""
 
 import json
+import re
 from datetime import UTC, datetime
+from typing import Final
 
 from markupsafe import Markup
 
 from cogo_dagster.formatting.values import distance, run_time
 from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
+
+_RUN_ACTOR: Final = re.compile(r"Dagster run ([0-9a-f]{8}-[0-9a-f-]{27})")
 
 
 def ago(time: str | datetime | None) -> Markup | str:
@@ -125,6 +129,12 @@ def plain(value: Json) -> str:
 def short(id: object) -> str:
     """Return the last 8 characters of an ID; UUIDv7s of the same time share a prefix."""
     return str(id)[-8:]
+
+
+def actor_run(actor: str) -> str | None:
+    """Return the ID of the Dagster run that performed an operation, or None if a person or command did."""
+    found = _RUN_ACTOR.fullmatch(actor)
+    return found and found[1]
 
 
 def items(document: Json) -> list[tuple[str, Json]]:

@@ -68,6 +68,7 @@ class Pages:
             about=views.about,
             advice=advice_for,
             age=views.age,
+            actor_run=filters.actor_run,
             ago=filters.ago,
             alert_pages=views.alert_pages,
             alert_state=views.alert_state,

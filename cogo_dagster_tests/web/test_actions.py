@@ -1,11 +1,14 @@
 """Actions of the API and the dashboard: authorization, effects, and the operations log."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from cogo_dagster.links import dagster_run
+from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
 from cogo_dagster_tests.conftest import Owner
@@ -194,6 +197,29 @@ def test_a_session_ends_with_its_token(serve: Serve, settings: Settings) -> None
             site.client.cookies.set("cogo_session", value)
             answer = site.client.post(f"/dashboard/jobs/{add(site.queue)}/cancel", headers={"origin": site.url})
             assert answer.headers["location"].startswith("/dashboard/login")
+
+
+def test_the_log_links_to_the_dagster_run_that_acted(site: Site) -> None:
+    """An operation of a Dagster run leads to the run; one of a person shows the name only."""
+    run = "2a0e8a3c-7d3c-4b0e-9a4e-0c54d1f4a001"
+    jobs = [str(failing(site.queue, HTTP)) for _ in range(2)]
+    for job, actor in zip(jobs, (f"Dagster run {run}", "Dagster run of Anna"), strict=True):
+        site.application.perform(Operation("retry_failed", {"job_ids": [job]}), actor)
+    page = site.read("/dashboard/log").text
+    assert re.findall(r'class="who">(.*?)</span>', page, re.DOTALL) == [
+        "Dagster run of Anna",
+        f'<a href="{dagster_run(site.application.settings, run)}">Dagster run {run[-8:]}</a>',
+    ]
+
+
+def test_the_error_of_a_retried_job_is_called_that_of_its_last_attempt(site: Site) -> None:
+    """In the list and on the job's page, until the job has ended again."""
+    job = failing(site.queue, HTTP)
+    pages = ("/dashboard/jobs", f"/dashboard/jobs/{job}")
+    error = re.compile(r"last attempt:\s*<b>http_status</b>", re.IGNORECASE)
+    assert [bool(error.search(site.read(page).text)) for page in pages] == [False, False]
+    site.post(f"/api/jobs/{job}/retry")
+    assert [bool(error.search(site.read(page).text)) for page in pages] == [True, True]
 
 
 def test_a_week_is_announced_once(site: Site, owner: Owner) -> None:
