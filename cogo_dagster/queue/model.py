@@ -237,7 +237,7 @@ class Settlement:
         return document
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is created per job, and freezing would triple the time
 class NewJob:
     """A job to enqueue.
 

@@ -1,5 +1,6 @@
 """`cogo enqueue … @FILE`: many jobs from a file."""
 
+import gc
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from cogo_dagster.cli import enqueue_file
+from cogo_dagster.cli.command import BadInput
 from cogo_dagster.executors import registry
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import DatabaseUnavailable
@@ -56,12 +58,40 @@ def test_the_installed_executors_are_searched_once(monkeypatch: pytest.MonkeyPat
     assert search.call_count == 1
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_is_as_before(tmp_path: Path, enabled: bool) -> None:
+    """It is off while a file is read, also for a caller that had turned it off."""
+    file = tmp_path / "jobs.jsonl"
+    file.write_text("{")
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(BadInput):
+            enqueue_file.enqueue_file(
+                load_settings(tmp_path / ".env"), f"@{file}", NewJob("browser"), family="browser", quiet=True
+            )
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
+
+
 def test_jobs_of_any_type(cogo: Terminal, queue: Queue) -> None:
     """`cogo enqueue jobs` takes the type from each line, and `figma` from the payload."""
     file = written(cogo, {"type": "browser.pdf", "payload": page(1)}, {"type": "figma", "payload": {"file_key": "AbC"}})
     cogo.ok("enqueue", "jobs", file)
     cogo.ok("enqueue", "figma", written(cogo, {"file_key": "AbC", "node_ids": ["1:2"]}))
     assert [job.type for job in queue.list_jobs()] == ["figma.nodes", "figma", "browser.pdf"]
+
+
+def test_a_text_may_contain_other_line_separators(cogo: Terminal, queue: Queue) -> None:
+    """U+2028 and U+0085 are allowed in JSON texts; lines may end as on Windows."""
+    payloads = [{"file_key": "AbC", "node_ids": ["1:2"]}, {"url": "https://shop.example/\u2028\x85"}]
+    lines = [
+        json.dumps({"type": kind, "payload": payload}, ensure_ascii=False)
+        for kind, payload in zip(("figma.nodes", "browser"), payloads, strict=True)
+    ]
+    (cogo.folder / "jobs.jsonl").write_bytes("\r\n".join([*lines, ""]).encode())
+    done = cogo.ok("enqueue", "jobs", "@jobs.jsonl")
+    assert [job.payload for job in queue.get_jobs([UUID(job_id) for job_id in done["job_ids"]])] == payloads
 
 
 @pytest.mark.parametrize(
