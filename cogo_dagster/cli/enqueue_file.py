@@ -6,23 +6,23 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 
 import typer
 
 from cogo_dagster.cli.command import BadInput, Report
+from cogo_dagster.cli.enqueue_batches import Line, calls_at_once, enqueued_batches
 from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.progress import progress_bar
 from cogo_dagster.executors.registry import PayloadValidator
 from cogo_dagster.formatting.values import counted
-from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, NewJob, family_of
 from cogo_dagster.settings import Settings
 from cogo_dagster.text import parse_json, storable_json
 
-_BATCH: Final = 1_000
 _SHOWN: Final = 5
 _FIELDS: Final = frozenset(field.name for field in fields(NewJob))
 _NUMBERS: Final = {
@@ -40,10 +40,6 @@ JobsFile = Annotated[
         "with payload, and optionally type, priority, executor_id, idempotency_key and others.",
     ),
 ]
-
-
-Line: TypeAlias = tuple[int, NewJob]
-"""The number of a line, and its job."""
 
 
 def enqueue_file(
@@ -74,11 +70,13 @@ def enqueue_file(
 
 def _enqueued(settings: Settings, lines: Sequence[Line], *, quiet: bool) -> Report:
     enqueued: list[Enqueued] = []
+    report_left = partial(typer.echo, err=True)
     with (
         opened(settings) as application,
         progress_bar("jobs", lambda: len(lines), quiet=quiet) as advance,
     ):
-        for done in _batches(application.queue, lines):
+        at_once = calls_at_once(lines, settings.pool_size)
+        for done in enqueued_batches(application.queue.enqueue, lines, at_once, report_left):
             enqueued += done
             advance(len(enqueued))
     created = sum(one.created for one in enqueued)
@@ -102,20 +100,6 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _batches(queue: Queue, lines: Sequence[Line]) -> Iterator[list[Enqueued]]:
-    done = 0
-    try:
-        for first in range(0, len(lines), _BATCH):
-            batch = lines[first : first + _BATCH]
-            enqueued = queue.enqueue([job for _, job in batch])
-            done += len(batch)
-            yield enqueued
-    except BaseException:
-        if done < len(lines):
-            typer.echo(f"{done:,} of {len(lines):,} jobs were enqueued: continue with line {lines[done][0]}.", err=True)
-        raise
 
 
 def _text_lines(file: str) -> list[str]:
