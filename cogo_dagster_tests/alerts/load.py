@@ -5,7 +5,6 @@ The short version is a test; the long one is `uv run python -m cogo_dagster_test
 
 import contextlib
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -96,9 +95,8 @@ def _error(number: int) -> JobError:
 def deliver_until(
     cogo: Terminal, load: Load, kills: int, finished: Callable[[], bool], settled: Callable[[], bool]
 ) -> None:
-    """Run `cogo alerts deliver` until nothing is due; kill the process with SIGKILL the given number of times."""
-    dice = random.Random(7)
-    while not (finished() and load.killed == kills and settled()):
+    """Run `cogo alerts deliver` until nothing is due; kill the first processes that sent a message with SIGKILL."""
+    while not (finished() and settled() and load.killed == kills):
         log = cogo.folder / "deliver.log"
         with log.open("a") as out:
             process = subprocess.Popen(
@@ -111,7 +109,7 @@ def deliver_until(
             before = sum(len(receiver.requests) for receiver in load.receivers.values())
             while process.poll() is None:
                 sent = sum(len(receiver.requests) for receiver in load.receivers.values()) - before
-                if load.killed < kills and sent and dice.random() < 0.3:
+                if load.killed < kills and sent:
                     process.send_signal(signal.SIGKILL)
                     load.killed += 1
                 time.sleep(0.1)

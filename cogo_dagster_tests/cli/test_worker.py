@@ -103,6 +103,7 @@ def test_sigterm_requeues_a_running_job(cogo: Terminal, site: SlowSite, enqueue:
     assert_requeued(cogo, owner, job_id)
 
 
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
 def test_ctrl_c_lets_the_running_job_finish(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
     """A terminal sends SIGINT to the browser too; the job succeeds nevertheless."""
     job_id = enqueue()
@@ -116,6 +117,7 @@ def test_ctrl_c_lets_the_running_job_finish(cogo: Terminal, site: SlowSite, enqu
     assert look(cogo, job_id)["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
 def test_a_second_signal_stops_immediately(cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner) -> None:
     """A second SIGTERM requeues the job before the end of the grace period."""
     job_id = enqueue()
@@ -168,6 +170,7 @@ def test_a_background_worker_outlives_its_shell(cogo: Terminal, enqueue: Enqueue
     assert look(cogo, job_id)["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
 def test_a_signal_during_startup_stops_the_worker(cogo: Terminal) -> None:
     """SIGTERM is handled while the first connection waits for the database."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
@@ -235,6 +238,7 @@ def test_root_without_no_sandbox_is_rejected(cogo: Terminal, enqueue: Enqueue) -
     assert look(cogo, job_id)["attempts"] == 0
 
 
+@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
 def test_a_closed_log_does_not_stop_the_worker(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
     """The job succeeds although nothing reads standard error."""
     site.answer.set()

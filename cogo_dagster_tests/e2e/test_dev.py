@@ -2,13 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.options import BrowserOptions
@@ -36,6 +37,24 @@ STILL = "<title>Still</title><img src='/reached'>"
 DONE = "<title>Done</title><p id='done'>done</p>"
 
 
+@pytest.fixture(scope="module")
+def context() -> Iterator[BrowserContext]:
+    """Start a browser. The tests share its cache, since the scripts of Dagster's UI take seconds to compile."""
+    program = find_browser(BrowserOptions(), install=True).executable_path
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=False)
+        yield browser.new_context(viewport={"width": 1400, "height": 900})
+        browser.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """Open a page."""
+    page = context.new_page()
+    yield page
+    page.close()
+
+
 def run_of(dev: Dev, job_id: str) -> Json:
     """Return the Dagster run of a job from GraphQL."""
     return dev.graphql(RUN, id=dev.job(job_id)["dagster_run_id"])["runOrError"]
@@ -56,7 +75,7 @@ def ended(dev: Dev, job_id: str) -> Json:
     return dev.until(lambda: (job := dev.job(job_id))["status"] in {"succeeded", "failed"} and job, "the job ended", 90)
 
 
-def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path: Path) -> None:
+def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, page: Page, tmp_path: Path) -> None:
     """The sensor ready_jobs launches process_jobs for a job of another process; the run page shows its three ops."""
     job_id = dev.enqueue(site.url("/"))
     assert ended(dev, job_id)["status"] == "succeeded"
@@ -65,19 +84,13 @@ def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, tmp_path:
     assert run["jobName"] == "process_jobs"
     assert sorted(step["key"] for step in run["executionPlan"]["steps"]) == OPS
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_browser(BrowserOptions(), install=True).executable_path, chromium_sandbox=False
-        )
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.goto(f"{dev.url}/runs/{dev.job(job_id)['dagster_run_id']}", timeout=60_000)
-        # The other views omit ops that have not started. A dispatched event, since a tooltip would intercept a click.
-        page.get_by_role("img", name="gantt_flat").dispatch_event("click")
-        for op in OPS:
-            expect(page.get_by_text(op, exact=True).first).to_be_visible(timeout=30_000)
-        expect(page.get_by_text(f"browser job {job_id} is now succeeded.")).to_be_visible(timeout=30_000)
-        page.screenshot(path=tmp_path / "run.png")
-        browser.close()
+    page.goto(f"{dev.url}/runs/{dev.job(job_id)['dagster_run_id']}", timeout=60_000)
+    # The other views omit ops that have not started. A dispatched event, since a tooltip would intercept a click.
+    page.get_by_role("img", name="gantt_flat").dispatch_event("click")
+    for op in OPS:
+        expect(page.get_by_text(op, exact=True).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(f"browser job {job_id} is now succeeded.")).to_be_visible(timeout=30_000)
+    page.screenshot(path=tmp_path / "run.png")
 
 
 def test_the_login_link_logs_in(dev: Dev, site: Site) -> None:
@@ -93,29 +106,23 @@ def test_the_login_link_logs_in(dev: Dev, site: Site) -> None:
     assert httpx.get(printed["login_url"]).status_code == 401
 
 
-def test_the_dagster_ui_launches_process_jobs(dev: Dev, site: Site) -> None:
+def test_the_dagster_ui_launches_process_jobs(dev: Dev, site: Site, page: Page) -> None:
     """A run from the launchpad succeeds, and the job's page on the dashboard links the run."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=find_browser(BrowserOptions(), install=True).executable_path, chromium_sandbox=False
-        )
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        launchpad = f"{dev.url}/locations/cogo/jobs/process_jobs/playground/setup"
-        page.goto(f"{launchpad}?config={quote(SHORT_RUN)}", timeout=60_000)
-        page.get_by_role("button", name="Launch Run").click(timeout=60_000)
-        page.wait_for_url("**/runs/**", timeout=60_000)
-        job_id = dev.enqueue(site.url("/"))
-        assert ended(dev, job_id)["status"] == "succeeded"
-        run_id = page.url.split("/runs/")[1][:36]
-        dev.until(lambda: dev.graphql(RUN, id=run_id)["runOrError"]["status"] == "SUCCESS", "the run succeeded", 120)
-        expect(page.get_by_text("Success").first).to_be_visible(timeout=30_000)
+    launchpad = f"{dev.url}/locations/cogo/jobs/process_jobs/playground/setup"
+    page.goto(f"{launchpad}?config={quote(SHORT_RUN)}", timeout=60_000)
+    page.get_by_role("button", name="Launch Run").click(timeout=60_000)
+    page.wait_for_url("**/runs/**", timeout=60_000)
+    job_id = dev.enqueue(site.url("/"))
+    assert ended(dev, job_id)["status"] == "succeeded"
+    run_id = page.url.split("/runs/")[1][:36]
+    dev.until(lambda: dev.graphql(RUN, id=run_id)["runOrError"]["status"] == "SUCCESS", "the run succeeded", 120)
+    expect(page.get_by_text("Success").first).to_be_visible(timeout=30_000)
 
-        page.goto(f"{dev.web_url}/dashboard/jobs/{job_id}")
-        expect(page.locator("h1 .status")).to_have_text("succeeded")
-        assert page.locator(".shot img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
-        page.locator("#facts a", has_text=dev.job(job_id)["dagster_run_id"][-8:]).click()
-        page.wait_for_url(f"{dev.url}/runs/**", timeout=60_000)
-        browser.close()
+    page.goto(f"{dev.web_url}/dashboard/jobs/{job_id}")
+    expect(page.locator("h1 .status")).to_have_text("succeeded")
+    assert page.locator(".shot img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    page.locator("#facts a", has_text=dev.job(job_id)["dagster_run_id"][-8:]).click()
+    page.wait_for_url(f"{dev.url}/runs/**", timeout=60_000)
 
 
 def test_the_replay_sensor_runs_in_cogo_dev(dev: Dev) -> None:

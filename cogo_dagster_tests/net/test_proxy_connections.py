@@ -143,6 +143,7 @@ def test_bytes_after_a_body_are_a_new_request() -> None:
             server.heads.append(await reader.readexactly(4))
             writer.write(server.reply)
             server.heads.append(await reader.read())
+            server.idle.set()
             writer.close()
 
         async with listening(serve) as port, proxied(LOCAL) as (proxy, session):
@@ -152,6 +153,7 @@ def test_bytes_after_a_body_are_a_new_request() -> None:
             assert (await response(client))[0].startswith("HTTP/1.1 200 ")
             assert (await response(client))[0].startswith("HTTP/1.1 407 ")
             client[1].close()
+            await asyncio.wait_for(server.idle.wait(), 10)
         assert server.heads[1:] == [b"body", b""]
 
     run(scenario)

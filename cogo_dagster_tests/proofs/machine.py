@@ -85,12 +85,14 @@ class QueueMachine(RuleBasedStateMachine):
             register(self.queue, identity, families=FAMILIES)
             self.workers.append((identity, ModelWorker(identity.instance_id, executor_id)))
 
-    @initialize(count=st.integers(1, 6), prefetch=st.booleans())
-    def begin(self, count: int, prefetch: bool) -> None:
-        """Create some jobs, and claim some of them."""
+    @initialize(count=st.integers(1, 6), prefetch=st.booleans(), failed=st.booleans())
+    def begin(self, count: int, prefetch: bool, failed: bool) -> None:
+        """Create some jobs, claim some of them, and in every other run let one of these fail."""
         for number in range(count):
             self.enqueue("browser", self.sixth_priority if number == 5 else 5, None, 1 + number % 3)
         self.claim(0, "browser", 3, prefetch)
+        if failed:
+            self._settle(*self._running()[0], Outcome.FAILED, retryable=False, times=1)
 
     @rule(
         family=st.sampled_from(FAMILIES),

@@ -112,6 +112,14 @@ class OperatorMachine(QueueMachine):
         assert answer.document["changed"] == ((what in self.paused) is not stop)
         (self.paused.add if stop else self.paused.discard)(what)
 
+    @rule(family=st.sampled_from(FAMILIES))
+    def claim_during_a_pause(self, family: str) -> None:
+        """Pause a type that has a due job, and claim jobs of it."""
+        self.pause(("type", family), stop=True)
+        self.enqueue(family, 5, None, 1)
+        self.claim(1, family, 9, prefetch=False)
+        self.pause(("type", family), stop=False)
+
     @rule()
     def dry_runs_write_nothing(self) -> None:
         """Run all dry runs; the invariant compares the tables afterwards."""

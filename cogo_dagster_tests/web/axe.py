@@ -10,14 +10,15 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = ((1280, 800), (820, 1100), (360, 740))
 
 _RUNS = {
-    "light": "axe.run({resultTypes: ['violations']})",
+    # The style sheets need not be loaded again: only an experimental rule reads them.
+    "light": "axe.run({resultTypes: ['violations'], preload: false})",
     # The rules for colours: nothing else differs between the schemes.
-    "dark": "axe.run({resultTypes: ['violations'], runOnly: ['color-contrast', 'link-in-text-block']})",
+    "dark": "axe.run({resultTypes: ['violations'], preload: false, runOnly: ['color-contrast', 'link-in-text-block']})",
 }
 
 
 def check_accessible(page: Page) -> None:
-    """Check that axe-core finds no violation at every width, light and dark, and that no width needs side scrolling.
+    """Check that axe-core finds no violation at every width nor in the dark scheme, and that no width scrolls sideways.
 
     Args:
         page: In a context that bypasses the Content-Security-Policy, since axe is injected as a script.
@@ -25,7 +26,7 @@ def check_accessible(page: Page) -> None:
     page.evaluate((npm_package("axe-core") / "axe.min.js").read_text(encoding="utf-8"))
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
-        for scheme in SCHEMES:
+        for scheme in SCHEMES if width == SIZES[0][0] else SCHEMES[:1]:  # colours do not depend on the width
             page.emulate_media(color_scheme=scheme)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, width
             found = page.evaluate(_RUNS[scheme])["violations"]

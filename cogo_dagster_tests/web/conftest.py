@@ -18,12 +18,14 @@ from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import Settings, load_settings
 from cogo_dagster.vault.access_tokens import AccessTokens
 from cogo_dagster.web.access import Access
 from cogo_dagster.web.app import create_app
 from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import listening, serving
+from cogo_dagster_tests.servers import Major, TestServer
 from cogo_dagster_tests.web.population import Population, history, populate
 
 TOKEN = "0123456789abcdef" * 4
@@ -82,12 +84,17 @@ class Site:
 Serve = Callable[..., AbstractContextManager[Site]]
 
 
-@pytest.fixture
-def settings(dsn: str, tmp_path: Path) -> Settings:
+def settings_of(dsn: str, folder: Path) -> Settings:
     """Return settings with a token, independent of the caller's environment."""
     return load_settings(
-        COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path / "home"), QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN, METRICS_BASE=""
+        COGO_DATABASE_URL=dsn, COGO_HOME=str(folder / "home"), QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN, METRICS_BASE=""
     )
+
+
+@pytest.fixture
+def settings(dsn: str, tmp_path: Path) -> Settings:
+    """Return settings of the test's database."""
+    return settings_of(dsn, tmp_path)
 
 
 @pytest.fixture
@@ -131,11 +138,31 @@ def site(serve: Serve) -> Iterator[Site]:
 @pytest.fixture
 def populated(application: Application, dsn: str, tmp_path: Path) -> Population:
     """Populate the queue."""
-    """Let the queue have lived."""
+    return populated_with(application, dsn, tmp_path)
+
+
+def populated_with(application: Application, dsn: str, folder: Path) -> Population:
+    """Populate the queue of an application."""
     history(dsn)
-    folder = tmp_path / "files"
-    folder.mkdir()
-    return populate(application.queue, application.store, folder)
+    files = folder / "files"
+    files.mkdir()
+    return populate(application.queue, application.store, files)
+
+
+@pytest.fixture(scope="module")
+def read_only(
+    servers: Callable[[Major], TestServer], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Site, Population]]:
+    """Start a server on a populated database for the tests of a module that only read pages."""
+    folder = tmp_path_factory.mktemp("read_only")
+    with servers(18).lend("migrated") as dsn:
+        transport = PostgresTransport(dsn, role="service_role")
+        settings = settings_of(dsn, folder)
+        application = Application(settings, dsn, transport, Queue(transport), FolderStore(settings.home / "artifacts"))
+        populated = populated_with(application, dsn, folder)
+        with served(settings, application) as site:
+            yield site, populated
+        transport.close()
 
 
 def tokens_of(site: Site) -> AccessTokens:

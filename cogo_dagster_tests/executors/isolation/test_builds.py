@@ -102,6 +102,7 @@ def test_npm_installs_a_local_package_and_runs_its_scripts(
     assert "42" in output
 
 
+@pytest.mark.parametrize("machine", ["ordinary"], indirect=True)  # npm is tried as root too
 def test_pip_installs_a_wheel_into_a_virtual_environment(machine: Machine) -> None:
     """Pip installs a wheel into a virtual environment, and its command runs."""
     name = wheel(machine.checkout)

@@ -117,7 +117,7 @@ def test_more_failures_than_a_page_are_all_counted(transport: Transport, owner: 
 
 def test_measures_are_kept_for_eight_days(transport: Transport, owner: Owner) -> None:
     """The longest history is a week."""
-    for days in (20, 7, 1):
+    for days in (9, 7, 1):
         finish(owner, 1, timedelta(days=days), run_seconds="2")
     roll_up(transport, owner)
     owner.execute(
