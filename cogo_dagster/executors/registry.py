@@ -97,6 +97,19 @@ def left_to_others(settings: Settings) -> dict[str, str]:
     return unset | loaded.broken
 
 
+def takes(type: str) -> bool:
+    """Return whether an installed executor runs jobs of a type; one that names no types runs all of its family."""
+    family = family_of(type)
+    point = families().get(family)
+    if point is None or type == family:
+        return point is not None
+    try:
+        executor = _class_of(point)
+    except ExecutorUnavailable:
+        return True
+    return not (executor and executor.types) or type in executor.types
+
+
 class PayloadValidator:
     """Validates payloads with the executors of their types, which are not started.
 
