@@ -113,6 +113,7 @@ CALLS: Final[dict[str, tuple[str, dict[str, Json]]]] = {
     "search_jobs, a type that does not exist": ("search_jobs", {"type_prefix": "none"}),
     "search_jobs, words that do not exist": ("search_jobs", {"words": "no such words"}),
     "find_jobs, the end of an ID": ("find_jobs", {"part": "fedcba98"}),
+    "query_jobs, an attempt that does not exist": ("query_jobs", {"filter": {"attempts": ["fedcba98"]}}),
     "list_dlq": ("list_dlq", {}),
     "list_incidents": ("list_incidents", {}),
     "list_artifacts": ("list_artifacts", {}),

@@ -35,7 +35,10 @@ def machine() -> About:
 def write(about: About) -> Path:
     """Write the results to the folder `results`; the file name has date and time."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M}.json"
+    now = datetime.now(UTC)
+    path = RESULTS / f"{now:%Y-%m-%d-%H%M}.json"
+    if path.exists():
+        path = RESULTS / f"{now:%Y-%m-%d-%H%M%S}.json"
     path.write_text(json.dumps(about, indent=1) + "\n")
     return path
 

@@ -81,7 +81,7 @@ class StorageUrl:
 
 
 class Settings(BaseSettings):
-    """The settings, immutable. Durations are in seconds unless the name ends in `_ms` or `_days`."""
+    """The settings, immutable. Durations are in seconds unless the name ends in `_ms`, `_hours` or `_days`."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -134,7 +134,13 @@ class Settings(BaseSettings):
     alert_ttl_days: int = Field(90, alias="COGO_ALERT_TTL_DAYS", ge=1, le=36_500)
     dagster_run_ttl_days: int = Field(14, alias="COGO_DAGSTER_RUN_TTL_DAYS", ge=1, le=36_500)
     numbers_ttl_days: int = Field(400, alias="COGO_NUMBERS_TTL_DAYS", ge=31, le=36_500)
+    measure_ttl_days: int = Field(8, alias="COGO_MEASURE_TTL_DAYS", ge=8, le=36_500)
+    deduplication_ttl_days: int = Field(8, alias="COGO_DEDUPLICATION_TTL_DAYS", ge=8, le=36_500)
+    gate_ttl_days: int | None = Field(None, alias="COGO_GATE_TTL_DAYS", ge=31, le=36_500)
+    asset_history_ttl_days: int = Field(400, alias="COGO_ASSET_HISTORY_TTL_DAYS", ge=1, le=36_500)
     expired_artifact_ttl_days: int | None = Field(None, alias="COGO_EXPIRED_ARTIFACT_TTL_DAYS", ge=1, le=36_500)
+    unknown_object_ttl_hours: float = Field(1, alias="COGO_UNKNOWN_OBJECT_TTL_HOURS", ge=1, le=8_760)
+    session_ttl_hours: float = Field(12, alias="COGO_SESSION_TTL_HOURS", ge=0.1, le=720)
 
     # Browser
     browser_real_mode: bool = Field(True, alias="BROWSER_REAL_MODE")

@@ -154,10 +154,11 @@ def test_the_worker_uses_the_settings(tmp_path: Path) -> None:
         "COGO_LEASE_SECONDS": "12",
         "COGO_GRACE_SECONDS": "3",
         "MAX_JOBS": "5",
+        "COGO_UNKNOWN_OBJECT_TTL_HOURS": "2",
     }
     options = worker_options(load_settings(**NOTHING, **given))
     assert (options.concurrency, options.lease_seconds, options.grace_seconds, options.max_jobs) == (7, 12, 3, 5)
-    assert options.heartbeat_seconds == 4
+    assert (options.heartbeat_seconds, options.unknown_object_seconds) == (4, 7_200)
 
 
 def test_a_payload_limit_in_the_settings_applies_to_all_callers(dsn: str, tmp_path: Path, owner: Owner) -> None:

@@ -27,6 +27,7 @@ def worker_options(settings: Settings) -> WorkerOptions:
         max_jobs=settings.max_jobs,
         heartbeat_seconds=min(10, settings.lease_seconds / 3),
         job_timeout_seconds=settings.job_timeout_seconds,
+        unknown_object_seconds=settings.unknown_object_ttl_hours * 3_600,
         secrets=settings.secret_values(),
         poll_seconds=_REST_POLL_SECONDS if settings.uses_rest else _POLL_SECONDS,
         woken_poll_seconds=_REST_WOKEN_POLL_SECONDS if settings.uses_rest else None,

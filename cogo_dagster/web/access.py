@@ -16,8 +16,6 @@ from cogo_dagster.web.failures import Failures
 from cogo_dagster.web.token import AdminToken
 
 SESSION_COOKIE: Final = "cogo_session"
-SESSION_SECONDS: Final = 12 * 3_600
-
 LINK_SECONDS: Final = 600
 """How long the login link of `cogo dev` is valid; it works once."""
 
@@ -54,6 +52,7 @@ class Access:
         tokens: Returns the store of named tokens and sessions.
         own_token: A second admin token of this process only: `cogo dev` needs one for the sessions of its login link.
         open_here: Whether requests from this machine may read without a session; set by `cogo dev` only.
+        session_seconds: The lifetime of a session.
     """
 
     def __init__(
@@ -63,11 +62,13 @@ class Access:
         *,
         own_token: str | None = None,
         open_here: bool = False,
+        session_seconds: float,
     ) -> None:
         self._admin_token = admin_token
         self._tokens = tokens
         self._own_token = own_token
         self.open_here = open_here
+        self.session_seconds = session_seconds
         self._failures = Failures(_MAX_FAILURES, _FAILURE_WINDOW_SECONDS)
         self._links: dict[str, float] = {}
         self._lock = Lock()
@@ -118,7 +119,7 @@ class Access:
         """Create a session for an authenticated holder; return the cookie's value."""
         secret = new_secret()
         token = None if holder.token_id else next(self._admin_tokens(), None)
-        self.tokens.open_session(secret, holder, SESSION_SECONDS, _seal(token, secret) if token else None)
+        self.tokens.open_session(secret, holder, self.session_seconds, _seal(token, secret) if token else None)
         return secret
 
     def session(self, cookie: str | None) -> WebSession | None:

@@ -72,6 +72,7 @@ def create_app(
         lambda: AccessTokens(backend.application.transport),
         own_token=new_own_token() if open_here and settings.admin_token is None else None,
         open_here=open_here,
+        session_seconds=settings.session_ttl_hours * 3_600,
     )
     app.state.web = Web(settings, backend, access, shared_pages())
     app.add_middleware(ReadTimeout)

@@ -14,8 +14,11 @@ from dagster._core.storage.runs.schema import RunsTable
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.defs.maintenance.jobs import prune_event_log
+from cogo_dagster.defs.maintenance.ops import retention
 from cogo_dagster.defs.quality.assets import provider_health
+from cogo_dagster.settings import load_settings
 from cogo_dagster_tests.defs.loaded import defs
+from cogo_dagster_tests.queue.conformance.test_retention import DAYS
 
 
 @dg.op
@@ -87,12 +90,14 @@ def gate_snapshot_checks(instance: dg.DagsterInstance) -> list[object]:
 
 
 def test_probes_are_kept_for_400_days(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
-    """Runs with probes are kept for their plots, and deleted after `keep_health_days`."""
+    """Runs with probes are kept for their plots until the period of the setting, or of the run, is over."""
     runs = [dg.materialize([provider_health], instance=instance, resources={"cogo": cogo}).run_id for _ in range(2)]
     make_old(instance, runs[0], 401)
     make_old(instance, runs[1], 300)
     prune(instance, cogo)
     assert [instance.has_run(run_id) for run_id in runs] == [False, True]
+    prune(instance, cogo, keep_health_days=200)
+    assert not instance.has_run(runs[1])
 
 
 @pytest.mark.parametrize("base", ["logs", "storage", "dagster_celery/config"])
@@ -123,3 +128,8 @@ def test_kept_runs_do_not_stop_the_pagination(
     before = instance.get_runs_count()
     prune(instance, cogo)
     assert instance.get_runs_count() == before - 3 + 1
+
+
+def test_every_retention_period_is_applied() -> None:
+    """The nightly job has a setting for each period of `delete_old_rows`."""
+    assert set(retention(load_settings())) == set(DAYS)

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import gettempdir, mkdtemp
 
 import pytest
 
@@ -47,9 +47,7 @@ def buildah() -> Iterator[Buildah]:
     if not shutil.which("buildah"):
         apt_install("buildah")
     program = shutil.which("buildah") or missing("buildah", "`sudo apt-get install buildah`")
-    folder = Path(gettempdir()) / "cogo-image"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder = Path(mkdtemp(prefix="cogo-image-"))
     buildah = Buildah(program, folder)
     yield buildah
     buildah("rm", "--all")

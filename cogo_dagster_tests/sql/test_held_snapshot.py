@@ -70,3 +70,38 @@ def test_an_alert_fires_until_the_snapshot_has_ended(dsn: str, transport: Transp
         assert f"pg_terminate_backend({pid})" in alerts[0][3]
     transport.call("evaluate_alerts", {})
     assert owner.execute("select status from public.alerts").fetchall() == [("resolved",)]
+
+
+def replace_view(owner: Owner, view: str, row: str) -> None:
+    """Let held_snapshot read one row, with the current transaction ID, instead of a view of PostgreSQL."""
+    found = owner.execute(
+        "select pg_get_functiondef('public.held_snapshot'::regproc), pg_current_xact_id()::xid"
+    ).fetchone()
+    assert found is not None
+    definition, transaction = found
+    owner.execute(f"create view public.held as select {row.format(transaction)}".encode())
+    owner.execute("grant select on public.held to service_role")
+    owner.execute(str(definition).replace(f"pg_catalog.{view}", "public.held").encode())
+
+
+def test_a_prepared_transaction_is_named(transport: Transport, owner: Owner) -> None:
+    """Its age counts, and the remedy rolls it back."""
+    prepared = "current_database() as database, now() - interval '90 s' as prepared"
+    replace_view(owner, "pg_prepared_xacts", f"{prepared}, 'import 1' as gid, '{{}}'::xid as transaction")
+    found = transport.call("held_snapshot", {})
+    assert (found["kind"], found["name"], found["pid"]) == ("prepared_transaction", "import 1", None)
+    assert "prepared transaction 'import 1' has held a snapshot for 9" in found["message"]
+    assert "rollback prepared 'import 1'" in found["remedy"]
+    assert transport.call("held_snapshot", {"min_seconds": 100}) is None
+
+
+def test_a_replication_slot_is_named(transport: Transport, owner: Owner) -> None:
+    """A slot has no age: the transactions since its snapshot count."""
+    replace_view(
+        owner, "pg_replication_slots", "'standby' as slot_name, null::integer as active_pid, '{}'::xid as xmin"
+    )
+    found = transport.call("held_snapshot", {"min_transactions": 0})
+    assert (found["kind"], found["name"], found["seconds"]) == ("replication_slot", "standby", None)
+    assert "replication slot 'standby'" in found["message"]
+    assert "pg_drop_replication_slot('standby')" in found["remedy"]
+    assert transport.call("held_snapshot", {"min_transactions": 1000}) is None

@@ -19,6 +19,7 @@ from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Job, JobError, Json, NewJob, Outcome, Settlement
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run
+from cogo_dagster_tests.queue.conformance.test_retention import DAYS
 from cogo_dagster_tests.queue.conformance.test_secrets import sealed
 from cogo_dagster_tests.queue.steps import PERMANENT, a_worker, register, take
 from cogo_dagster_tests.sql.sessions import Session, at_once
@@ -192,7 +193,7 @@ def calls(rows: Rows, order: int) -> dict[str, Call]:
         "roll_up_jobs": ("roll_up_jobs", {"max_seconds": 0}),
         "delete_old_rows": (
             "delete_old_rows",
-            {"days": {"workers": 1, "heartbeats": 1, "operations": 1, "dead_letters": 1, "alerts": 1, "numbers": 1}},
+            {"days": DAYS},
         ),
     }
 

@@ -10,7 +10,6 @@ from urllib.parse import parse_qs
 from uuid import uuid4
 
 import httpx
-import psutil  # type: ignore[import-untyped]
 import pytest
 
 from cogo_dagster.bootstrap.artifacts import artifact_store
@@ -25,7 +24,6 @@ from cogo_dagster.queue.artifacts import (
 from cogo_dagster.queue.artifacts.files import LocalFile, measured
 from cogo_dagster.queue.artifacts.remote import PART_BYTES
 from cogo_dagster.settings import SettingsError, load_settings
-from cogo_dagster_tests.programs import missing
 from cogo_dagster_tests.stores.s3_server import BUCKET, S3Server
 
 
@@ -200,15 +198,3 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     settings = load_settings(COGO_HOME=str(tmp_path), COGO_ARTIFACT_URL=f"{scheme}://bucket")
     with pytest.raises(SettingsError, match=rf"pip install 'cogo-dagster\[{scheme}\]'"):
         artifact_store(settings)
-
-
-@pytest.mark.slow
-def test_an_object_of_more_than_five_gigabytes_is_stored(store: ArtifactStore, s3: S3Server, tmp_path: Path) -> None:
-    """S3 accepts at most 5 GiB in one request; parts have no such limit. The server of the tests is in memory."""
-    if psutil.virtual_memory().available < 32 * 2**30:
-        missing("32 GiB of free memory", "run this test on a larger machine")
-    source = tmp_path / "large.bin"
-    with source.open("wb") as written:
-        written.truncate(5_100_000_000)
-    assert store.put(a_key(), source, "application/octet-stream").size_bytes == 5_100_000_000
-    assert len(s3.objects) == 1

@@ -56,6 +56,16 @@ def test_a_logout_ends_the_session_on_all_servers(serve: Serve) -> None:
         assert (reads(restarted, kept), reads(restarted, other)) == (False, True)
 
 
+def test_the_lifetime_of_a_session_is_a_setting(serve: Serve, settings: Settings, owner: Owner) -> None:
+    """The browser and the database have the same."""
+    with serve(settings=settings.model_copy(update={"session_ttl_hours": 1.5})) as site:
+        form = {"token": TOKEN, "name": "Anna"}
+        answer = site.client.post("/dashboard/login", data=form, headers={"origin": site.url})
+    assert "max-age=5400" in answer.headers["set-cookie"].lower()
+    query = "select extract(epoch from expires_at - created_at) from public.web_sessions"
+    assert [round(seconds) for (seconds,) in owner.execute(query.encode())] == [5_400]
+
+
 def test_a_new_admin_token_ends_the_sessions_of_the_old_one(serve: Serve, settings: Settings) -> None:
     """Sessions of access tokens continue."""
     with serve() as site:

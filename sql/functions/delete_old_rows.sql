@@ -4,8 +4,10 @@
  * days   {"workers": stopped or silent instances with their metrics, devices and executor IDs; "heartbeats";
  *        "operations": rows of the operations log, and bulk actions; "dead_letters": closed, replayed or superseded ones;
  *        "alerts": those that do not fire, with their deliveries, silences that ended, and failures of Dagster runs;
- *        "numbers": stored periods and their sums; "expired_artifacts": their objects and rows are deleted by the
- *        sweeper}, each a number of days from 1.
+ *        "numbers": stored periods and their sums; "measures": durations and error classes of periods and hours, from 8;
+ *        "deduplication": claims whose lease was lost, and alerted gate runs and workers, from 8; "gate_runs": gate runs,
+ *        snapshots and weekly summaries; "expired_artifacts": their objects and rows are deleted by the sweeper}, each a
+ *        number of days from 1.
  *        What is missing or null is kept.
  *
  * The counters of deleted workers stay in worker_totals. A worker that is silent for as long and continues is counted
@@ -25,8 +27,13 @@ begin
     if jsonb_typeof(delete_old_rows.days) is distinct from 'object'
        or jsonb_path_exists(delete_old_rows.days, '$.* ? (!(@ == null || @.type() == "number" && @ >= 1 && @ <= 36500))')
        or exists (select from jsonb_object_keys(delete_old_rows.days) as k (name) where k.name not in (
-           'workers', 'heartbeats', 'operations', 'dead_letters', 'alerts', 'numbers', 'expired_artifacts')) then
+           'workers', 'heartbeats', 'operations', 'dead_letters', 'alerts', 'numbers', 'measures', 'deduplication',
+           'gate_runs', 'expired_artifacts')) then
         perform cogo_internal.invalid_argument('days must be an object such as {"workers": 30}, with numbers from 1 to 36500.');
+    end if;
+    if least((delete_old_rows.days ->> 'measures')::double precision,
+             (delete_old_rows.days ->> 'deduplication')::double precision) < 8 then
+        perform cogo_internal.invalid_argument('measures and deduplication must be at least 8 days: functions read them for that long.');
     end if;
     if delete_old_rows.batch_size is null or delete_old_rows.batch_size not between 1 and 10000 then
         perform cogo_internal.invalid_argument('batch_size must be 1 to 10000.');
@@ -127,6 +134,39 @@ begin
         order by old.starts_at limit delete_old_rows.batch_size);
     get diagnostics changed = row_count;
     counts := counts || jsonb_build_object('job_periods', changed);
+    delete from public.job_measures m where (m.hours, m.starts_at) in (
+        select old.hours, old.starts_at from public.job_measures old where old.starts_at < (cutoff ->> 'measures')::timestamptz
+        order by old.starts_at limit delete_old_rows.batch_size);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('job_measures', changed);
+    delete from public.ended_claims e where e.claim_id in (
+        select old.claim_id from public.ended_claims old where old.ended_at < (cutoff ->> 'deduplication')::timestamptz
+        order by old.claim_id limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('ended_claims', changed);
+    delete from public.alert_promotions p where (p.source, p.key) in (
+        select old.source, old.key from public.alert_promotions old
+        where old.source in ('gate_runs', 'workers') and old.promoted_at < (cutoff ->> 'deduplication')::timestamptz
+        order by old.source, old.key limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('alert_promotions', changed);
+    delete from public.gate_runs g where g.id in (
+        select old.id from public.gate_runs old where old.created_at < (cutoff ->> 'gate_runs')::timestamptz
+        order by old.created_at, old.id limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('gate_runs', changed);
+    delete from public.gate_snapshots s where (s.kind, s.branch, s.window_start) in (
+        select old.kind, old.branch, old.window_start from public.gate_snapshots old
+        where old.window_end < (cutoff ->> 'gate_runs')::timestamptz
+        order by old.kind, old.branch, old.window_start limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('gate_snapshots', changed);
+    delete from public.weekly_summaries s where (s.branch, s.window_start) in (
+        select old.branch, old.window_start from public.weekly_summaries old
+        where old.window_end < (cutoff ->> 'gate_runs')::timestamptz
+        order by old.branch, old.window_start limit delete_old_rows.batch_size for update skip locked);
+    get diagnostics changed = row_count;
+    counts := counts || jsonb_build_object('weekly_summaries', changed);
     update public.artifacts a set status = 'orphaned' where a.id in (
         select old.id from public.artifacts old
         where old.status = 'expired' and old.created_at < (cutoff ->> 'expired_artifacts')::timestamptz

@@ -37,7 +37,6 @@ begin
         end if;
         gate_runs_read := gate_runs_read + 1;
     end loop;
-    delete from public.alert_promotions p where p.source = 'gate_runs' and p.promoted_at < at - interval '8 days';
     return gate_runs_read;
 end $$;
 

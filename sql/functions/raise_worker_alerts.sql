@@ -63,7 +63,6 @@ begin
             silent.instances, at, at, jsonb_strip_nulls(jsonb_build_object('run_id', silent.run_id, 'instance_id', silent.instance_id)));
         raised := raised + 1;
     end loop;
-    delete from public.alert_promotions p where p.source = 'workers' and p.promoted_at < at - interval '8 days';
     return raised;
 end $$;
 

@@ -121,10 +121,6 @@ begin
         insert into public.ended_claims (claim_id, ended_at)
         select distinct on (token) token, at from unnest(tokens) as token order by token
         on conflict (claim_id) do nothing;
-        -- No worker repeats a claim for that long.
-        delete from public.ended_claims e where e.claim_id in (
-            select old.claim_id from public.ended_claims old where old.ended_at < at - interval '7 days'
-            order by old.claim_id for update skip locked);
     end if;
 
     if requeued > 0 then

@@ -1,6 +1,6 @@
 /*
  * A part of roll_up_jobs: store the measures of the periods of the last eight days that ended before `closed`, the newest
- * first, and of their hours; and delete older ones. It stops at `until`. Returns whether something is left.
+ * first, and of their hours. It stops at `until`. Returns whether something is left.
  *
  * Internal: other functions call it.
  */
@@ -11,7 +11,6 @@ declare
     oldest constant timestamptz := date_trunc('hour', clock_timestamp() - interval '8 days');
     period timestamptz;
 begin
-    delete from public.job_measures m where m.starts_at < oldest;
     for period in
         select s.starts_at from generate_series(date_bin(span, roll_up_measures.closed, timestamptz 'epoch') - span, oldest, -span) as s (starts_at)
         where not exists (select from public.job_measures m where m.hours = 0 and m.starts_at = s.starts_at)

@@ -38,8 +38,11 @@ class PruneConfig(dg.Config):
     keep_days: int | None = Field(
         None, ge=1, description="Keep finished runs younger than this. Default: COGO_DAGSTER_RUN_TTL_DAYS."
     )
-    keep_health_days: int = Field(
-        400, ge=1, description="Keep finished runs with provider probes or checks of the queue younger than this."
+    keep_health_days: int | None = Field(
+        None,
+        ge=1,
+        description="Keep finished runs with provider probes or checks of the queue younger than this. Default: "
+        "COGO_ASSET_HISTORY_TTL_DAYS.",
     )
     dry_run: bool = Field(False, description="Count the runs without deleting them.")
 
@@ -52,14 +55,15 @@ def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig, cogo: C
     """Delete rows, then runs, oldest first, for half an hour at most, and report the counts."""
     settings = cogo.application.settings
     keep_days = config.keep_days or settings.dagster_run_ttl_days
-    deleted = {} if config.dry_run else cogo.queue.delete_old_rows(_retention(settings))
+    keep_health_days = config.keep_health_days or settings.asset_history_ttl_days
+    deleted = {} if config.dry_run else cogo.queue.delete_old_rows(retention(settings))
     matched = changed = 0
     ends_at = time.monotonic() + PRUNING_SECONDS
     for run in old_runs(context.instance, keep_days):
         if time.monotonic() > ends_at:
             context.log.warning("The time limit of %d s is reached; the next run continues.", PRUNING_SECONDS)
             break
-        if _holds_history(context.instance, run, config):
+        if _holds_history(context.instance, run, keep_health_days):
             continue
         matched += 1
         if not config.dry_run:
@@ -72,7 +76,8 @@ def prune_event_log(context: dg.OpExecutionContext, config: PruneConfig, cogo: C
     )
 
 
-def _retention(settings: Settings) -> dict[str, float | None]:
+def retention(settings: Settings) -> dict[str, float | None]:
+    """Return the retention periods of `delete_old_rows`, in days; None keeps the rows."""
     return {
         "workers": settings.worker_ttl_days,
         "heartbeats": settings.heartbeat_ttl_days,
@@ -80,11 +85,14 @@ def _retention(settings: Settings) -> dict[str, float | None]:
         "dead_letters": settings.dlq_ttl_days,
         "alerts": settings.alert_ttl_days,
         "numbers": settings.numbers_ttl_days,
+        "measures": settings.measure_ttl_days,
+        "deduplication": settings.deduplication_ttl_days,
+        "gate_runs": settings.gate_ttl_days,
         "expired_artifacts": settings.expired_artifact_ttl_days,
     }
 
 
-def _holds_history(instance: dg.DagsterInstance, run: dg.DagsterRun, config: PruneConfig) -> bool:
+def _holds_history(instance: dg.DagsterInstance, run: dg.DagsterRun, keep_health_days: int) -> bool:
     """Whether a run holds a day, a week or a data point on an asset's page."""
     if run.job_name in _NO_HISTORY:
         return False
@@ -92,5 +100,5 @@ def _holds_history(instance: dg.DagsterInstance, run: dg.DagsterRun, config: Pru
     if assets & _PARTITIONED:
         return True
     record = instance.get_run_record_by_id(run.run_id)
-    kept_since = datetime.now(UTC) - timedelta(days=config.keep_health_days)
+    kept_since = datetime.now(UTC) - timedelta(days=keep_health_days)
     return bool(assets & _PROBED) and record is not None and record.create_timestamp > kept_since

@@ -218,7 +218,7 @@ class RemoteObjects:
 
     def _read_back(self, name: str) -> StoredObject:
         digest, size_bytes = hashlib.sha256(), 0
-        with self.open(name) as read:
+        with self._raising(name), self.files.open(self.path(name), "rb", cache_type="readahead") as read:
             while chunk := read.read(CHUNK_BYTES):
                 digest.update(chunk)
                 size_bytes += len(chunk)

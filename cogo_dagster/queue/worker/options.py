@@ -20,6 +20,7 @@ class WorkerOptions:
         heartbeat_seconds: Time between two heartbeats.
         recover_seconds: Time between two recoveries of expired leases, ± 25 %.
         sweep_seconds: Time between two sweeps of abandoned artifacts.
+        unknown_object_seconds: Minimum age of objects without a row that a sweep deletes.
         job_timeout_seconds: Timeout of one attempt of a job without its own timeout.
         store_wait_seconds: How long finished attempts wait for an artifact store that is unavailable.
         store_check_seconds: Time between two checks of an unavailable store.
@@ -38,6 +39,7 @@ class WorkerOptions:
     heartbeat_seconds: float = 10
     recover_seconds: float = 5
     sweep_seconds: float = 60
+    unknown_object_seconds: float = 3_600
     job_timeout_seconds: float = 3600
     store_wait_seconds: float = 600
     store_check_seconds: float = 5

@@ -71,6 +71,7 @@ class Upkeep:
     async def sweep(self) -> None:
         """Delete what lost attempts and dead workers left, and store the numbers of finished jobs, at intervals."""
         last_error = ""
+        grace_seconds = self._state.options.unknown_object_seconds
         while True:
             await self._state.calls.once(sweep_workspaces)
             await asyncio.sleep(jittered(self._state.options.sweep_seconds, 0.75, 1.25))
@@ -78,7 +79,9 @@ class Upkeep:
             try:
                 await self._state.calls.with_retry(sweep_artifacts, self._state.queue, self._state.store)
                 if next(self._sweeps) % _SWEEPS_PER_LISTING == 0:
-                    await self._state.calls.with_retry(sweep_unknown_objects, self._state.queue, self._state.store)
+                    await self._state.calls.with_retry(
+                        sweep_unknown_objects, self._state.queue, self._state.store, grace_seconds
+                    )
             except (ArtifactStoreError, OSError) as error:
                 if str(error) != last_error:  # reported once: the owner of a store does not change by itself
                     self._state.warn(f"Abandoned artifacts could not be swept: {error}")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from cogo_dagster.vault.access_tokens import Holder
-from cogo_dagster.web.access import SESSION_COOKIE, SESSION_SECONDS, RequestDenied, named
+from cogo_dagster.web.access import SESSION_COOKIE, RequestDenied, named
 from cogo_dagster.web.addresses import own_page
 from cogo_dagster.web.dependencies import Web, WebDep, allow_anonymous, client_of, session_of, web_of
 from cogo_dagster.web.pages.forms import FormDep, back, form_of
@@ -71,7 +71,7 @@ def _with_session(request: Request, web: Web, holder: Holder, page: str | None) 
     response.set_cookie(
         SESSION_COOKIE,
         web.access.open_session(holder),
-        max_age=SESSION_SECONDS,
+        max_age=round(web.access.session_seconds),
         path="/",
         secure=request.url.scheme == "https",
         httponly=True,

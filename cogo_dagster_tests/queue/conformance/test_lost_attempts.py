@@ -128,14 +128,6 @@ def test_a_recovered_claim_by_id_returns_nothing_when_repeated(transport: Transp
     assert transport.call("claim_chosen_jobs", claim) == {"jobs": [], "claim_ended": True}
 
 
-def test_ended_claims_are_deleted_after_a_week(queue: Queue, owner: Owner, age: Age) -> None:
-    """A call is never repeated after a week."""
-    lose(queue, age, running_job(queue))
-    owner.execute("update public.ended_claims set ended_at = now() - interval '8 days'")
-    lose(queue, age, take_one(queue))
-    assert owner.execute("select count(*) from public.ended_claims").fetchone() == (1,)
-
-
 def test_an_uncounted_snooze_does_not_count_towards_the_limit(transport: Transport, queue: Queue, owner: Owner) -> None:
     """The attempt is not counted either, however often a shared dependency is unreachable."""
     job = running_job(queue)

@@ -30,6 +30,9 @@ DAYS: dict[str, float | None] = {
     "dead_letters": 180,
     "alerts": 90,
     "numbers": 400,
+    "measures": 8,
+    "deduplication": 8,
+    "gate_runs": 400,
     "expired_artifacts": 365,
 }
 
@@ -155,6 +158,68 @@ def test_more_rows_than_a_batch_are_all_deleted(queue: Queue, transport: Transpo
     assert (first["deleted"]["workers"], first["more"]) == (1000, True)
     assert queue.delete_old_rows(DAYS)["workers"] == 1500
     assert transport.call("worker_totals", {})["counters"] == {"claimed": 5000}
+
+
+def test_measures_are_deleted_after_their_period(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """Storing newer ones deletes none, and those of the last eight days are needed."""
+    for days in (7, 9):
+        owner.execute(
+            "insert into public.job_measures (hours, starts_at, run_family, run_us, run_n, wait_us, wait_n, errors) "
+            "values (0, now() - make_interval(days => %s), '{}', '{}', '{}', '{}', '{}', '[]')",
+            (days,),
+        )
+    queue.roll_up()
+    assert queue.delete_old_rows({**DAYS, "measures": 10})["job_measures"] == 0
+    assert queue.delete_old_rows(DAYS)["job_measures"] == 1
+    with pytest.raises(InvalidArgument, match="at least 8 days"):
+        transport.call("delete_old_rows", {"days": {"measures": 7}})
+
+
+def test_records_that_prevent_repetition_are_deleted(queue: Queue, transport: Transport, owner: Owner) -> None:
+    """A claim is never repeated after a week; gate runs and silent workers are alerted within one."""
+    for days in (7, 9):
+        owner.execute(
+            "insert into public.ended_claims (claim_id, ended_at) "
+            "values (gen_random_uuid(), now() - make_interval(days => %s))",
+            (days,),
+        )
+        owner.execute(
+            "insert into public.alert_promotions (source, key, promoted_at) "
+            "select s, gen_random_uuid(), now() - make_interval(days => %s) "
+            "from unnest('{gate_runs,workers}'::text[]) s",
+            (days,),
+        )
+    transport.call("evaluate_alerts", {"targets": []})
+    queue.recover()
+    assert queue.delete_old_rows(dict.fromkeys(DAYS))["ended_claims"] == 0
+    deleted = queue.delete_old_rows(DAYS)
+    assert (deleted["ended_claims"], deleted["alert_promotions"]) == (1, 2)
+    assert rows(owner, "select count(*) from public.ended_claims") == [(1,)]
+    with pytest.raises(InvalidArgument, match="at least 8 days"):
+        transport.call("delete_old_rows", {"days": {"deduplication": 1}})
+
+
+def test_gate_runs_and_their_summaries_are_deleted(queue: Queue, owner: Owner) -> None:
+    """With a period; without one they are kept."""
+    for days in (399, 401):
+        owner.execute(
+            "insert into public.gate_runs (id, type, status, branch, commit_sha, created_at) "
+            "values (gen_random_uuid(), 'gate', 'pass', 'main', 'a', now() - make_interval(days => %s))",
+            (days,),
+        )
+        for table, kind in (("gate_snapshots", ("kind, ", "'daily', ")), ("weekly_summaries", ("", ""))):
+            owner.execute(
+                f"insert into public.{table} ({kind[0]}branch, window_start, window_end, numbers, sources, complete, "
+                f"computed_at) values ({kind[1]}'main', now() - make_interval(days => {days + 1}), "
+                f"now() - make_interval(days => {days}), '{{}}', '{{}}', true, now())".encode()
+            )
+    tables = ("gate_runs", "gate_snapshots", "weekly_summaries")
+    kept = queue.delete_old_rows({**DAYS, "gate_runs": None})
+    assert [kept[table] for table in tables] == [0, 0, 0]
+    deleted = queue.delete_old_rows(DAYS)
+    assert [deleted[table] for table in tables] == [1, 1, 1]
+    for table in tables:
+        assert rows(owner, f"select count(*) from public.{table}") == [(1,)]
 
 
 @pytest.mark.parametrize("days", [{"jobs": 1}, {"workers": 0}, {"workers": "1"}, [], None])
