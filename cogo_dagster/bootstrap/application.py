@@ -9,7 +9,7 @@ from uuid import uuid4
 from cogo_dagster.bootstrap.database import supabase_project, without_password
 from cogo_dagster.bootstrap.workers import report_broken, usable_executors, warning, worker_options
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.registry import load_executors
+from cogo_dagster.executors.registry import is_installed_type, load_executors
 from cogo_dagster.links import week_links
 from cogo_dagster.queue.artifacts import ArtifactStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
@@ -18,6 +18,7 @@ from cogo_dagster.queue.executor import Executor, ExecutorContext
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rates import RateLimits
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
+from cogo_dagster.queue.rows.operations import PausedChange
 from cogo_dagster.queue.stats import QueueNumbers
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
@@ -155,6 +156,17 @@ class Application:
         if operation.function == "cleanup_artifacts":
             sweep_artifacts(self.queue, self.store, max_seconds=None)
         return totals
+
+    def pause(self, kind: str, name: str, *, reason: str | None, actor: str) -> PausedChange:
+        """Pause a type or an executor ID; the types of installed executors are known even before their first job.
+
+        Raises:
+            QueueError: See `Queue.pause`.
+        """
+        change = self.queue.pause(kind, name, reason=reason, actor=actor)
+        if change.known or kind != "type" or not is_installed_type(name):
+            return change
+        return PausedChange.model_validate(change.document | {"known": True})
 
     @property
     def executor_context(self) -> ExecutorContext:

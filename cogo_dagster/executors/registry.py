@@ -82,6 +82,11 @@ def job_types() -> list[JobType]:
     return found
 
 
+def is_installed_type(name: str) -> bool:
+    """Return whether an installed executor runs a type, or types below it."""
+    return name in families() or any(f"{kind.name}.".startswith(f"{name}.") for kind in job_types())
+
+
 def installed_executors(settings: Settings) -> Loaded:
     """Load and build all executors without a database, to inspect them; they cannot run jobs."""
     return load_executors(ExecutorContext.offline(settings))
