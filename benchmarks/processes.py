@@ -2,11 +2,22 @@
 
 import ctypes
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_ROLES: Final = {
+    b"--type=renderer": "renderer",
+    b"--type=zygote": "renderer",
+    b"NetworkService": "network",
+    b"--type=": "GPU",
+    b"playwright/driver": "Node.js",
+    b"benchmarks.peers.bare_proxy": "proxy",
+    b"chrom": "browser",
+}
+"""The roles of processes by a part of their command lines; the first one that fits."""
 
 
 def adopt_orphans() -> None:
@@ -20,9 +31,15 @@ def reap_orphans() -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def tree_cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and its descendants, with those that have ended and that one of them reaped."""
-    return sum(map(_ticks, {pid, *descendants(pid)})) / _TICKS_PER_SECOND
+def cpu_seconds_by_role(pid: int) -> dict[str, float]:
+    """Return the CPU time of a process and its descendants by what they do, with those that one of them reaped.
+
+    Renderers that have ended count as "renderer", since the zygote, which starts and reaps them, does.
+    """
+    ticks: Counter[str] = Counter()
+    for below in {pid, *descendants(pid)}:
+        ticks["Python" if below == pid else _role(below)] += _ticks(below)
+    return {role: number / _TICKS_PER_SECOND for role, number in ticks.items()}
 
 
 def descendants(pid: int) -> set[int]:
@@ -53,6 +70,15 @@ def is_zombie(pid: int) -> bool:
 def exists(pid: int) -> bool:
     """Whether the process exists; a zombie counts."""
     return Path(f"/proc/{pid}").exists()
+
+
+def _role(pid: int) -> str:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # the process has ended
+        return "other"
+    named = (name for part, name in _ROLES.items() if part in command)
+    return next(named, "other")
 
 
 def _ticks(pid: int) -> int:

@@ -87,7 +87,7 @@ _ALERTS: Final = (
     column("last", "last_seen_at", distance, whole=True),
     column("title"),
     Column("deliveries", _deliveries, min_width=110),
-    column("error", "error_message"),
+    column("error", "error_message", min_width=110),
 )
 
 
@@ -213,6 +213,8 @@ def silence(
         reason=reason,
     )
     message = f"Silence {result.silence_id} created until {result.ends_at}; matching firing alerts: {result.alerts}."
+    if not result.alerts:
+        message += "\nIf the kind, subject or fingerprint is misspelt, end it with `cogo alerts unsilence`."
     return Report(result, message)
 
 

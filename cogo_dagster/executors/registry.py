@@ -7,7 +7,7 @@ An entry point that cannot be loaded, or whose `build` raises, affects only the 
 An entry point may also name a function, as packages did before the class `Executor` existed; see `legacy`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
@@ -82,11 +82,6 @@ def job_types() -> list[JobType]:
     return found
 
 
-def is_installed_type(name: str) -> bool:
-    """Return whether an installed executor runs a type, or types below it."""
-    return name in families() or any(f"{kind.name}.".startswith(f"{name}.") for kind in job_types())
-
-
 def installed_executors(settings: Settings) -> Loaded:
     """Load and build all executors without a database, to inspect them; they cannot run jobs."""
     return load_executors(ExecutorContext.offline(settings))
@@ -100,6 +95,19 @@ def left_to_others(settings: Settings) -> dict[str, str]:
         for family, setting in loaded.lacking.items()
     }
     return unset | loaded.broken
+
+
+def takes(type: str) -> bool:
+    """Return whether an installed executor runs jobs of a type; one that names no types runs all of its family."""
+    family = family_of(type)
+    point = families().get(family)
+    if point is None or type == family:
+        return point is not None
+    try:
+        executor = _class_of(point)
+    except ExecutorUnavailable:
+        return True
+    return not (executor and executor.types) or type in executor.types
 
 
 class PayloadValidator:
@@ -119,10 +127,18 @@ class PayloadValidator:
         Raises:
             InvalidPayload: The payload is invalid, or no executor is installed for the type.
         """
-        executor = self._executor(type)
+        return self.check_of(type)(payload)
+
+    def check_of(self, type: str) -> Callable[[Json], dict[str, Json]]:
+        """Return the function that validates payloads of a type, for many of them.
+
+        Raises:
+            InvalidPayload: No executor is installed for the type.
+        """
+        executor, settings = self._executor(type), self._settings
         if isinstance(executor, LegacyExecutor):
-            return executor.checked(type, payload)
-        return executor.validate(type, payload, self._settings)
+            return lambda payload: executor.checked(type, payload)
+        return lambda payload: executor.validate(type, payload, settings)
 
     def _executor(self, type: str) -> "type[Executor] | Executor":
         family = family_of(type)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from cogo_dagster.executors.browser.advice import fonts_advice, sandbox_message
@@ -12,6 +13,7 @@ from cogo_dagster.executors.browser.find import BrowserChoice, find_browser, ins
 from cogo_dagster.executors.browser.node import check_node
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.payload import TYPES, BrowserPayload, parse_payload
+from cogo_dagster.executors.browser.stored import PayloadChecker
 from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.browser.traces import clean_trace
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
@@ -68,8 +70,7 @@ class BrowserExecutor(Executor, family="browser"):
     @classmethod
     def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:
         """Validate the payload and return it as it was given."""
-        request = parse_payload(type, payload, _allow_list(settings.browser_allowed_hosts))
-        return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)
+        return _checker(settings.browser_allowed_hosts).stored(type, payload)
 
     @classmethod
     def payload_model(cls, type: str) -> type[BrowserPayload]:  # noqa: ARG003 - the same for both types
@@ -228,6 +229,11 @@ async def _run_watched(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
     finally:
         if not work.done():
             await asyncio.shield(attempt.abandon(work))
+
+
+@lru_cache(maxsize=8)
+def _checker(hosts: tuple[str, ...]) -> PayloadChecker:
+    return PayloadChecker(_allow_list(hosts))
 
 
 def _allow_list(hosts: Collection[str]) -> AllowList:

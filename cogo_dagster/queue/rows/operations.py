@@ -38,7 +38,7 @@ class PausedChange(Row):
 
     Attributes:
         changed: False if it was paused already.
-        known: False if no worker, job or, from `Application.pause`, installed executor has the name.
+        known: False if no worker or job has the name.
     """
 
     kind: Pausable
