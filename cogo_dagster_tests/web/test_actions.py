@@ -135,7 +135,7 @@ def test_pause_and_resume_are_logged_once(site: Site) -> None:
     assert [one["operation"] for one in site.get("/api/operations")["operations"]] == ["resume", "pause"]
 
 
-@pytest.mark.parametrize(("name", "known"), [("browser.screenshot", True), ("browser.s", False)])
+@pytest.mark.parametrize(("name", "known"), [("browser.pdf", True), ("browser.s", False)])
 def test_types_of_installed_executors_are_known_before_their_first_job(site: Site, name: str, *, known: bool) -> None:
     """A pause of one raises no suspicion of a misspelling, on the empty queue too."""
     assert site.post("/api/pause", {"kind": "type", "name": name})["known"] is known
