@@ -127,7 +127,10 @@ class PayloadValidator:
         Raises:
             InvalidPayload: The payload is invalid, or no executor is installed for the type.
         """
-        return self.check_of(type)(payload)
+        executor = self._executor(type)
+        if isinstance(executor, LegacyExecutor):
+            return executor.checked(type, payload)
+        return executor.validate(type, payload, self._settings)
 
     def check_of(self, type: str) -> Callable[[Json], dict[str, Json]]:
         """Return the function that validates payloads of a type, for many of them.
@@ -135,10 +138,10 @@ class PayloadValidator:
         Raises:
             InvalidPayload: No executor is installed for the type.
         """
-        executor, settings = self._executor(type), self._settings
+        executor = self._executor(type)
         if isinstance(executor, LegacyExecutor):
             return lambda payload: executor.checked(type, payload)
-        return lambda payload: executor.validate(type, payload, settings)
+        return executor.validator(type, self._settings)
 
     def _executor(self, type: str) -> "type[Executor] | Executor":
         family = family_of(type)

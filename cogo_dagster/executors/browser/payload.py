@@ -269,3 +269,13 @@ def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayloa
     except (InvalidAddress, BlockedAddress) as error:
         raise InvalidPayload(str(error), field=place) from None
     return request if request.pdf is not None else request.model_copy(update={"pdf": type == "browser.pdf"})
+
+
+def stored_payload(type: str, payload: Json, allowed: AllowList) -> dict[str, Json]:
+    """Validate a payload, and return it as it is stored: as it was given, without defaults.
+
+    Raises:
+        InvalidPayload: See `parse_payload`.
+    """
+    request = parse_payload(type, payload, allowed)
+    return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)

@@ -8,7 +8,7 @@ are accepted again; everything else, and whatever is rejected, takes the complet
 import re
 from typing import Final, TypeAlias
 
-from cogo_dagster.executors.browser.payload import MAX_URL_CHARS, TYPES, parse_payload
+from cogo_dagster.executors.browser.payload import MAX_URL_CHARS, TYPES, stored_payload
 from cogo_dagster.net.addresses import AllowList, check_url
 from cogo_dagster.queue.model import Json
 
@@ -40,8 +40,7 @@ class PayloadChecker:
             known = self._others.get(others)
             if known is not None and (origin in self._origins or self._accepts(origin)):
                 return {"url": payload["url"], **known}
-        request = parse_payload(type, payload, self._allowed)
-        stored = request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)
+        stored = stored_payload(type, payload, self._allowed)
         if parts is not None:
             self._keep(parts[1], stored)
         return stored
