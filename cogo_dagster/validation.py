@@ -35,7 +35,11 @@ class Mistake:
     def of(cls, found: Mapping[str, Any]) -> "Mistake":
         """Return the error of a mapping of pydantic, without the prefix of custom validators."""
         reason = str(found["msg"]).removeprefix("Value error, ").rstrip(".")
-        return cls(found["type"], tuple(str(part) for part in found["loc"]), reason, found.get("input"))
+        place = tuple(str(part) for part in found["loc"])
+        # The path of a value in a union ends with the name of the member, such as `constrained-float`.
+        if len(place) > 1 and (place[-1].startswith("constrained-") or place[-1] == found["type"].partition("_")[0]):
+            place = place[:-1]
+        return cls(found["type"], place, reason, found.get("input"))
 
     @property
     def path(self) -> str:

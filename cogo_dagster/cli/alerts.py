@@ -213,6 +213,8 @@ def silence(
         reason=reason,
     )
     message = f"Silence {result.silence_id} created until {result.ends_at}; matching firing alerts: {result.alerts}."
+    if not result.alerts:
+        message += "\nIf the kind, subject or fingerprint is misspelt, end it with `cogo alerts unsilence`."
     return Report(result, message)
 
 

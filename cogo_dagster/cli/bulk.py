@@ -16,7 +16,7 @@ from uuid import UUID
 import typer
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.cli.bulk_filter import COLUMNS, FilterOperation, performed, previewed, print_preview
+from cogo_dagster.cli.bulk_filter import COLUMNS, FilterOperation, hint_at_filters, performed, previewed, print_preview
 from cogo_dagster.cli.command import BadInput, name_environment_options, print_json, registered
 from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
@@ -166,7 +166,7 @@ def bulk(
             operation = function(**options, **({"as_json": as_json} if takes_flag else {}))
             mode = Mode.of(context, dry_run, plan_file, apply_file, limit, dry_run_by_default=dry_run_by_default)
             name_environment_options(context)
-            with opened(read_settings()) as application:
+            with hint_at_filters(operation), opened(read_settings()) as application:
                 totals = run(application, operation, mode, labels, as_json=as_json)
             if afterwards is not None:
                 afterwards(totals, mode.dry_run, as_json)

@@ -1,7 +1,8 @@
 """Bulk commands with `--where`: preview, plan file and execution of a bulk action on the jobs of a search."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -14,6 +15,7 @@ from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.bulk import Operation, Progress, Totals
 from cogo_dagster.queue.bulk_actions import FUNCTIONS, INELIGIBLE, MAX_JOBS, Preview, plan, preview, run
 from cogo_dagster.queue.bulk_plan import BulkPlan
+from cogo_dagster.queue.errors import InvalidTransition
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.bulk_actions import ActionName, BulkAction
 from cogo_dagster.queue.search.grammar import JobSearch
@@ -74,6 +76,17 @@ def operation_of(
         finished=None if since is None else duration_text(since),
     )
     return FilterOperation(function, arguments, search, name)
+
+
+@contextmanager
+def hint_at_filters(operation: Operation) -> Iterator[None]:
+    """Name the option that skips jobs whose status does not allow the operation, if there are several jobs."""
+    try:
+        yield
+    except InvalidTransition as error:
+        if len(operation.arguments.get("job_ids") or ()) < 2:
+            raise
+        raise InvalidTransition(f"{error} `--where id:ID,ID` skips such jobs and counts them.") from error
 
 
 def previewed(application: Application, operation: FilterOperation, limit: int | None) -> tuple[Totals, Preview]:

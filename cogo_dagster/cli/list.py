@@ -164,22 +164,24 @@ _WORKERS: Final = (
     Column("running", lambda row: f"{row.running}/{row.concurrency}", whole=True),
     Column("families", lambda row: ", ".join(str(family) for family in row.families)),
     column("executor", "executor_id", min_width=90),
+    column("leases lost", "leases_lost_24h", whole=True),
     column("started", "started_at", distance, min_width=90),
     column("heartbeat", "last_heartbeat_at", distance),
     column("instance", "instance_id", whole=True, is_id=True, min_width=110),
 )
 
 
-@lists(app, _WORKERS, "No workers. Start one with `cogo worker`.")
+@command(app)
 def workers(
     application: Application,
-    alive: Annotated[
-        bool, typer.Option("--alive", help="Only workers that have missed at most three heartbeats.")
-    ] = False,
+    alive: Annotated[bool, typer.Option("--alive", help="Only workers that missed at most three heartbeats.")] = False,
     limit: Limit = 50,
-) -> list[WorkerRow]:
-    """Show worker instances with their state and running jobs."""
-    return application.queue.list_workers(alive_only=alive, max_workers=limit)
+) -> Report:
+    """Show worker instances with their state, running jobs, and leases that the worker lost in 24 hours."""
+    rows = application.queue.list_workers(alive_only=alive, max_workers=limit)
+    lost = {row.worker_id: row.attempts for row in application.queue.lease_losses(max_losses=0).workers}
+    more = [{"leases_lost_24h": lost.get(row.worker_id, 0)} for row in rows]
+    return listed(rows, _WORKERS, "No workers. Start one with `cogo worker`.", more)
 
 
 def _counted(counters: object) -> str:

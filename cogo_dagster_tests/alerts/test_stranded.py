@@ -35,6 +35,17 @@ def test_stranded_jobs_raise_one_alert_for_each_family_and_executor(
     assert evaluate(transport, stranded_seconds=0)["promoted"]["stranded"] == 1
 
 
+@pytest.mark.parametrize(("seconds", "says"), [(3_600, "60 min"), (75_600, "21 h"), (864_000, "10 d")])
+def test_the_alert_has_the_age_of_the_oldest_job(
+    queue: Queue, transport: Transport, age: Age, seconds: int, says: str
+) -> None:
+    """The unit grows with the age."""
+    age(add(queue, "figma"), seconds)
+    evaluate(transport)
+    [alert] = firing(transport, "jobs_stranded")
+    assert f"Due jobs: 1, the oldest for {says}." in alert["error_message"]
+
+
 def test_the_alert_is_resolved_when_a_worker_can_claim_the_jobs(queue: Queue, transport: Transport, age: Age) -> None:
     """A live worker of the family resolves it."""
     age(add(queue, "figma"), 3_600)

@@ -165,7 +165,7 @@ def test_ids_that_do_not_match_are_rejected(cogo: Terminal, queue: Queue) -> Non
     assert_rejected(
         cogo.run("retry", "failed", str(good), str(unknown), "--no-dry-run"), 1, str(unknown), "nothing was retried"
     )
-    assert_rejected(cogo.run("retry", "failed", str(good), str(waiting), "--no-dry-run"), 1, "is queued")
+    assert_rejected(cogo.run("retry", "failed", str(good), str(waiting), "--no-dry-run"), 1, "is queued", "--where id:")
     assert_rejected(cogo.run("replay", "dlq", str(good), str(waiting)), 1, "not in the dead-letter queue")
     assert look(queue, good)["status"] == "failed"
     assert len(dead_letters(queue)) == 1

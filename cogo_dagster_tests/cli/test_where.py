@@ -15,7 +15,7 @@ from cogo_dagster_tests.cli.terminal import Terminal
 from cogo_dagster_tests.cli.test_bad_input import assert_rejected
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
-from cogo_dagster_tests.queue.steps import a_worker, add, dead_letters, look, register, running_job, settle
+from cogo_dagster_tests.queue.steps import a_worker, add, dead_letters, look, register, running_job, settle, take_one
 
 TIMEOUT = JobError("timeout", "It did not load.", retryable=False)
 
@@ -143,6 +143,19 @@ def test_leases_are_recovered_by_a_plan(cogo: Terminal, queue: Queue, owner: Own
     done = cogo.ok("recover", "leases", "--apply", file)
     assert (done["changed"], done["skipped"]) == (1, 1)
     assert [look(queue, job)["status"] for job in jobs] == ["queued", "running", "running"]
+
+
+def test_workers_are_listed_with_the_leases_that_they_lost(cogo: Terminal, queue: Queue, owner: Owner) -> None:
+    """The table and the JSON of each start of the worker have the number of its name."""
+    loser, other = a_worker("loser"), a_worker("other")
+    register(queue, loser)
+    register(queue, other)
+    add(queue)
+    take_one(queue, worker=loser)
+    owner.execute("update public.jobs set lease_expires_at = now() - interval '1 h' where status = 'running'")
+    cogo.ok("recover", "leases")
+    assert {row["worker_id"]: row["leases_lost_24h"] for row in cogo.ok("list", "workers")} == {"loser": 1, "other": 0}
+    assert "leases lost" in cogo.run("list", "workers").out
 
 
 def test_operations_and_silences_are_named_by_their_last_digits(cogo: Terminal, queue: Queue) -> None:

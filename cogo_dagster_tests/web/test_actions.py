@@ -135,6 +135,12 @@ def test_pause_and_resume_are_logged_once(site: Site) -> None:
     assert [one["operation"] for one in site.get("/api/operations")["operations"]] == ["resume", "pause"]
 
 
+@pytest.mark.parametrize(("name", "known"), [("browser.pdf", True), ("browser.s", False)])
+def test_types_of_installed_executors_are_known_before_their_first_job(site: Site, name: str, *, known: bool) -> None:
+    """A pause of one raises no suspicion of a misspelling, on the empty queue too."""
+    assert site.post("/api/pause", {"kind": "type", "name": name})["known"] is known
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -157,6 +163,13 @@ def test_invalid_input_is_rejected_with_a_message(site: Site, path: str, body: J
     message = site.post(path, body, status=422)["error"]
     assert message.endswith((".", "…"))
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("value", [{"duration_seconds": 0}, {"duration_seconds": "x"}, {"until": "tomorrow"}])
+def test_a_message_names_the_key_alone(site: Site, value: dict[str, Json]) -> None:
+    """It does not name types of pydantic."""
+    message = site.post("/api/alerts/silences", {"kind": "job_failed"} | value, status=422)["error"]
+    assert message.startswith(f"Invalid {next(iter(value))}: ")
 
 
 def test_a_form_of_another_site_is_rejected(site: Site) -> None:

@@ -37,8 +37,10 @@ begin
         perform cogo_internal.raise_alert(
             cogo_internal.alert_fingerprint('jobs_stranded', lane.subject), 'jobs_stranded', lane.subject,
             format('No live worker can claim the due %s jobs%s', lane.family, ' of executor ID ' || lane.executor_id), lane.why,
-            format('Due jobs: %s, the oldest for %s min. %s. `cogo stats` says what a worker needs.',
-                   lane.jobs, round(lane.oldest_seconds / 60),
+            format('Due jobs: %s, the oldest for %s. %s. `cogo stats` says what a worker needs.',
+                   lane.jobs, case when lane.oldest_seconds < 7200 then round(lane.oldest_seconds / 60) || ' min'
+                       when lane.oldest_seconds < 172800 then round(lane.oldest_seconds / 3600) || ' h'
+                       else round(lane.oldest_seconds / 86400) || ' d' end,
                    case lane.why when 'no_worker' then 'No worker is alive'
                        when 'no_executor' then format('No live worker runs the family %s', lane.family)
                        else format('No live worker serves the executor ID %s', lane.executor_id) end),
