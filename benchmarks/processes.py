@@ -2,10 +2,23 @@
 
 import ctypes
 import os
+from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_KINDS: Final = {
+    b"bare_proxy": "proxy",
+    b"network.mojom": "network",
+    b"--type=gpu-process": "gpu",
+    b"--type=renderer": "renderer",
+    b"--type=zygote": "renderer",  # it reaps the renderers
+    b"--type=": "other",
+    b"chrome": "browser",
+    b"node": "node",
+    b"python": "python",
+}
+"""Parts of a command line, in this order, and the kind of program."""
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
@@ -20,9 +33,23 @@ def reap_orphans() -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def tree_cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process and its descendants, with those that have ended and that one of them reaped."""
-    return sum(map(_ticks, {pid, *descendants(pid)})) / _TICKS_PER_SECOND
+def cpu_seconds_by_kind(pid: int) -> dict[str, float]:
+    """Return the CPU time of a process and its descendants by kind of program; ended ones count for who reaped them."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for process in {pid, *descendants(pid)}:
+        seconds[_kind(process)] += _ticks(process) / _TICKS_PER_SECOND
+    return dict(seconds)
+
+
+def _kind(pid: int) -> str:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return "other"
+    for mark, kind in _KINDS.items():
+        if mark in command:
+            return kind
+    return "other"
 
 
 def descendants(pid: int) -> set[int]:
