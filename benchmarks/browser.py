@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 from benchmarks import report, targets
 from benchmarks.browser_site import site
 from benchmarks.experiments import enqueue, template
 from benchmarks.peers import COGO, Peer
-from benchmarks.processes import adopt_orphans, cpu_seconds_by_kind, reap_orphans
+from benchmarks.processes import adopt_orphans, cpu_seconds_by_role, reap_orphans
 from benchmarks.programs import Program
 from benchmarks.server import BenchServer, bench_server
 from benchmarks.targets import Target
@@ -45,11 +45,15 @@ BOUND: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One side in one round."""
+    """One side in one round.
+
+    Attributes:
+        roles: The parts of `cpu_ms` by what the processes do.
+    """
 
     jobs_per_minute: float
     cpu_ms: float
-    cpu_ms_by_kind: dict[str, float] = field(default_factory=dict)
+    roles: dict[str, float] = field(default_factory=dict)
 
 
 Rounds = dict[str, list[dict[str, Measured]]]
@@ -77,7 +81,7 @@ def main() -> None:
         print(f"\nWritten to {report.write(about)}.")
 
 
-def _to_json(measured: dict[str, Measured]) -> dict[str, dict[str, object]]:
+def _to_json(measured: dict[str, Measured]) -> dict[str, dict[str, Any]]:
     return {name: asdict(one) for name, one in measured.items()}
 
 
@@ -122,24 +126,24 @@ def _measure(server: BenchServer, side: Peer, jobs: int) -> Measured:
             program.go()
             first, began_at, cpu = _wait_for(program, WARM_UP_JOBS)
             last, ended_at, cpu_then = _wait_for(program, WARM_UP_JOBS + jobs)
-    by_kind = {kind: (value - cpu.get(kind, 0.0)) / (last - first) * 1_000 for kind, value in cpu_then.items()}
-    return Measured((last - first) / (ended_at - began_at) * 60, sum(by_kind.values()), by_kind)
+    jobs_run = last - first
+    roles = {role: (seconds - cpu.get(role, 0)) / jobs_run * 1_000 for role, seconds in cpu_then.items()}
+    return Measured(jobs_run / (ended_at - began_at) * 60, sum(roles.values()), roles)
 
 
 def _wait_for(program: Program, jobs: int) -> tuple[int, float, dict[str, float]]:
-    """Wait for a number of jobs; return the number, the time and the CPU time, all of the same moment."""
+    """Wait for a number of jobs; return the number, the time and the CPU time by role, all of the same moment."""
     while program.ran < jobs:
         program.check_alive()
         program.wait_for_progress(0.5)
-    return program.ran, time.monotonic(), cpu_seconds_by_kind(program.pid)
+    return program.ran, time.monotonic(), cpu_seconds_by_role(program.pid)
 
 
 def _print_round(number: int, kind: str, measured: dict[str, Measured]) -> None:
     shown = ", ".join(f"{name} {one.jobs_per_minute:.0f}/min {one.cpu_ms:.0f} ms" for name, one in measured.items())
     print(f"Round {number}, {kind}, load {os.getloadavg()[0]:.1f}: {shown}", flush=True)
     for name, one in measured.items():
-        parts = ", ".join(f"{part} {cpu_ms:.1f}" for part, cpu_ms in sorted(one.cpu_ms_by_kind.items()))
-        print(f"  {name}, CPU ms: {parts}", flush=True)
+        print(f"    {name}: " + ", ".join(f"{role} {ms:.0f}" for role, ms in sorted(one.roles.items())), flush=True)
 
 
 def table(rounds: Rounds, sides: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Memory of one worker with its browser over many jobs: `uv run --group bench python -m benchmarks.browser_memory`.
 
 Runs 10,000 browser jobs of a small page on one worker, samples the memory of its processes every second, and prints a
-table by tenths of the jobs, the trend, and the processes that outlive the worker. `--jobs` runs fewer.
+table by tenths of the jobs, the trend, and the processes that outlive the worker. `--jobs` runs fewer, `--http`
+runs them without a browser.
 """
 
 import argparse
@@ -47,7 +48,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     adopt_orphans()
     with site() as urls, bench_server() as server, TemporaryDirectory(prefix="cogo-benchmark-") as folder:
-        environment = {"BENCHMARK_BROWSER_URLS": json.dumps(urls["small"]), "TMPDIR": folder}
+        environment = {
+            "BENCHMARK_BROWSER": "http" if options.http else "worker",
+            "BENCHMARK_BROWSER_URLS": json.dumps(urls["small"]),
+            "TMPDIR": folder,
+        }
         worker = replace(COGO, name="worker", program="browser", settings={}, environment=environment)
         print(_run(server, worker, options.jobs))
 
@@ -117,6 +122,7 @@ def _ending(tree: set[int], jobs: int, minutes: float) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--http", action="store_true", help="without a browser: the memory of queue, proxy and uploads")
     return parser.parse_args()
 
 

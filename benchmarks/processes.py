@@ -2,24 +2,22 @@
 
 import ctypes
 import os
-from collections import defaultdict
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
-_KINDS: Final = {
-    b"bare_proxy": "proxy",
-    b"network.mojom": "network",
-    b"--type=gpu-process": "gpu",
-    b"--type=renderer": "renderer",
-    b"--type=zygote": "renderer",  # it reaps the renderers
-    b"--type=": "other",
-    b"chrome": "browser",
-    b"node": "node",
-    b"python": "python",
-}
-"""Parts of a command line, in this order, and the kind of program."""
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_ROLES: Final = {
+    b"--type=renderer": "renderer",
+    b"--type=zygote": "renderer",
+    b"NetworkService": "network",
+    b"--type=": "GPU",
+    b"playwright/driver": "Node.js",
+    b"benchmarks.peers.bare_proxy": "proxy",
+    b"chrom": "browser",
+}
+"""The roles of processes by a part of their command lines; the first one that fits."""
 
 
 def adopt_orphans() -> None:
@@ -33,23 +31,15 @@ def reap_orphans() -> None:
         os.waitpid(pid, os.WNOHANG)
 
 
-def cpu_seconds_by_kind(pid: int) -> dict[str, float]:
-    """Return the CPU time of a process and its descendants by kind of program; ended ones count for who reaped them."""
-    seconds: defaultdict[str, float] = defaultdict(float)
-    for process in {pid, *descendants(pid)}:
-        seconds[_kind(process)] += _ticks(process) / _TICKS_PER_SECOND
-    return dict(seconds)
+def cpu_seconds_by_role(pid: int) -> dict[str, float]:
+    """Return the CPU time of a process and its descendants by what they do, with those that one of them reaped.
 
-
-def _kind(pid: int) -> str:
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return "other"
-    for mark, kind in _KINDS.items():
-        if mark in command:
-            return kind
-    return "other"
+    Renderers that have ended count as "renderer", since the zygote, which starts and reaps them, does.
+    """
+    ticks: Counter[str] = Counter()
+    for below in {pid, *descendants(pid)}:
+        ticks["Python" if below == pid else _role(below)] += _ticks(below)
+    return {role: number / _TICKS_PER_SECOND for role, number in ticks.items()}
 
 
 def descendants(pid: int) -> set[int]:
@@ -80,6 +70,15 @@ def is_zombie(pid: int) -> bool:
 def exists(pid: int) -> bool:
     """Whether the process exists; a zombie counts."""
     return Path(f"/proc/{pid}").exists()
+
+
+def _role(pid: int) -> str:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # the process has ended
+        return "other"
+    named = (name for part, name in _ROLES.items() if part in command)
+    return next(named, "other")
 
 
 def _ticks(pid: int) -> int:

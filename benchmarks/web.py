@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -106,8 +107,11 @@ CASES: Final = (
     Case("a worker", "/dashboard/workers?name=w1"),
     Case("gate", "/dashboard/gate"),
     Case("week", "/dashboard/weeks"),
+    Case("week before", "/dashboard/weeks?week={last_week}"),
     Case("history, 24 h", "/dashboard/history"),
     Case("history, 30 d", "/dashboard/history?range=30d"),
+    Case("history by type, 24 h", "/dashboard/history?by=type"),
+    Case("history by type, 7 d", "/dashboard/history?range=7d&by=type"),
     Case("history by type, 30 d", "/dashboard/history?range=30d&by=type"),
     Case("alerts", "/dashboard/alerts"),
     Case("log", "/dashboard/log"),
@@ -135,7 +139,8 @@ class Site:
 
     def seconds(self, case: Case) -> float:
         """Return the duration of one request."""
-        path = case.path.format(job=self.job, cause=self.cause, failed=self.failed)
+        last_week = f"{datetime.now(UTC) - timedelta(days=7):%G-W%V}"
+        path = case.path.format(job=self.job, cause=self.cause, failed=self.failed, last_week=last_week)
         started = time.perf_counter()
         response = self.client.get(path)
         taken = time.perf_counter() - started
@@ -174,14 +179,18 @@ def site(dsn: str, rows: int) -> Iterator[Site]:
         yield Site(stack.enter_context(client), job, cause, failed)
 
 
-def measure(requests: int) -> list[dict[str, Any]]:
-    """Return the 50th and 95th percentile of each case in milliseconds, for each database."""
+def measure(requests: int, only: str = "") -> list[dict[str, Any]]:
+    """Return the 50th and 95th percentile of each case in milliseconds, for each database.
+
+    Args:
+        only: A part of the names of the cases to measure.
+    """
     with bench_server() as server, ExitStack() as stack:
         sites = []
         for rows in SIZES:
             server.template(f"rows_{rows}", lambda _: None)
             sites.append(stack.enter_context(site(server.dsn(f"rows_{rows}"), rows)))
-        return [_row(case, sites, requests) for case in CASES]
+        return [_row(case, sites, requests) for case in CASES if only in case.name]
 
 
 def _row(case: Case, sites: list[Site], requests: int) -> dict[str, Any]:
@@ -224,9 +233,10 @@ def main() -> int:
     """Measure, print the table, and return 1 if a ratio is too high."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=100, help="requests per case and database")
+    parser.add_argument("--only", default="", help="measure the cases whose names contain this text")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     options = parser.parse_args()
-    rows = measure(options.requests)
+    rows = measure(options.requests, options.only)
     print(table(rows))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))

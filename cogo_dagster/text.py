@@ -43,6 +43,8 @@ def storable_json(value: Json) -> tuple[Json, bool]:
     deeper than 200 levels become a text that describes them. Valid values are not copied. Values that are not JSON are
     left for `json.dumps` to reject.
     """
+    if type(value) is dict and _is_plain(value):
+        return value, False
     kept = _storable(value, 0)
     return kept, kept is not value
 
@@ -66,6 +68,12 @@ def parse_json(text: str) -> Json:
         ValueError: The text is not standard JSON, or is nested too deeply.
     """
     try:
+        value, end = _STRICT.raw_decode(text)
+    except (ValueError, RecursionError):
+        value, end = None, -1  # raised again below
+    if end == len(text):
+        return value
+    try:
         return json.loads(text, parse_constant=_reject_constant)
     except RecursionError:
         raise ValueError(_NESTED) from None
@@ -82,11 +90,28 @@ def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
+_STRICT: Final = json.JSONDecoder(parse_constant=_reject_constant)
+"""`json.loads` makes a decoder for each call that names an option, which takes three times as long as a short line."""
+
+
 def _escape(match: re.Match[str]) -> str:
     if match[0] == "\t":
         return " "
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _is_plain(members: dict[Json, Json]) -> bool:
+    """Whether an object has only texts that are storable, booleans and nulls: a quick check."""
+    for name, value in members.items():
+        if type(name) is not str or not is_storable(name):
+            return False
+        if type(value) is str:
+            if not is_storable(value):
+                return False
+        elif value is not None and type(value) is not bool:
+            return False
+    return True
 
 
 def _storable(value: Json, level: int) -> Json:

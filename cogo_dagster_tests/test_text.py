@@ -40,6 +40,13 @@ def test_a_valid_document_is_not_copied() -> None:
     assert not changed
 
 
+@given(st.dictionaries(ANY, ANY | st.none() | st.booleans() | st.integers() | st.floats(), max_size=3))
+def test_a_flat_object_is_checked_like_a_part_of_a_document(members: dict[str, object]) -> None:
+    """The quick check of an object with only texts, booleans and nulls has the result of the complete one."""
+    [kept], changed = storable_json([members])
+    assert repr(storable_json(members)) == repr((kept, changed))
+
+
 def test_a_document_becomes_storable(owner: Owner) -> None:
     """Keys, numbers that JSON lacks, huge integers and depth are changed so that PostgreSQL accepts the document."""
     deep: list[object] = []
@@ -59,6 +66,29 @@ def test_a_document_becomes_storable(owner: Owner) -> None:
 def test_control_characters_of_terminals_are_escaped() -> None:
     """ESC, C1, DEL, direction overrides and lone surrogates are escaped; line feeds and letters are kept."""
     assert printable("a\x1b[2J\x9b\x7f\u202e\ud83d\tb\n한글 🎉") == "a\\x1b[2J\\x9b\\x7f\\u202e\\ud83d b\n한글 🎉"
+
+
+def parsed(parse: Callable[[str], object], text: str) -> str:
+    """Return the value or the message of the error."""
+    try:
+        return repr(parse(text))
+    except ValueError as error:
+        return str(error)
+
+
+def reject(name: str) -> None:
+    """Reject a constant that is not a JSON number."""
+    raise ValueError(f"{name} is not a JSON number")
+
+
+@given(
+    st.lists(
+        st.sampled_from(['{"a":', "1", "NaN", "[", "]", "}", ",", " ", "\n", '"\\ud800"', "\ufeff", "-Infinity"])
+    ).map("".join)
+)
+def test_standard_json_is_parsed_as_by_the_standard_library(text: str) -> None:
+    """The value and the message are those of `json.loads`, which makes a new decoder for each call."""
+    assert parsed(parse_json, text) == parsed(lambda given_text: json.loads(given_text, parse_constant=reject), text)
 
 
 @pytest.mark.parametrize("parse", [load_json, parse_json])

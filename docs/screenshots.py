@@ -73,7 +73,7 @@ def _fill(queue: Queue, site: str, environment: Mapping[str, str]) -> None:
         _cogo(environment, "gate", "record", *words, "--build-seconds", str(38 + n), "--test-seconds", str(95 - 3 * n))
     _until(lambda: not queue.list_jobs(statuses=["queued", "running"]), "all jobs ended")
     queue.enqueue([NewJob("browser", {"url": f"{site}/slow/{n}"}) for n in range(6)])
-    _until(lambda: len(queue.list_jobs(statuses=["running"])) > 1, "two jobs run")
+    _until(lambda: queue.list_jobs(statuses=["running"]) and not queue.stats().slots_free, "all slots are in use")
 
 
 def _pictures(addresses: Mapping[str, str]) -> dict[str, Callable[[Browser], bytes]]:
@@ -96,8 +96,13 @@ def _picture(browser: Browser, url: str, wait: Callable[[Page], None]) -> bytes:
 
 
 def _settled(page: Page) -> None:
-    """The dashboard keeps a connection open for updates, so that the network is never idle."""
-    page.locator("h1").first.wait_for()
+    """The dashboard keeps a connection open for updates, so that the network is never idle.
+
+    It reads the numbers and the reasons one after the other: load it again until both have the same age of a job.
+    """
+    age = page.locator(".tile", has_text="Oldest due").locator("b")
+    reasons = page.locator("#waiting")
+    _until(lambda: page.reload() and f"oldest {age.inner_text()}" in reasons.inner_text(), "the ages agree")
     page.wait_for_load_state("load")
 
 
@@ -208,7 +213,7 @@ def _site() -> Iterator[tuple[str, Event]]:
     server.shutdown()
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
+def _until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while not condition():
         if time.monotonic() > deadline:

@@ -1,7 +1,8 @@
 """Browser jobs: the real worker with the browser executor, and a hand-written loop.
 
-`BENCHMARK_BROWSER` is `worker`, `loop` (opens the page and keeps the same files), `bare` (the loop behind a minimal
-forward proxy) or `traced` (the loop, also recording traces as the executor does). All open the URLs in the JSON array
+`BENCHMARK_BROWSER` is `worker`, `http` (the worker without a browser), `loop` (opens the page and keeps the same
+files), `bare` (the loop behind a minimal forward proxy) or `traced` (the loop, also recording traces as the executor
+does). All open the URLs in the JSON array
 `BENCHMARK_BROWSER_URLS` in turn, with a concurrency of four. Loops take Playwright's screenshots, or those of the
 executor if `BENCHMARK_BROWSER_PICTURE` is `fast`.
 """
@@ -40,7 +41,11 @@ URLS: Final[list[str]] = json.loads(os.environ.get("BENCHMARK_BROWSER_URLS", '["
 FAST_PICTURE: Final = os.environ.get("BENCHMARK_BROWSER_PICTURE") == "fast"
 CONCURRENCY: Final = 4
 OPTIONS: Final = BrowserOptions(
-    no_sandbox=is_root(), allowed_hosts=(urlsplit(URLS[0]).netloc,), concurrency=CONCURRENCY, install=False
+    no_sandbox=is_root(),
+    allowed_hosts=(urlsplit(URLS[0]).netloc,),
+    concurrency=CONCURRENCY,
+    install=False,
+    real_mode=KIND != "http",
 )
 
 
@@ -146,4 +151,4 @@ def _bare_proxy() -> str:
 
 
 if __name__ == "__main__":
-    program.main(BrowserWorker() if KIND == "worker" else BrowserLoop())
+    program.main(BrowserWorker() if KIND in ("worker", "http") else BrowserLoop())

@@ -9,15 +9,16 @@ from uuid import uuid4
 from cogo_dagster.bootstrap.database import supabase_project, without_password
 from cogo_dagster.bootstrap.workers import report_broken, usable_executors, warning, worker_options
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster.executors.registry import load_executors
+from cogo_dagster.executors.registry import families, load_executors, takes
 from cogo_dagster.links import week_links
 from cogo_dagster.queue.artifacts import ArtifactStore, sweep_artifacts
 from cogo_dagster.queue.bulk import Operation, Progress, Totals, ignore_progress, perform, perform_items
 from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor, ExecutorContext
-from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.model import Json, family_of
 from cogo_dagster.queue.rates import RateLimits
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
+from cogo_dagster.queue.rows.operations import PausedChange
 from cogo_dagster.queue.stats import QueueNumbers
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import Observer, Worker, WorkerOptions
@@ -155,6 +156,18 @@ class Application:
         if operation.function == "cleanup_artifacts":
             sweep_artifacts(self.queue, self.store, max_seconds=None)
         return totals
+
+    def pause(self, kind: str, name: str, *, reason: str | None, actor: str) -> PausedChange:
+        """Stop claims as `Queue.pause` does; a type that an executor runs is known without a job of it."""
+        change = self.queue.pause(kind, name, reason=reason, actor=actor)
+        known = change.known or (kind == "type" and self._runs(name))
+        return PausedChange.model_validate(change.document | {"known": known})
+
+    def _runs(self, type: str) -> bool:
+        family = family_of(type)
+        if family in families():
+            return takes(type)
+        return any(family in worker.families for worker in self.queue.list_workers(alive_only=True, max_workers=1000))
 
     @property
     def executor_context(self) -> ExecutorContext:

@@ -87,7 +87,7 @@ _ALERTS: Final = (
     column("last", "last_seen_at", distance, whole=True),
     column("title"),
     Column("deliveries", _deliveries, min_width=110),
-    column("error", "error_message"),
+    column("error", "error_message", min_width=110),
 )
 
 

@@ -42,13 +42,13 @@ def fetch(
     name: Name = None,
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A folder, the file of a single artifact, or - for standard output.")
-    ] = Path(),
+        str, typer.Option("--output", "-o", help="A folder, the file of a single artifact, or - for standard output.")
+    ] = ".",
     as_json: JsonFlag = False,
 ) -> Report:
     """Copy artifacts from their store to this machine; existing files are replaced."""
     rows = _chosen(application, id, name)
-    if str(output) == "-":
+    if output == "-":
         if len(rows) > 1 or as_json:
             raise BadInput(f"Only one artifact can be written to standard output: name one of {_names(rows)}.")
         _copy_to_output(application, rows[0])
@@ -120,13 +120,14 @@ def _names(rows: Sequence[ArtifactRow]) -> str:
     return ", ".join(dict.fromkeys(row.name or str(row.id) for row in rows))
 
 
-def _targets(rows: Sequence[ArtifactRow], output: Path) -> list[Path]:
+def _targets(rows: Sequence[ArtifactRow], output: str) -> list[Path]:
     """Return the file of each artifact; those of several attempts with one name get the number of the attempt."""
-    if len(rows) == 1 and not output.is_dir():
-        return [output]
+    folder = Path(output)
+    if len(rows) == 1 and not output.endswith("/") and not folder.is_dir():
+        return [folder]
     names = [row.name for row in rows]
     return [
-        output / (f"attempt-{row.attempt}-{_base(row)}" if names.count(row.name) > 1 else _base(row)) for row in rows
+        folder / (f"attempt-{row.attempt}-{_base(row)}" if names.count(row.name) > 1 else _base(row)) for row in rows
     ]
 
 

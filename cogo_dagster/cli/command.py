@@ -228,13 +228,11 @@ def echo_markdown(text: str) -> None:
     """Print Markdown: unchanged into a file or a pipe, without its markup on a terminal."""
     if sys.stdout.isatty():
         from rich.console import Console  # noqa: PLC0415 - slow to import
-        from rich.text import Text  # noqa: PLC0415
+        from rich.markdown import Markdown  # noqa: PLC0415
 
-        from cogo_dagster.alerts.chat_text import chat_text  # noqa: PLC0415 - importing alerts takes 0.2 s
-
-        plain = chat_text(text, printable, lambda title, url: f"{title} ({url})")
-        text = re.sub(r"\*([^*\n]+)\*", r"\1", plain.replace("```\n", "").replace("\n```", ""))
-        # Breaks lines between words, unlike echo.
-        Console(highlight=False).print(Text(text))
-        return
+        console = Console(highlight=False, color_system=None)
+        with console.capture() as captured:
+            console.print(Markdown(printable(text), hyperlinks=False))
+        lines = re.sub(r"[ \t]+$", "", captured.get().strip("\n"), flags=re.MULTILINE)
+        text = re.sub(r"\n{3,}", "\n\n", lines)  # Rich adds an empty line above and below each table
     typer.echo(text)

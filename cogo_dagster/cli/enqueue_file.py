@@ -1,26 +1,28 @@
 """Enqueues the jobs of a file with one JSON object per line."""
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from cogo_dagster.cli.command import BadInput, Report
+from cogo_dagster.cli.enqueue_batches import Line, calls_at_once, enqueued_batches
 from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.progress import progress_bar
 from cogo_dagster.executors.registry import PayloadValidator
 from cogo_dagster.formatting.values import counted
-from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import InvalidPayload
-from cogo_dagster.queue.model import Enqueued, Json, NewJob, family_of
+from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, NewJob, family_of
 from cogo_dagster.settings import Settings
 from cogo_dagster.text import parse_json, storable_json
 
-_BATCH: Final = 1_000
 _SHOWN: Final = 5
 _FIELDS: Final = frozenset(field.name for field in fields(NewJob))
 _NUMBERS: Final = {
@@ -38,14 +40,6 @@ JobsFile = Annotated[
         "with payload, and optionally type, priority, executor_id, idempotency_key and others.",
     ),
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A job, and the number of its line."""
-
-    number: int
-    job: NewJob
 
 
 def enqueue_file(
@@ -69,13 +63,20 @@ def enqueue_file(
     Raises:
         BadInput: The file cannot be read, or lines are invalid.
     """
-    lines = _read(settings, _text_lines(file), template, family, type_of)
+    with _no_garbage_collection():
+        lines = _read(settings, _text_lines(file), template, family, type_of)
+        return _enqueued(settings, lines, quiet=quiet)
+
+
+def _enqueued(settings: Settings, lines: Sequence[Line], *, quiet: bool) -> Report:
     enqueued: list[Enqueued] = []
+    report_left = partial(typer.echo, err=True)
     with (
         opened(settings) as application,
         progress_bar("jobs", lambda: len(lines), quiet=quiet) as advance,
     ):
-        for done in _batches(application.queue, lines):
+        at_once = calls_at_once(lines, settings.pool_size)
+        for done in enqueued_batches(application.queue.enqueue, lines, at_once, report_left):
             enqueued += done
             advance(len(enqueued))
     created = sum(one.created for one in enqueued)
@@ -89,30 +90,27 @@ def enqueue_file(
     return Report(document, f"Enqueued {counted(created, 'job')}{known}.")
 
 
-def _batches(queue: Queue, lines: Sequence[Line]) -> Iterator[list[Enqueued]]:
-    done = 0
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Do not search for cycles, which jobs and their IDs do not form: it would take as long as the reading."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        for first in range(0, len(lines), _BATCH):
-            batch = lines[first : first + _BATCH]
-            enqueued = queue.enqueue([line.job for line in batch])
-            done += len(batch)
-            yield enqueued
-    except BaseException:
-        if done < len(lines):
-            typer.echo(
-                f"{done:,} of {len(lines):,} jobs were enqueued: continue with line {lines[done].number}.", err=True
-            )
-        raise
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _text_lines(file: str) -> list[str]:
+    """Read the lines, which end with a line feed only: JSON texts may contain other line separators, such as U+2028."""
     if not file.startswith("@"):
         option = " (and a URL after --url)" if "://" in file else ""
         raise BadInput(f"{file!r} is not a file of jobs: write @ in front of its name, such as @jobs.jsonl{option}.")
     if file == "@-":
-        return sys.stdin.read().splitlines()
+        return sys.stdin.read().split("\n")
     try:
-        return Path(file[1:]).read_text(encoding="utf-8").splitlines()
+        return Path(file[1:]).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise BadInput(f"{file[1:]} cannot be read ({reason}): use a file with one JSON object per line.") from None
@@ -126,13 +124,11 @@ def _read(
     type_of: Callable[[Json], str] | None,
 ) -> list[Line]:
     lines, problems = [], []
-    validator = PayloadValidator(settings)
+    reader = _Reader(settings, template, family, type_of)
     for number, text in enumerate(texts, 1):
-        if not text.strip():
-            continue
         try:
-            job = _job(text, template, family, type_of)
-            lines.append(Line(number, replace(job, payload=validator.validated(job.type, job.payload))))
+            if (job := reader.job(text)) is not None:
+                lines.append((number, job))
         except (BadInput, InvalidPayload) as error:
             problems.append(f"line {number}: {error}")
     if problems:
@@ -143,25 +139,64 @@ def _read(
     return lines
 
 
-def _job(text: str, template: NewJob, family: str | None, type_of: Callable[[Json], str] | None) -> NewJob:
+class _Reader:
+    """Makes a job of each line; the arguments are those of `enqueue_file`."""
+
+    def __init__(
+        self, settings: Settings, template: NewJob, family: str | None, type_of: Callable[[Json], str] | None
+    ) -> None:
+        self._template = template
+        self._defaults = tuple(getattr(template, name) for name, _ in NEW_JOB_DEFAULTS)
+        self._family = family
+        self._type_of = type_of
+        self._checks: dict[str, Callable[[Json], dict[str, Json]]] = {}
+        self._validator = PayloadValidator(settings)
+
+    def job(self, text: str) -> NewJob | None:
+        """Return the job of a line; None if the line is empty.
+
+        Raises:
+            BadInput: The line is not a job or a payload.
+            InvalidPayload: The payload is invalid.
+        """
+        if not text or text.isspace():
+            return None
+        document = _document(text)
+        if isinstance(document.get("payload"), dict):
+            return self._of_fields(document)
+        job_type = self._template.type if self._type_of is None else self._type_of(document)
+        check = self._checks.get(job_type) or self._check_of(job_type)
+        # All values by position: `replace` takes as long as everything else together.
+        return NewJob(job_type, check(document), *self._defaults)
+
+    def _of_fields(self, given: Mapping[str, Json]) -> NewJob:
+        if not given.keys() <= _FIELDS:
+            raise BadInput(f"unknown fields of a job: {', '.join(sorted(given.keys() - _FIELDS))}.")
+        _check(given)
+        job = replace(self._template, **given)
+        if self._type_of is not None and "type" not in given:
+            job.type = self._type_of(job.payload)
+        check = self._checks.get(job.type) or self._check_of(job.type)
+        job.payload = check(job.payload)
+        return job
+
+    def _check_of(self, job_type: str) -> Callable[[Json], dict[str, Json]]:
+        if not job_type:
+            raise BadInput('it has no type: write {"type": "browser", "payload": {…}}.')
+        if self._family is not None and family_of(job_type) != self._family:
+            raise BadInput(f"its type is {job_type}, and the command adds jobs of the family {self._family}.")
+        check = self._checks[job_type] = self._validator.check_of(job_type)
+        return check
+
+
+def _document(text: str) -> dict[str, Json]:
     try:
         document = parse_json(text)
     except ValueError as error:
         raise BadInput(f"it is not JSON ({error}).") from None
     if not isinstance(document, dict) or storable_json(document)[1]:
         raise BadInput(f"it is not a JSON object that can be stored: {json.dumps(document)[:60]}.")
-    given: Mapping[str, Json] = document if isinstance(document.get("payload"), dict) else {"payload": document}
-    if unknown := sorted(given.keys() - _FIELDS):
-        raise BadInput(f"unknown fields of a job: {', '.join(unknown)}.")
-    _check(given)
-    job = replace(template, **given)
-    if type_of is not None and "type" not in given:
-        job = replace(job, type=type_of(job.payload))
-    if not job.type:
-        raise BadInput('it has no type: write {"type": "browser", "payload": {…}}.')
-    if family is not None and family_of(job.type) != family:
-        raise BadInput(f"its type is {job.type}, and the command adds jobs of the family {family}.")
-    return job
+    return document
 
 
 def _check(given: Mapping[str, Json]) -> None:

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 import typer
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.cli.artifact_list import print_artifacts
 from cogo_dagster.cli.bulk import actor
 from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.options import JobId
 from cogo_dagster.cli.tables import column, print_facts, print_table
 from cogo_dagster.formatting.explanation import why
-from cogo_dagster.formatting.values import distance, error_line, one_line, run_time, size
+from cogo_dagster.formatting.values import distance, error_line, run_time
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import JobNotFound
 from cogo_dagster.queue.model import Json
@@ -84,9 +85,7 @@ def _print(job: WholeJob, reason: str | None, artifacts: Sequence[tuple[Artifact
         print_table(job.superseded_attempts, _ATTEMPTS, when_empty="")
     if artifacts:
         typer.echo("\nArtifacts")
-        for artifact, address in artifacts:
-            typer.echo(f"{one_line(artifact.name)} ({size(artifact.size_bytes)})")
-            typer.echo(f"  {one_line(address)}")
+        print_artifacts(job.id, artifacts)
 
 
 def _facts(job: WholeJob, reason: str | None) -> dict[str, Json]:

@@ -114,7 +114,8 @@ _ARTIFACTS: Final = (
     column("status", whole=True, is_status=True),
     column("size", "size_bytes", size, whole=True),
     column("created", "created_at", distance, min_width=90),
-    column("address"),
+    column("artifact", "id", is_id=True),
+    column("address", min_width=160),
 )
 
 

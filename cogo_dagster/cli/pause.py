@@ -73,7 +73,7 @@ def limit(
 
 
 def _paused(application: Application, kind: str, name: str, reason: str | None) -> Report:
-    change = application.queue.pause(kind, name, reason=reason, actor=actor())
+    change = application.pause(kind, name, reason=reason, actor=actor())
     if change.changed:
         message = f"Paused {kind} {name}. Resume with `cogo resume {kind} {name}`."
         return Report(change, message if change.known else f"{message}\n{_unknown(kind, name)}")

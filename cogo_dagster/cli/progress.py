@@ -1,5 +1,6 @@
 """A progress bar on standard error."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,7 +17,10 @@ def progress_bar(what: str, total: Callable[[], int | None], *, quiet: bool = Fa
         total: Returns the number of rows, or None if it is unknown; called only if the bar is shown.
         quiet: Show nothing.
     """
-    # rich.progress is slow to import.
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    # rich takes 0.1 s to import.
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
@@ -28,9 +32,6 @@ def progress_bar(what: str, total: Callable[[], int | None], *, quiet: bool = Fa
     )
 
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda _: None
-        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

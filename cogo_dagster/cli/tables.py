@@ -144,6 +144,12 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
     _print(table)
 
 
+def terminal_width() -> int | None:
+    """Return the columns of the terminal; None for a file or a pipe."""
+    console = _console()
+    return console.width if console.is_terminal else None
+
+
 def status_style(status: str) -> str:
     """Return the style in which a terminal shows a status of a job, an attempt, a worker or an alert."""
     return _STYLES.get(status.partition(" ")[0], "")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 import typer
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.cli.artifact_list import print_artifacts
 from cogo_dagster.cli.command import BadInput, ExitCode, JsonFlag, Report, command
 from cogo_dagster.cli.options import JobId, seconds_of
 from cogo_dagster.cli.tables import status_style
@@ -54,10 +56,11 @@ def watch(
         document = last.document if last else {"id": str(found_id)}
         message = f"Job {found_id} did not finish within {run_time(timeout_seconds)}."
         return Report(document, "", ExitCode.FAILED, message)
-    artifacts = [row.document | {"address": application.address_of(row)} for row in last.artifacts]
+    artifacts = [(row, application.address_of(row)) for row in last.artifacts]
     code = ExitCode.OK if last.status == "succeeded" else ExitCode.FAILED
-    text = "\n".join(f"  {one_line(row['name'])}  {one_line(row['address'])}" for row in artifacts)
-    return Report(last.document | {"artifacts": artifacts, "subject": last.subject}, text, code)
+    documents = [row.document | {"address": address} for row, address in artifacts]
+    text = partial(print_artifacts, found_id, artifacts) if artifacts else ""
+    return Report(last.document | {"artifacts": documents, "subject": last.subject}, text, code)
 
 
 @command(name="open")

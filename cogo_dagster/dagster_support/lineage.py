@@ -11,6 +11,7 @@ import dagster as dg
 
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.metadata import number
+from cogo_dagster.formatting.values import counted
 from cogo_dagster.links import artifact_content, day_partition, job_page, week_partition
 from cogo_dagster.quality.records import GateRun
 from cogo_dagster.queue.model import Job, Json
@@ -28,7 +29,7 @@ def artifacts_observation(settings: Settings, job: Job, files: Sequence[Json]) -
     """Return the observation of `queue/artifacts` for the files of an attempt."""
     return dg.AssetObservation(
         asset_keys.ARTIFACTS,
-        description=f"{len(files)} of a {job.type} job",
+        description=f"{counted(len(files), 'artifact')} of a {job.type} job",
         metadata={**_job(settings, job), **file_links(settings, files), **window_links(settings, datetime.now(UTC))},
     )
 

@@ -184,7 +184,7 @@ class RunReport(Observer):
             plain_cell(job.type),
             plain_cell(row.job_status or ""),
             str(job.attempts),
-            plain_cell(run_time(row.run_seconds)),
+            plain_cell(run_time(row.run_seconds).replace(" ", "\N{NO-BREAK SPACE}")),
             code_cell(redact(payload_subject(job.payload) or "")),
             code_cell(str(error.to_json()["message"]) if error else ""),
         ]

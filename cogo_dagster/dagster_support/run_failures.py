@@ -12,6 +12,7 @@ from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_status import seconds_since, was_terminated
 from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
+from cogo_dagster.dagster_support.worker_runs import PROCESS_JOBS
 from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow
@@ -90,6 +91,12 @@ def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str 
     }
 
 
+def was_stopped(failure: Mapping[str, Json]) -> bool:
+    """Whether a worker's run was stopped with its machine: its jobs were requeued, and the next run claims them."""
+    stopped = (PROCESS_JOBS, "DagsterExecutionInterruptedError")
+    return (failure["job_name"], failure["error_class"]) == stopped
+
+
 def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
     """Return recent failures again: hooks and sensors record nothing while the database is unreachable."""
     since = datetime.now(UTC) - _LOOK_BACK
@@ -101,7 +108,7 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         steps = [entry.event_log_entry.dagster_event for entry in events.records]
         failure = failure_of(record.dagster_run, [step for step in steps if step], None)
-        if not is_mistaken_launch(record.dagster_run.tags, str(failure["error_class"])):
+        if not (is_mistaken_launch(record.dagster_run.tags, str(failure["error_class"])) or was_stopped(failure)):
             failures.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
     return failures
 

@@ -7,7 +7,7 @@ An entry point that cannot be loaded, or whose `build` raises, affects only the 
 An entry point may also name a function, as packages did before the class `Executor` existed; see `legacy`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
@@ -97,6 +97,19 @@ def left_to_others(settings: Settings) -> dict[str, str]:
     return unset | loaded.broken
 
 
+def takes(type: str) -> bool:
+    """Return whether an installed executor runs jobs of a type; one that names no types runs all of its family."""
+    family = family_of(type)
+    point = families().get(family)
+    if point is None or type == family:
+        return point is not None
+    try:
+        executor = _class_of(point)
+    except ExecutorUnavailable:
+        return True
+    return not (executor and executor.types) or type in executor.types
+
+
 class PayloadValidator:
     """Validates payloads with the executors of their types, which are not started.
 
@@ -118,6 +131,17 @@ class PayloadValidator:
         if isinstance(executor, LegacyExecutor):
             return executor.checked(type, payload)
         return executor.validate(type, payload, self._settings)
+
+    def check_of(self, type: str) -> Callable[[Json], dict[str, Json]]:
+        """Return the function that validates payloads of a type, for many of them.
+
+        Raises:
+            InvalidPayload: No executor is installed for the type.
+        """
+        executor = self._executor(type)
+        if isinstance(executor, LegacyExecutor):
+            return lambda payload: executor.checked(type, payload)
+        return executor.validator(type, self._settings)
 
     def _executor(self, type: str) -> "type[Executor] | Executor":
         family = family_of(type)

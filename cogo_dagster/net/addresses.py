@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -129,6 +130,7 @@ def parse_address(host: str) -> IPAddress | None:
     return _parse_ipv4(host) if _ends_in_number(host) else None
 
 
+@lru_cache(maxsize=1024)
 def normal_host(host: str) -> str:
     """Return a host in normalized form: decoded, lower case, no final dot, addresses in canonical form.
 

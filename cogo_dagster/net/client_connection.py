@@ -174,12 +174,12 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
-    def respond(self, head: Head, *, ends_with_connection: bool) -> None:
-        """Forward the head of a response."""
+    def respond(self, head: Head, body: bytes, *, ends_with_connection: bool) -> None:
+        """Forward the head of a response with the part of its body that has arrived."""
         request = self._request
         self._persistent = request is not None and request.keeps and not ends_with_connection
         start = responses.start_line(head.start)
-        self.forward(head.for_next_hop(start, connection="keep-alive" if self._persistent else "close"))
+        self.forward(head.for_next_hop(start, connection="keep-alive" if self._persistent else "close") + body)
 
     def finish(self) -> None:
         """Wait for the next request after a complete response, if both connections are persistent."""

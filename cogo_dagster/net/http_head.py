@@ -1,7 +1,9 @@
 """The head of an HTTP/1 message, parsed strictly to prevent smuggling: the part of RFC 9112 that a proxy needs."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 _HOP_BY_HOP = frozenset(
     {
@@ -15,7 +17,7 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\0]*)")
 
 
 class BadHead(ValueError):
@@ -30,7 +32,7 @@ class HeadCut(BadHead):
     """The connection ended within the head."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Head:
     """Start line and header fields.
 
@@ -41,13 +43,20 @@ class Head:
     start: str
     fields: tuple[tuple[str, str], ...]
 
-    def values(self, name: str) -> list[str]:
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for key, value in self.fields:
+            found.setdefault(key.lower(), []).append(value)
+        return found
+
+    def values(self, name: str) -> Sequence[str]:
         """Return all values of a field; `name` is in lower case."""
-        return [value for key, value in self.fields if key.lower() == name]
+        return self._by_name.get(name, ())
 
     def has_option(self, option: str) -> bool:
         """Whether `Connection` or `Proxy-Connection` has this option."""
-        values = self.values("connection") + self.values("proxy-connection")
+        values = [*self.values("connection"), *self.values("proxy-connection")]
         return any(option == token.strip().lower() for value in values for token in value.split(","))
 
     def for_next_hop(self, start: str, *, connection: str, **replaced: str) -> bytes:
@@ -122,4 +131,4 @@ def _field(line: str) -> tuple[str, str]:
     match = _FIELD.fullmatch(line)
     if match is None:
         raise BadHead("a header line is malformed")
-    return match[1], match[2]
+    return match[1], match[2].strip(" \t")

@@ -17,8 +17,8 @@ class Client(Protocol):
     def server_connected(self, server: "ServerConnection") -> None:
         """Called when the connection is open."""
 
-    def respond(self, head: Head, *, ends_with_connection: bool) -> None:
-        """Called with the head of the final response."""
+    def respond(self, head: Head, body: bytes, *, ends_with_connection: bool) -> None:
+        """Called with the head of the final response, and the part of its body that has arrived."""
 
     def forward(self, data: bytes) -> None:
         """Called with bytes for the client."""
@@ -145,10 +145,12 @@ class ServerConnection(asyncio.Protocol):
             self._client.forward(data)
             return
         if self._state is _ServerState.HEAD:
-            data = self._read_heads(data)
-        if self._state is _ServerState.BODY:
-            self._read_body(data)
-        elif self._state is _ServerState.IDLE and data:  # unsolicited
+            self._read_heads(data)
+        elif self._state is _ServerState.BODY:
+            size = self._body.take(data)
+            self._client.forward(data if size == len(data) else data[:size])
+            self._end_of_body(has_more=size < len(data))
+        elif self._state is _ServerState.IDLE:  # unsolicited
             self.close()
             self._client.server_lost(truncated=False)
 
@@ -164,42 +166,39 @@ class ServerConnection(asyncio.Protocol):
         """Handle the end of the connection."""
         self._end()
 
-    def _read_heads(self, data: bytes) -> bytes:
-        """Parse up to the head of the final response; return the bytes after it."""
+    def _read_heads(self, data: bytes) -> None:
+        """Parse up to the head of the final response."""
         while data and self._state is _ServerState.HEAD:
             try:
                 head = self._reader.feed(data)
                 if head is None:
-                    return b""
+                    return
                 status = _status(head)
             except BadHead as error:
                 self.close()
                 self._client.server_failed(error)
-                return b""
+                return
             data = self._reader.rest
             if status.startswith("1"):
                 self._client.forward(encode_head(head.start, list(head.fields)))
                 self._reader = HeadReader(HEAD_BYTES, b"HTTP/")
             else:
-                self._begin_body(head, status)
-        return data
+                self._begin_body(head, status, data)
 
-    def _begin_body(self, head: Head, status: str) -> None:
+    def _begin_body(self, head: Head, status: str, data: bytes) -> None:
+        """Forward the head with what has arrived of the body: one system call, and one wake-up of the client."""
         self._body = response_body(head, self._method, status)
         endless = self._body.lasts
         self._persistent = not endless and head.start.startswith("HTTP/1.1 ") and not head.has_option("close")
         self._state = _ServerState.BODY
-        self._client.respond(head, ends_with_connection=endless)
-        if self._body.ended:
-            self._finish()
-
-    def _read_body(self, data: bytes) -> None:
-        if not data:
-            return
         size = self._body.take(data)
-        self._client.forward(data if size == len(data) else data[:size])
+        self._client.respond(head, data[:size], ends_with_connection=endless)
+        self._end_of_body(has_more=size < len(data))
+
+    def _end_of_body(self, *, has_more: bool) -> None:
+        """Finish the response if its body is complete; unsolicited data after it ends the connection."""
         if self._body.ended:
-            self._persistent = self._persistent and size == len(data)
+            self._persistent = self._persistent and not has_more
             self._finish()
 
     def _finish(self) -> None:

@@ -74,7 +74,7 @@ def day_markdown(day: GateSummary) -> str:
     numbers = measures(day)
     lines = [f"## {window_title(day.window)}", "", f"**{_VERDICTS[day.q1.verdict]}** {day.q1.reason}", ""]
     lines += [
-        "| | |",
+        "| | value |",
         "|---|---:|",
         *(f"| {title} | {number_text(numbers[name], unit)} |" for title, name, unit in ROWS),
     ]

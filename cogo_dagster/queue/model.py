@@ -97,17 +97,27 @@ class Job(Generic[PayloadT_co]):
         )
 
     @classmethod
-    def from_compact(cls, row: Sequence[Json], lease_token: UUID) -> Self:
-        """Parse a job as a compact `claim_jobs` returns it; see the SQL function `compact_job`."""
-        job = cls(StoredId(row[0]), row[1], row[2], row[3], row[4], lease_token, created_at=_moment(row[5]))
-        if len(row) > 6:
-            others = row[6]
-            job.executor_id = others["executor_id"]
-            job.priority = others["priority"]
-            job.idempotency_key = others["idempotency_key"]
-            job.timeout_seconds = _seconds(others["timeout_seconds"])
-            job.lost_attempts = others["lost_attempts"]
-        return job
+    def list_from_compact(cls, rows: Sequence[Sequence[Json]], lease_token: UUID) -> list[Self]:
+        """Parse the jobs that a compact `claim_jobs` returns; see the SQL function `compact_job`."""
+        jobs: list[Self] = []
+        last: Json = None
+        created_at: datetime | None = None
+        for row in rows:
+            if row[5] != last:  # jobs that were enqueued by one call have the same time
+                last, created_at = row[5], _moment(row[5])
+            job = cls(StoredId(row[0]), row[1], row[2], row[3], row[4], lease_token)
+            job.created_at = created_at
+            if len(row) > 6:
+                job._add_others(row[6])
+            jobs.append(job)
+        return jobs
+
+    def _add_others(self, others: Mapping[str, Json]) -> None:
+        self.executor_id = others["executor_id"]
+        self.priority = others["priority"]
+        self.idempotency_key = others["idempotency_key"]
+        self.timeout_seconds = _seconds(others["timeout_seconds"])
+        self.lost_attempts = others["lost_attempts"]
 
 
 def _seconds(value: Json) -> float | None:
@@ -237,7 +247,7 @@ class Settlement:
         return document
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is created per job, and freezing would triple the time
 class NewJob:
     """A job to enqueue.
 

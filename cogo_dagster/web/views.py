@@ -333,7 +333,7 @@ def worker_state(worker: WorkerRow) -> Label:
 
 def slots_in_use(worker: WorkerRow) -> int:
     """Return the number of jobs that a worker runs; 0 if it is not alive."""
-    return worker.running if worker.alive else 0
+    return min(worker.running, worker.concurrency) if worker.alive else 0
 
 
 def counter(worker: WorkerRow, name: str) -> str:

@@ -28,6 +28,11 @@ class WorkerGroup:
         return next(iter((*self.alive, *self.ended)), None)
 
     @property
+    def earlier(self) -> tuple[WorkerRow, ...]:
+        """The ended starts besides the newest start."""
+        return tuple(worker for worker in self.ended if worker is not self.newest)
+
+    @property
     def slots(self) -> int:
         """The slots of the live starts."""
         return sum(worker.concurrency for worker in self.alive)

@@ -1,6 +1,8 @@
 """`cogo enqueue … @FILE`: many jobs from a file."""
 
+import gc
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import Mock
@@ -9,6 +11,8 @@ from uuid import UUID
 import pytest
 
 from cogo_dagster.cli import enqueue_file
+from cogo_dagster.cli.command import BadInput
+from cogo_dagster.cli.enqueue_batches import Line, calls_at_once, enqueued_batches, lines_left
 from cogo_dagster.executors import registry
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import DatabaseUnavailable
@@ -56,12 +60,40 @@ def test_the_installed_executors_are_searched_once(monkeypatch: pytest.MonkeyPat
     assert search.call_count == 1
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_is_as_before(tmp_path: Path, enabled: bool) -> None:
+    """It is off while a file is read, also for a caller that had turned it off."""
+    file = tmp_path / "jobs.jsonl"
+    file.write_text("{")
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(BadInput):
+            enqueue_file.enqueue_file(
+                load_settings(tmp_path / ".env"), f"@{file}", NewJob("browser"), family="browser", quiet=True
+            )
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
+
+
 def test_jobs_of_any_type(cogo: Terminal, queue: Queue) -> None:
     """`cogo enqueue jobs` takes the type from each line, and `figma` from the payload."""
     file = written(cogo, {"type": "browser.pdf", "payload": page(1)}, {"type": "figma", "payload": {"file_key": "AbC"}})
     cogo.ok("enqueue", "jobs", file)
     cogo.ok("enqueue", "figma", written(cogo, {"file_key": "AbC", "node_ids": ["1:2"]}))
     assert [job.type for job in queue.list_jobs()] == ["figma.nodes", "figma", "browser.pdf"]
+
+
+def test_a_text_may_contain_other_line_separators(cogo: Terminal, queue: Queue) -> None:
+    """U+2028 and U+0085 are allowed in JSON texts; lines may end as on Windows."""
+    payloads = [{"file_key": "AbC", "node_ids": ["1:2"]}, {"url": "https://shop.example/\u2028\x85"}]
+    lines = [
+        json.dumps({"type": kind, "payload": payload}, ensure_ascii=False)
+        for kind, payload in zip(("figma.nodes", "browser"), payloads, strict=True)
+    ]
+    (cogo.folder / "jobs.jsonl").write_bytes("\r\n".join([*lines, ""]).encode())
+    done = cogo.ok("enqueue", "jobs", "@jobs.jsonl")
+    assert [job.payload for job in queue.get_jobs([UUID(job_id) for job_id in done["job_ids"]])] == payloads
 
 
 @pytest.mark.parametrize(
@@ -120,3 +152,68 @@ def test_a_failure_names_the_line_to_continue_with(
     assert done.code == 4
     assert "1,000 of 1,200 jobs were enqueued: continue with line 1001." in done.err
     assert len(queue.list_jobs(max_jobs=1_000)) == 1_000
+
+
+def batches(*sizes: int) -> list[list[Line]]:
+    """Return batches of lines that are numbered from 1."""
+    numbers = iter(range(1, sum(sizes) + 1))
+    return [[(next(numbers), NewJob("browser")) for _ in range(size)] for size in sizes]
+
+
+@pytest.mark.parametrize(
+    ("done", "message"),
+    [
+        ([], "0 of 5 jobs were enqueued: continue with line 1."),
+        ([0, 1], "4 of 5 jobs were enqueued: continue with line 5."),
+        ([0, 2], "3 of 5 jobs were enqueued, also those of lines 5 to 5: continue with line 3, without these lines."),
+    ],
+)
+def test_the_lines_left_are_named(done: list[int], message: str) -> None:
+    """A batch may be enqueued although the one before it failed, since two are sent at a time."""
+    assert lines_left(batches(2, 2, 1), done) == message
+
+
+def test_two_batches_are_sent_at_a_time_after_the_first() -> None:
+    """The second is sent once the first has been enqueued, the third while the second is in progress."""
+    events: list[str] = []
+    third_began = threading.Event()
+    lines = batches(2_500)[0]
+
+    def enqueue(jobs: list[NewJob]) -> list[Enqueued]:
+        number = next(n for n in range(3) if lines[1_000 * n][1] is jobs[0])
+        events.append(f"began {number}")
+        if number == 2:
+            third_began.set()
+        assert number != 1 or third_began.wait(30)
+        events.append(f"ended {number}")
+        return [Enqueued(UUID(int=number), created=True)] * len(jobs)
+
+    found = list(enqueued_batches(enqueue, lines, 2, pytest.fail))
+    assert [(one[0].job_id.int, len(one)) for one in found] == [(0, 1_000), (1, 1_000), (2, 500)]
+    assert events[:4] == ["began 0", "ended 0", "began 1", "began 2"]
+
+
+def test_a_failure_waits_for_the_other_batch() -> None:
+    """Its jobs are counted, and no further batch is sent."""
+    failed = threading.Event()
+    reported: list[str] = []
+    lines = batches(5_000)[0]
+
+    def enqueue(jobs: list[NewJob]) -> list[Enqueued]:
+        if jobs[0] is lines[1_000][1]:
+            failed.set()
+            raise DatabaseUnavailable("The database cannot be reached.")
+        assert jobs[0] is lines[0][1] or failed.wait(30)
+        return [Enqueued(UUID(int=0), created=True)] * len(jobs)
+
+    with pytest.raises(DatabaseUnavailable):
+        list(enqueued_batches(enqueue, lines, 2, reported.append))
+    enqueued = "2,000 of 5,000 jobs were enqueued, also those of lines 2001 to 3000"
+    assert reported == [f"{enqueued}: continue with line 1001, without these lines."]
+
+
+def test_the_first_line_of_an_idempotency_key_counts() -> None:
+    """Batches with keys are sent one after another; others as far as there are connections."""
+    plain = batches(2)[0]
+    assert calls_at_once([*plain, (3, NewJob("browser", idempotency_key="k"))], 8) == 1
+    assert [calls_at_once(plain, connections) for connections in (1, 2, 8)] == [1, 2, 2]

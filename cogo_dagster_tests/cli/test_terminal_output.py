@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -26,7 +27,7 @@ def printed(text: str = MARKDOWN, *, on_terminal: bool) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as terminal:
-        subprocess.run(command, stdout=theirs, check=True)
+        subprocess.run(command, stdout=theirs, check=True, env=os.environ | {"COLUMNS": "80", "TERM": "dumb"})
         os.close(theirs)
         return terminal.read(65_536).decode().replace("\r\n", "\n")
 
@@ -46,6 +47,17 @@ def test_a_terminal_breaks_long_lines_of_markdown_between_words() -> None:
     assert len(lines) > 1
     assert max(map(len, lines)) <= 80
     assert {word for line in lines for word in line.split()} == {"Passed", "sentence"}
+
+
+def test_a_terminal_keeps_the_columns_of_a_table() -> None:
+    """A long text is continued in its own column, beside the numbers; there are no two empty lines in succession."""
+    long = "goto https://shop.example.com/cart: the server responded with 502 after " + "a while " * 8
+    table = f"Text\n\n| failures | count |\n|---|---:|\n| {long} | 12 |\n| dns | 3 |\n\nEnd\n"
+    lines = printed(table, on_terminal=True).rstrip("\n").split("\n")
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[-1] for line in lines if line.endswith(("count", "12", "3"))] == ["count", "12", "3"]
+    assert len({len(line) for line in lines if line.endswith(("count", "12", "3"))}) == 1
+    assert not any(not line and not following for line, following in pairwise(lines))
 
 
 def test_a_pipe_gets_unchanged_markdown() -> None:

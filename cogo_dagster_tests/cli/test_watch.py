@@ -92,6 +92,22 @@ def test_an_artifact_is_written_to_standard_output(cogo: Terminal, queue: Queue)
     assert "name one of a.txt, b.txt" in cogo.run("artifact", "fetch", str(job.id), "-o", "-").err
 
 
+def test_a_narrow_terminal_shows_the_ids_of_artifacts(cogo: Terminal, queue: Queue) -> None:
+    """Addresses would be wider; the IDs, by attempt, are those that `cogo artifact` accepts. Files get addresses."""
+    job = with_files(cogo, queue, "a.txt", "b.txt")
+    narrow = {"COLUMNS": "80", "TTY_COMPATIBLE": "1", "NO_COLOR": "1"}
+    for command in (("job", "show"), ("watch",)):
+        lines = cogo.run(*command, str(job.id), **narrow).out.splitlines()
+        listed = lines[-4:]
+        assert max(map(len, listed[1:])) <= 80
+        assert [line.split()[:2] for line in listed[1:3]] == [["1", "a.txt"], ["1", "b.txt"]]
+        artifact_id = listed[2].split()[-1]
+        [fetched] = cogo.ok("artifact", "fetch", artifact_id, "-o", "out/")
+        assert fetched["file"] == "out/b.txt"
+        path = cogo.run(*command, str(job.id)).out.splitlines()[-1].strip()
+        assert Path(path).read_text() == "content of b.txt"
+
+
 @pytest.mark.parametrize("way", ["postgres", "supabase"])
 def test_artifacts_are_signed(cogo: Terminal, queue: Queue, way: str) -> None:
     """An object of Supabase Storage gets a URL for a limited time; a file of this machine is its path."""

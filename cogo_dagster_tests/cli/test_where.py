@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from cogo_dagster.cli.completion import searches
+from cogo_dagster.executors.registry import job_types
 from cogo_dagster.queue.bulk_actions import plan, preview, run
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import JobError, Json, Outcome
@@ -14,7 +15,7 @@ from cogo_dagster_tests.cli.terminal import Terminal
 from cogo_dagster_tests.cli.test_bad_input import assert_rejected
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
-from cogo_dagster_tests.queue.steps import add, dead_letters, look, running_job, settle
+from cogo_dagster_tests.queue.steps import a_worker, add, dead_letters, look, register, running_job, settle
 
 TIMEOUT = JobError("timeout", "It did not load.", retryable=False)
 
@@ -165,3 +166,12 @@ def test_the_shell_completes_a_filter(queue: Queue, dsn: str, monkeypatch: pytes
     monkeypatch.setenv("COGO_DATABASE_URL", "postgresql://127.0.0.1:1/none")
     assert searches("error:") == []
     assert "status:" in [text for text, _ in searches("")]
+
+
+def test_a_pause_of_a_type_that_an_executor_runs_is_not_called_misspelt(cogo: Terminal, queue: Queue) -> None:
+    """On an empty queue: all types of the installed executors, and those of live workers of other packages."""
+    register(queue, a_worker(), families=("acme",))
+    for name in (*(kind.name for kind in job_types()), "acme.report"):
+        assert cogo.ok("pause", "type", name)["known"] is True, name
+    for name in ("brwoser", "browser.pfd", "acne.report"):
+        assert cogo.ok("pause", "type", name)["known"] is False, name

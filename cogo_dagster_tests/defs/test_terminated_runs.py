@@ -1,6 +1,7 @@
 """Runs that a user terminates, which raise no alert."""
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.launcher import LaunchRunContext, RunLauncher
 from dagster._serdes import ConfigurableClassData
 
@@ -99,3 +100,28 @@ def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
         nothing()
 
     return instance.create_run_for_job(process_jobs, status=dg.DagsterRunStatus.STARTED)
+
+
+def test_a_worker_stopped_with_its_machine_raises_no_alert(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
+    """The jobs are requeued and the sensor launches the next run; other interrupted runs raise an alert."""
+    for name in ("process_jobs", "snapshot_gate"):
+        interrupted(instance, name)
+    with dg.build_sensor_context(instance=instance, resources={"cogo": cogo}) as context:
+        undelivered_alerts(context)
+    with open_application(load_settings(None, **cogo.settings)) as application:
+        alerts = application.alerts.list_alerts(kind="run_failed")
+    assert [alert.subject for alert in alerts] == ["snapshot_gate"]
+
+
+def interrupted(instance: dg.DagsterInstance, name: str) -> None:
+    """Run a Dagster job whose op is interrupted as by SIGTERM."""
+
+    @dg.op(name="work")
+    def work() -> None:
+        raise DagsterExecutionInterruptedError
+
+    @dg.job(name=name)
+    def job() -> None:
+        work()
+
+    job.execute_in_process(instance=instance, raise_on_error=False)

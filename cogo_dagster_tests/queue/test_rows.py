@@ -38,7 +38,7 @@ from cogo_dagster_tests.conftest import Age
 from cogo_dagster_tests.queue.conformance.test_gate_runs import a_run, record
 from cogo_dagster_tests.queue.conformance.test_retry import failed_job
 from cogo_dagster_tests.queue.conformance.test_secrets import NEW, keep
-from cogo_dagster_tests.queue.steps import BROKEN, a_worker, add, register, running_job, settle, take_one
+from cogo_dagster_tests.queue.steps import BROKEN, a_worker, add, register, running_job, settle, take, take_one
 
 FILE: Final[dict[str, Json]] = {
     "name": "page.html",
@@ -286,7 +286,9 @@ def _jobs_of_every_reason(queue: Queue) -> Iterator[UUID]:
     yield add(queue, executor_id="elsewhere")  # no_address
     yield add(queue)  # in_line
     yield add(queue, run_in_seconds=60)
-    queue.heartbeat(worker, 4, {})
+    for _ in range(4):
+        add(queue, priority=0)
+    take(queue, 4, worker=worker)
     yield add(queue)  # busy
     queue.pause("type", "browser", actor="me")
     yield add(queue)

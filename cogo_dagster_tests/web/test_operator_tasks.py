@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cogo_dagster.executors.browser.executor import BrowserExecutor
 from cogo_dagster.quality.summary import number_text
+from cogo_dagster.quality.weeks import shifted
 from cogo_dagster.queue.artifacts import upload_artifacts
 from cogo_dagster.queue.model import ArtifactFile, Job, JobError, Json, Outcome
 from cogo_dagster.settings import Settings
@@ -227,7 +228,8 @@ def test_this_week_is_compared_with_last(page: Page, site: Site, owner: Owner) -
     row = table.locator("tr", has_text="Gate runs")
     expect(row.locator("td").first).to_have_text(number_text(week.this_week.gate.runs, ""))
     page.get_by_role("link", name=re.compile("←")).click()
-    expect(page.locator("#week-numbers thead th")).to_have_text(["Number", "This week", "Change", "Last week"])
+    last, before = (shifted(week.week, weeks) for weeks in (-1, -2))
+    expect(page.locator("#week-numbers thead th")).to_have_text(["Number", last, "Change", before])
 
 
 def test_a_week_leads_to_the_page_whose_screenshot_counted_in_it(page: Page, site: Site, tmp_path: Path) -> None:
@@ -309,8 +311,11 @@ def test_lost_leases_are_counted_by_worker_and_lead_to_their_jobs(page: Page, si
     page.goto("/dashboard/workers")
     expect(page.locator(".worker h2 a")).to_have_text(["victim", "z-live", "a-burst"])
     burst = page.locator(".worker", has_text="a-burst")
-    expect(burst.locator("summary")).to_contain_text("2 earlier starts")
+    expect(burst.locator("summary")).to_contain_text("2 starts")
     expect(burst.locator("table")).to_be_hidden()
+    page.goto("/dashboard/workers?name=a-burst")
+    expect(page.locator(".worker summary")).to_contain_text("1 earlier start")
+    page.goto("/dashboard/workers")
     page.get_by_role("link", name="2 leases").click()
     expect(page.locator("#losses tbody tr")).to_have_count(2)
     expect(page.locator("#losses tbody a").first).to_have_attribute("href", f"/dashboard/jobs/{job.id}")

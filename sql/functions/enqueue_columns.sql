@@ -1,7 +1,7 @@
 /*
  * Add jobs given as columns; all or none. Costs less than enqueue_jobs for many jobs.
  *
- * types, payloads  One element for each job; the payloads as one JSON array.
+ * types, payloads  One element for each job; the payloads as one JSON array. A single type is the type of all jobs.
  * The others       As many elements each, or null if every job has the default; a null element means the default.
  * request_id       A uuid that makes the call repeatable: the ids of the jobs are derived from it.
  *
@@ -20,13 +20,14 @@ create or replace function public.enqueue_columns(
 language plpgsql set search_path = '' as $$
 declare
     at timestamptz := clock_timestamp();
-    job_count integer := cardinality(enqueue_columns.types);
+    type_count integer := cardinality(enqueue_columns.types);
+    job_count integer := case jsonb_typeof(enqueue_columns.payloads)
+        when 'array' then jsonb_array_length(enqueue_columns.payloads) end;
     ids uuid[];
     added integer;
     result jsonb;
 begin
-    if job_count is null or jsonb_typeof(enqueue_columns.payloads) is distinct from 'array'
-       or jsonb_array_length(enqueue_columns.payloads) <> job_count
+    if job_count is null or type_count is null or (type_count <> job_count and (type_count <> 1 or job_count = 0))
        or coalesce(cardinality(enqueue_columns.executor_ids), job_count) <> job_count
        or coalesce(cardinality(enqueue_columns.priorities), job_count) <> job_count
        or coalesce(cardinality(enqueue_columns.max_attempts), job_count) <> job_count
@@ -85,7 +86,7 @@ begin
         end if;
 
         select jsonb_agg(jsonb_build_object('job_id', j.id, 'created', j.id = ids[i.position], 'same',
-                   j.type = i.type and j.payload = coalesce(nullif(i.payload, 'null'), '{}')
+                   j.type = coalesce(i.type, enqueue_columns.types[1]) and j.payload = coalesce(nullif(i.payload, 'null'), '{}')
                    and j.executor_id is not distinct from i.executor_id) order by i.position)
         into result
         from rows from (
@@ -95,7 +96,8 @@ begin
         cross join lateral (
             select * from public.jobs existing where existing.id = ids[i.position]
             union all
-            select * from public.jobs existing where existing.type = i.type and existing.idempotency_key = i.idempotency_key
+            select * from public.jobs existing
+            where existing.type = coalesce(i.type, enqueue_columns.types[1]) and existing.idempotency_key = i.idempotency_key
             limit 1
         ) j;
         exit when jsonb_array_length(result) = job_count;

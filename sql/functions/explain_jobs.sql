@@ -31,6 +31,9 @@ begin
     if jsonb_typeof(explain_jobs.job_ids) is distinct from 'array' or jsonb_array_length(explain_jobs.job_ids) > 1000 then
         perform cogo_internal.invalid_argument('job_ids must be an array of at most 1,000 uuids.');
     end if;
+    with held as materialized (
+        select j.instance_id, count(*) as n from public.jobs j where j.status = 'running' group by 1
+    )
     select jsonb_agg(jsonb_build_object('job_id', j.id) || case
             when j.status = 'running' then jsonb_build_object(
                 'why', case when j.lease_expires_at < at then 'lease_expired' else 'running' end,
@@ -78,8 +81,9 @@ begin
     cross join lateral (
         select count(*) as alive, count(*) filter (where j.family = any (w.families)) as able,
             count(*) filter (where able.fits) as fitting, coalesce(sum(w.concurrency) filter (where able.fits), 0) as slots,
-            coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)) filter (where able.fits), 0) as free
+            coalesce(sum(greatest(w.concurrency - coalesce(held.n, 0), 0)) filter (where able.fits), 0) as free
         from public.workers w
+        left join held using (instance_id)
         cross join lateral (select j.family = any (w.families)
             and (j.executor_id is null or j.executor_id is not distinct from w.executor_id) as fits) able
         where w.stopped_at is null and cogo_internal.worker_is_alive(w)

@@ -42,8 +42,10 @@ begin
             order by p.kind, p.name limit 1) p on true
         group by 1, 2, 3, 4, 5
     ), worker as materialized (
-        select w.families, w.executor_id, w.concurrency, w.running, lives.alive
+        select w.families, w.executor_id, w.concurrency, coalesce(held.n, 0) as running, lives.alive
         from public.workers w
+        left join (select j.instance_id, count(*) as n from public.jobs j where j.status = 'running' group by 1) held
+            using (instance_id)
         cross join lateral (select w.stopped_at is null and cogo_internal.worker_is_alive(w) as alive) lives
         where lives.alive
            or w.dagster_run_id is not null and w.stuck_reason is null and w.started_at > at - interval '1 hour'
@@ -64,7 +66,7 @@ begin
                 count(*) filter (where w.alive and g.family = any (w.families)) as able,
                 count(*) filter (where w.alive and able.fits) as fitting,
                 coalesce(sum(w.concurrency) filter (where w.alive and able.fits), 0) as slots,
-                coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)) filter (where w.alive and able.fits), 0) as free,
+                coalesce(sum(greatest(w.concurrency - w.running, 0)) filter (where w.alive and able.fits), 0) as free,
                 coalesce(bool_or(able.fits and not w.alive), false) as launched
             from worker w
             cross join lateral (select g.family = any (w.families)

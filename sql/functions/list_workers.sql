@@ -1,5 +1,5 @@
 /*
- * Worker instances, newest first, with their device. `alive`: see worker_is_alive.
+ * Worker instances, newest first, with their device. `alive`: see worker_is_alive. `running`: the jobs that it runs.
  *
  * before   {"started_at", "instance_id"} of the last instance of the previous page, for the next page
  *
@@ -32,7 +32,8 @@ begin
             limit least(list_workers.max_workers, 1000));
     end if;
     return (
-        select coalesce(jsonb_agg(to_jsonb(listed) - 'started_job_ids' order by listed.started_at desc, listed.instance_id desc), '[]')
+        select coalesce(jsonb_agg(to_jsonb(listed) - 'started_job_ids' || jsonb_build_object('running', coalesce(held.n, 0))
+                                  order by listed.started_at desc, listed.instance_id desc), '[]')
         from (
             select w.*, d.device, case when m.instance_id is not null then cogo_internal.valid_counters(m.counters) end as counters,
                 cogo_internal.worker_is_alive(w) as alive
@@ -40,7 +41,9 @@ begin
             left join public.worker_devices d on d.worker_id = w.worker_id
             left join public.worker_metrics m on m.instance_id = w.instance_id
             where w.instance_id = any (page)
-        ) listed);
+        ) listed
+        left join (select j.instance_id, count(*) as n from public.jobs j where j.status = 'running' group by 1) held
+            using (instance_id));
 end $$;
 
 comment on function public.list_workers is 'Worker instances, newest first.';

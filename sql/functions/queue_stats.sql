@@ -4,6 +4,7 @@
  *
  * Returns {"ready" due now, "ready_by_family", "waiting" due later, "running", "running_by_instance", "expired_leases",
  * "oldest_ready_seconds", "paused", "dlq_open", "succeeded_24h", "failed_24h", "workers_alive", "slots_alive", "slots_free"}.
+ * Slots are free unless a running job of a live worker uses them: the number in its last heartbeat is older.
  *
  * Reads lane by lane in the order of the index jobs_claim_lane, with settings that make the planner use it, as in
  * claim_jobs: by default it read and sorted the whole queue, or the whole table, before it counted to the limit.
@@ -100,9 +101,11 @@ begin
                        where j.status = 'failed' and j.finished_at > at - interval '1 day'),
         'workers_alive', count(*),
         'slots_alive', coalesce(sum(w.concurrency), 0),
-        'slots_free', coalesce(sum(greatest(w.concurrency::bigint - w.running, 0)), 0))
+        'slots_free', coalesce(sum(greatest(w.concurrency - coalesce(held.n, 0), 0)), 0))
     into result
     from public.workers w
+    left join (select j.instance_id, count(*) as n from public.jobs j where j.status = 'running' group by 1) held
+        using (instance_id)
     where w.stopped_at is null and w.last_heartbeat_at > at - interval '3 days'  -- the index workers_alive
       and cogo_internal.worker_is_alive(w);
     return result;

@@ -7,7 +7,13 @@ import dagster as dg
 from cogo_dagster.alerts.delivery import PassReport
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_failures import failure_of, record_runs, report_conditions, watch_schedules
+from cogo_dagster.dagster_support.run_failures import (
+    failure_of,
+    record_runs,
+    report_conditions,
+    was_stopped,
+    watch_schedules,
+)
 from cogo_dagster.dagster_support.run_status import was_terminated
 from cogo_dagster.dagster_support.ticks import TICK_SECONDS, Parts, within
 from cogo_dagster.formatting.values import counted
@@ -24,12 +30,12 @@ _SWITCH_SECONDS: Final = 11.0
     description="Records each failed run, even if its process was killed. A delivery pass raises the alert.",
 )
 def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None:
-    """Record a failed run, unless it was terminated by a user or launched by mistake."""
+    """Record a failed run, unless it was terminated by a user, stopped with its machine, or launched by mistake."""
     if was_terminated(context.instance, context.dagster_run.run_id):
         return
     message = context.failure_event.message
     failure = failure_of(context.dagster_run, context.get_step_failure_events(), message)
-    if not is_mistaken_launch(context.dagster_run.tags, str(failure["error_class"])):
+    if not (is_mistaken_launch(context.dagster_run.tags, str(failure["error_class"])) or was_stopped(failure)):
         within(TICK_SECONDS, "Recording a failed run", lambda: cogo.application.alerts.record_run_failures([failure]))
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from cogo_dagster.executors.browser.advice import fonts_advice, sandbox_message
@@ -11,7 +12,8 @@ from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.find import BrowserChoice, find_browser, install_fonts
 from cogo_dagster.executors.browser.node import check_node
 from cogo_dagster.executors.browser.options import BrowserOptions
-from cogo_dagster.executors.browser.payload import TYPES, BrowserPayload, parse_payload
+from cogo_dagster.executors.browser.payload import TYPES, BrowserPayload, parse_payload, stored_payload
+from cogo_dagster.executors.browser.stored import PayloadChecker
 from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.browser.traces import clean_trace
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
@@ -68,8 +70,12 @@ class BrowserExecutor(Executor, family="browser"):
     @classmethod
     def validate(cls, type: str, payload: Json, settings: Settings) -> dict[str, Json]:
         """Validate the payload and return it as it was given."""
-        request = parse_payload(type, payload, _allow_list(settings.browser_allowed_hosts))
-        return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)
+        return stored_payload(type, payload, _allow_list(settings.browser_allowed_hosts))
+
+    @classmethod
+    def validator(cls, type: str, settings: Settings) -> Callable[[Json], dict[str, Json]]:
+        """Return a function that validates what several payloads have in common once."""
+        return partial(PayloadChecker(_allow_list(settings.browser_allowed_hosts)).stored, type)
 
     @classmethod
     def payload_model(cls, type: str) -> type[BrowserPayload]:  # noqa: ARG003 - the same for both types

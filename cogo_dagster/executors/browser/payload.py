@@ -23,6 +23,7 @@ from cogo_dagster.validation import validation_messages
 TYPES = ("browser", "browser.pdf")
 MAX_ACTIONS = 50
 MAX_WAIT_MS = 60_000
+MAX_URL_CHARS = 8_192
 RESERVED_NAMES = frozenset({"screenshot", "page", "extracted", "trace"})
 
 _CONNECTION_HEADERS = re.compile(
@@ -58,7 +59,7 @@ def _check_headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-WebUrl = Annotated[str, Field(max_length=8_192), AfterValidator(_check_web_url)]
+WebUrl = Annotated[str, Field(max_length=MAX_URL_CHARS), AfterValidator(_check_web_url)]
 Selector = Annotated[str, Field(min_length=1, max_length=2_000)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 TimeoutMs = Annotated[int, Field(ge=1, le=600_000)]
@@ -117,7 +118,7 @@ class WaitFor(_Action):
     do: Literal["wait_for"]
     selector: Selector | None = None
     text: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
-    url: Annotated[str, Field(min_length=1, max_length=8_192)] | None = None
+    url: Annotated[str, Field(min_length=1, max_length=MAX_URL_CHARS)] | None = None
     state: Literal["attached", "detached", "visible", "hidden"] = "visible"
 
     @model_validator(mode="after")
@@ -268,3 +269,13 @@ def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayloa
     except (InvalidAddress, BlockedAddress) as error:
         raise InvalidPayload(str(error), field=place) from None
     return request if request.pdf is not None else request.model_copy(update={"pdf": type == "browser.pdf"})
+
+
+def stored_payload(type: str, payload: Json, allowed: AllowList) -> dict[str, Json]:
+    """Validate a payload, and return it as it is stored: as it was given, without defaults.
+
+    Raises:
+        InvalidPayload: See `parse_payload`.
+    """
+    request = parse_payload(type, payload, allowed)
+    return request.model_dump(mode="json", include=request.model_fields_set & set(payload), exclude_unset=True)

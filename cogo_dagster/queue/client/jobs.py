@@ -220,8 +220,9 @@ class JobCalls:
 
 def _columns(jobs: Sequence[NewJob]) -> dict[str, JsonValue]:
     """Return the columns of jobs as `enqueue_columns` takes them, without those that hold only defaults."""
+    types = [job.type for job in jobs]
     columns: dict[str, JsonValue] = {
-        "types": [job.type for job in jobs],
+        "types": types[:1] if types.count(types[0]) == len(types) else types,
         "payloads": [job.payload if type(job.payload) is dict else dict(job.payload) for job in jobs],
     }
     for name, attribute, default in _OPTIONAL_COLUMNS:

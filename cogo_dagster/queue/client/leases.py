@@ -135,7 +135,7 @@ class LeaseCalls:
         )
         if result.get("claim_ended"):
             return self.claim(uuid4(), requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
-        return ClaimedJobs([Job.from_compact(row, claim_id) for row in result["jobs"]], result["cursor"])
+        return ClaimedJobs(Job.list_from_compact(result["jobs"], claim_id), result["cursor"])
 
     def fail_unreadable(self, claim_id: UUID, *, every_one: bool = False) -> int:
         """Fail claimed jobs with a payload beyond the limits permanently as `unreadable`; return how many.
@@ -235,10 +235,9 @@ class LeaseCalls:
         return [Settled(*pair) for pair in zip(result["statuses"], result["job_statuses"], strict=True)]
 
     def _succeed(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        tokens = {token: str(token) for token in {settlement.job.lease_token for settlement in settlements}}
         arguments: dict[str, Json] = {
             "job_ids": [str(settlement.job.id) for settlement in settlements],
-            "lease_tokens": [tokens[settlement.job.lease_token] for settlement in settlements],
+            "lease_tokens": _texts([settlement.job.lease_token for settlement in settlements]),
             "run_seconds": [settlement.run_seconds for settlement in settlements],
         }
         if any(settlement.result is not None for settlement in settlements):
@@ -262,3 +261,14 @@ class LeaseCalls:
         """Requeue every job that this worker holds; return how many."""
         changed: int = self._transport.call("requeue_instance", {"instance_id": str(worker.instance_id)})["changed"]
         return changed
+
+
+def _texts(ids: Sequence[UUID]) -> list[str]:
+    """Return UUIDs as texts; each run of the same object is formatted once."""
+    texts: list[str] = []
+    last, text = None, ""
+    for one in ids:
+        if one is not last:
+            last, text = one, str(one)
+        texts.append(text)
+    return texts

@@ -141,7 +141,7 @@ class Paused(BaseModel):
     kind: Literal["type", "executor"]
     name: str
     changed: bool
-    known: bool = Field(True, description="False if no worker or job has the paused name: it may be misspelt.")
+    known: bool = Field(True, description="False if no worker, job or executor has the name: it may be misspelt.")
 
 
 class AlertPage(BaseModel):

@@ -91,7 +91,7 @@ def undo(
 @router.post("/pause")
 def pause(application: ApplicationDep, actor: Actor, what: Pausable) -> Paused:
     """Pause a type or an executor: its jobs are not claimed until it is resumed. Running jobs continue."""
-    change = application.queue.pause(what.kind, what.name, reason=what.reason, actor=actor)
+    change = application.pause(what.kind, what.name, reason=what.reason, actor=actor)
     return Paused(kind=change.kind, name=change.name, changed=change.changed, known=change.known)
 
 

@@ -46,7 +46,7 @@ def undo(application: ApplicationDep, actor: Operator, operation_id: UUID) -> Re
 @router.post("/pause")
 def pause(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
     """Pause a type or an executor."""
-    change = application.queue.pause(
+    change = application.pause(
         form.get("kind", ""), form.get("name", "").strip(), reason=form.get("reason", "")[:500] or None, actor=actor
     )
     return back(own_page(form.get("next"), "/dashboard/workers"), "paused" if change.known else "paused_unknown")

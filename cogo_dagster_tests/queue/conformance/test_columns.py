@@ -148,6 +148,9 @@ def test_columns_of_different_lengths_are_rejected(transport: Transport, queue: 
         {"types": None},
         {"priorities": [1]},
         {"idempotency_keys": ["a", "b", "c"]},
+        {"types": ["browser", "browser", "browser"]},
+        {"types": []},
+        {"types": ["browser"], "payloads": []},
     ],
     ids=str,
 )
@@ -193,6 +196,33 @@ def test_columns_and_documents_enqueue_the_same_jobs(transport: Transport, queue
     rows = queue.get_jobs([UUID(job_id) for job_id in (by_columns["job_ids"][1], by_documents[1]["job_id"])])
     compared = [(row.type, row.payload, row.priority, row.max_attempts, row.executor_id) for row in rows]
     assert compared == [("browser", {}, 5, 5, None)] * 2
+
+
+def test_a_single_type_is_the_type_of_all_jobs(transport: Transport, queue: Queue) -> None:
+    """Also of those whose idempotency key belongs to an earlier job."""
+    columns: dict[str, Json] = {"types": ["browser.pdf"], "payloads": [{"n": 1}, {"n": 2}, {"n": 3}]}
+    added = transport.call("enqueue_columns", columns | {"idempotency_keys": [None, "k", "l"]})
+    assert added["created"] is None
+    assert [job.type for job in queue.get_jobs([UUID(job_id) for job_id in added["job_ids"]])] == ["browser.pdf"] * 3
+    again = transport.call("enqueue_columns", columns | {"idempotency_keys": [None, "k", "l"]})
+    assert again["created"] == [True, False, False]
+    assert again["job_ids"][1:] == added["job_ids"][1:]
+
+
+@pytest.mark.parametrize("types", [["Browser"], [None], [""], ["browser", None, "browser"]], ids=str)
+def test_a_wrong_type_rejects_all_columns(transport: Transport, queue: Queue, types: list[Json]) -> None:
+    """Also if it is the only one of several jobs."""
+    with pytest.raises(InvalidArgument, match="must be lower-case words joined by dots"):
+        transport.call("enqueue_columns", {"types": types, "payloads": [{}, {}, {}]})
+    assert queue.list_jobs() == []
+
+
+def test_the_ids_of_a_request_follow_its_id(transport: Transport) -> None:
+    """Incremented in the last 32 bits, so that earlier releases find the same jobs; also for other kinds of UUIDs."""
+    for request_id in ("0192f0a0-1111-7abc-8def-0123ffffffff", "00000000-0000-0000-0000-00000000000a"):
+        arguments = {"types": ["browser"], "payloads": [{}, {}], "request_id": request_id}
+        last = f"{(int(request_id[-8:], 16) + 1) % 2**32:08x}"
+        assert transport.call("enqueue_columns", arguments)["job_ids"] == [request_id, request_id[:-8] + last]
 
 
 def test_a_key_with_other_content_rejects_all_columns(queue: Queue) -> None:

@@ -165,10 +165,27 @@ def test_slots_are_those_of_living_workers(queue: Queue) -> None:
     busy, stopped = a_worker(), a_worker()
     for worker in (busy, stopped):
         register(queue, worker, concurrency=4)
-    queue.heartbeat(busy, 3, {})
     queue.stop_worker(stopped)
     stats = queue.stats()
-    assert (stats.document["workers_alive"], stats.document["slots_alive"], stats.document["slots_free"]) == (1, 4, 1)
+    assert (stats.document["workers_alive"], stats.document["slots_alive"], stats.document["slots_free"]) == (1, 4, 4)
+
+
+def test_slots_are_used_by_running_jobs(queue: Queue) -> None:
+    """The numbers agree with the running jobs, whatever the last heartbeat of the worker said."""
+    worker = a_worker()
+    register(queue, worker, concurrency=2)
+    queue.heartbeat(worker, 0, {})
+    jobs = [add(queue) for _ in range(3)]
+    claimed = take(queue, 2, worker=worker)
+    assert queue.stats().document["slots_free"] == 0
+    assert [row.running for row in queue.list_workers()] == [2]
+    assert queue.explain(jobs)[-1].why == "busy"
+    assert [reason["why"] for reason in queue.transport.call("explain_queue", {})["reasons"]] == ["busy"]
+    queue.heartbeat(worker, 2, {})
+    for job in claimed:
+        settle(queue, job)
+    assert queue.stats().document["slots_free"] == 2
+    assert [row.running for row in queue.list_workers()] == [0]
 
 
 def test_running_jobs_are_counted_by_worker_start(queue: Queue) -> None:

@@ -158,9 +158,11 @@ def test_a_due_job_names_the_missing_worker(queue: Queue) -> None:
     assert _fact(queue, job) == {"why": "no_address", "family": "browser", "executor_id": "mac"}
     mac = a_worker("mac", "mac")
     register(queue, mac, concurrency=2)
-    queue.heartbeat(mac, 2, {})
+    add(queue, priority=0)
+    add(queue, priority=0)
+    [running, _] = take(queue, 2, worker=mac)
     assert _fact(queue, job) == {"why": "busy", "slots": 2}
-    queue.heartbeat(mac, 0, {})
+    settle(queue, running)
     assert _fact(queue, job) == {"why": "in_line", "ahead": 0}
 
 
