@@ -34,8 +34,8 @@ _FLASH_MESSAGES: Final = {
     "notified": "The weekly summary is being delivered; targets: {n}.",
     "not_notified": "The weekly summary was not delivered: no alert target is configured. Set WEBHOOK_TYPE.",
     "notified_before": "The weekly summary has already been announced.",
-    "login": "You are logged in for twelve hours.",
-    "login_viewer": "You are logged in for twelve hours, with read access.",
+    "login": "You are logged in.",
+    "login_viewer": "You are logged in with read access.",
     "logout": "You are logged out.",
 }
 """Flash messages after an action."""

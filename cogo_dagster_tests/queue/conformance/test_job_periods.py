@@ -115,21 +115,6 @@ def test_more_failures_than_a_page_are_all_counted(transport: Transport, owner: 
         )
 
 
-def test_measures_are_kept_for_eight_days(transport: Transport, owner: Owner) -> None:
-    """The longest history is a week."""
-    for days in (9, 7, 1):
-        finish(owner, 1, timedelta(days=days), run_seconds="2")
-    roll_up(transport, owner)
-    owner.execute(
-        "insert into public.job_measures select hours, starts_at - interval '30 days', run_family, run_us, run_n, "
-        "wait_us, wait_n, errors from public.job_measures"
-    )
-    roll_up(transport, owner)
-    [(oldest,)] = owner.execute("select now() - min(starts_at) from public.job_measures")
-    assert timedelta(days=7) < oldest <= timedelta(days=8, hours=1)
-    assert a_history(transport, hours=168)["hours"]["succeeded"] == 1
-
-
 def test_a_window_between_periods_reads_the_rows_of_its_edges(transport: Transport, owner: Owner) -> None:
     """A job in the first minutes of a period is counted only if the window contains it."""
     moments = [FIRST + timedelta(minutes=minutes) for minutes in (2, 5, 15, 25, 28)]
