@@ -31,6 +31,13 @@ def test_the_project_passes_its_linters(command: str) -> None:
     assert said.returncode == 0, f"{said.stdout}{said.stderr}"
 
 
+def test_no_file_contains_conflict_markers() -> None:
+    """Git leaves them in a file whose merge was committed without being resolved."""
+    command = ["git", "grep", "-nE", "^(<{7}|>{7}) "]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (1, "")
+
+
 def test_a_class_name_names_one_class() -> None:
     """No two modules of the package define classes of the same name."""
     places: defaultdict[str, list[str]] = defaultdict(list)

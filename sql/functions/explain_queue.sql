@@ -23,11 +23,16 @@ set search_path = '' set enable_seqscan = off set enable_bitmapscan = off set en
 as $$
 declare
     at timestamptz := clock_timestamp();
+    held jsonb;
     result jsonb;
 begin
     if coalesce(explain_queue.count_limit, 0) not between 1 and 1000000 or coalesce(explain_queue.max_reasons, 0) not between 1 and 1000 then
         perform cogo_internal.invalid_argument('count_limit must be 1 to 1000000, and max_reasons 1 to 1000.');
     end if;
+    -- Looked up by key: without hash joins, each worker would be compared with the instances of all running jobs.
+    select coalesce(jsonb_object_agg(running.instance_id, running.jobs), '{}') into held
+    from (select j.instance_id, count(*) as jobs from public.jobs j
+          where j.status = 'running' and j.instance_id is not null group by 1) running;
     with typed as materialized (
         select g.* from cogo_internal.queue_groups(at, explain_queue.count_limit) g
     ), grouped as materialized (
@@ -42,10 +47,8 @@ begin
             order by p.kind, p.name limit 1) p on true
         group by 1, 2, 3, 4, 5
     ), worker as materialized (
-        select w.families, w.executor_id, w.concurrency, coalesce(held.n, 0) as running, lives.alive
+        select w.families, w.executor_id, w.concurrency, coalesce((held ->> w.instance_id::text)::bigint, 0) as running, lives.alive
         from public.workers w
-        left join (select j.instance_id, count(*) as n from public.jobs j where j.status = 'running' group by 1) held
-            using (instance_id)
         cross join lateral (select w.stopped_at is null and cogo_internal.worker_is_alive(w) as alive) lives
         where lives.alive
            or w.dagster_run_id is not null and w.stuck_reason is null and w.started_at > at - interval '1 hour'
