@@ -16,7 +16,17 @@ REPLACEMENT: Final = "\ufffd"
 MAX_LEVELS: Final = 200
 """Maximum nesting of documents, because `json.dumps` and parsers fail on deep ones."""
 
+MAX_PARSED_LEVELS: Final = 300
+"""Maximum nesting of JSON from outside.
+
+Parsers of Python 3.12 and newer accept thousands of levels, but a function that descends by three calls per level
+exceeds the recursion limit of 1,000.
+"""
+
 _NESTED: Final = "it is nested too deeply"
+_BRACES_TO_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
 _MAX_BITS: Final = 996  # 300 digits
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _CONTROL_CHARACTERS: Final = re.compile(
@@ -53,12 +63,30 @@ def load_json(text: str | bytes) -> Json:
     """Parse JSON from outside.
 
     Raises:
-        ValueError: The text is not JSON, or is nested too deeply; `json.loads` raises RecursionError for the latter.
+        ValueError: The text is not JSON, or is nested more than 300 levels deep.
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError:
         raise ValueError(_NESTED) from None
+    if is_deeper(text, MAX_PARSED_LEVELS):
+        raise ValueError(_NESTED)
+    return value
+
+
+def is_deeper(text: str | bytes, levels: int) -> bool:
+    """Return whether the arrays and objects of a JSON document are nested more than this many levels deep."""
+    text = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if text.count(b"[") + text.count(b"{") <= levels:
+        return False
+    if b"\\" in text:
+        text = _ESCAPE.sub(b"", text)
+    brackets = b"".join(text.translate(_BRACES_TO_BRACKETS, _NOT_STRUCTURE).split(b'"')[::2])  # without strings
+    for _ in range(levels):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")  # removes one level
+    return bool(brackets)
 
 
 def parse_json(text: str) -> Json:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cogo_dagster.text import load_json, parse_json, printable, storable, storable_json
+from cogo_dagster.executors.browser.traces import _clean
+from cogo_dagster.text import MAX_PARSED_LEVELS, is_deeper, load_json, parse_json, printable, storable, storable_json
 from cogo_dagster_tests.conftest import Owner
 
 ANY = st.text(st.characters())  # surrogates and U+0000 too
@@ -97,3 +99,33 @@ def test_invalid_json_raises_one_kind_of_error(parse: Callable[[str], object], t
     """Deep nesting, for which `json.loads` raises RecursionError, included."""
     with pytest.raises(ValueError, match=r"."):
         parse(text)
+
+
+documents = st.recursive(
+    st.none() | st.integers() | st.text() | st.sampled_from(['"', "\\", '\\"[', "]}", "{["]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=30,
+)
+
+
+def depth(value: Any) -> int:
+    """Return the number of nested arrays and objects."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+
+@given(documents, st.integers(0, 6), st.booleans())
+def test_nesting_is_measured_without_parsing(value: Any, levels: int, ascii_only: bool) -> None:
+    """Brackets in strings do not count, nor do quotes and backslashes in them."""
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert is_deeper(text, levels) == is_deeper(text.encode(), levels) == (depth(value) > levels)
+
+
+@pytest.mark.parametrize("levels", [MAX_PARSED_LEVELS + 1, 600, 1_500, 100_000])
+def test_json_from_outside_is_rejected_on_every_version_of_python_if_nested_too_deeply(levels: int) -> None:
+    """What is accepted can be read by functions that descend into it: one of them calls itself twice per level."""
+    with pytest.raises(ValueError, match="it is nested too deeply"):
+        load_json("[" * levels + "]" * levels)
+    accepted = load_json("[" * MAX_PARSED_LEVELS + "]" * MAX_PARSED_LEVELS)
+    assert _clean(accepted) == accepted

@@ -12,18 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from cogo_dagster.text import MAX_PARSED_LEVELS, is_deeper
+
 MAX_DIGITS: Final = 300
 """A longer number counts as unreadable, once Python's parser has failed on the document."""
 
 MAX_LEVELS: Final = 110
 """The same for nesting. A payload may have 100 levels; the replies that contain it add some."""
-
-MAX_PARSED_LEVELS: Final = 500
-"""Parsers of Python 3.12 and newer accept more, but functions that descend into such a value would fail."""
-
-_BRACES_TO_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
-_NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{}"'))
-_ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
 
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*|[\[{\]}]', re.DOTALL)
 _DIGIT: Final = re.compile("[0-9]")
@@ -55,23 +50,9 @@ def decode(text: str | bytes) -> Any:
     except (ValueError, RecursionError):
         pass
     else:
-        if not is_deeper(text.encode() if isinstance(text, str) else text, MAX_PARSED_LEVELS):
+        if not is_deeper(text, MAX_PARSED_LEVELS):
             return value
     return _tolerant(text if isinstance(text, str) else text.decode())
-
-
-def is_deeper(text: bytes, levels: int) -> bool:
-    """Return whether the arrays and objects of a JSON document are nested more than this many levels deep."""
-    if text.count(b"[") + text.count(b"{") <= levels:
-        return False
-    if b"\\" in text:
-        text = _ESCAPE.sub(b"", text)
-    brackets = b"".join(text.translate(_BRACES_TO_BRACKETS, _NOT_STRUCTURE).split(b'"')[::2])  # without strings
-    for _ in range(levels):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")  # removes one level
-    return bool(brackets)
 
 
 def read_time(text: object) -> datetime | Unreadable:
