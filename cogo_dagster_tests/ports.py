@@ -3,8 +3,11 @@
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+import httpx
 
 
 @contextmanager
@@ -48,3 +51,13 @@ def accepting(take: Callable[[socket.socket], object]) -> Iterator[int]:
         ended.set()
         with suppress(OSError):
             socket.create_connection(address, 5).close()  # wakes it
+
+
+def wait_for_response(url: str, seconds: float = 60) -> None:
+    """Wait until a server that is starting responds, with any status."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            httpx.get(url)
+            return
+        time.sleep(0.05)

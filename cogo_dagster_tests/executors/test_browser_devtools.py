@@ -31,7 +31,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_resources_are_cached_between_documents(shared: Bench) -> None:
     """Requests are not intercepted, which would disable the HTTP cache: two documents request one script once."""
     for path in ("/first", "/second"):
-        shared.site.pages[path] = "<title>Page</title><script src='/cached'></script>"
+        icon = "<link rel='icon' href='data:,'>"  # a full Chromium requests /favicon.ico otherwise
+        shared.site.pages[path] = f"<title>Page</title>{icon}<script src='/cached'></script>"
     shared.site.requests.clear()
     shared.run({"url": shared.site.url("/first"), "actions": [{"do": "goto", "url": shared.site.url("/second")}]})
     assert shared.site.requests == ["/first", "/cached", "/second"]

