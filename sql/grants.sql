@@ -314,6 +314,7 @@ begin
             'rotate_secrets',
             'rotate_store_marker',
             'run_bulk_action',
+            'running_jobs',
             'schema_version',
             'search_conditions',
             'search_ids',

@@ -49,6 +49,7 @@ INLINED = {
     "payload_subject",
     "new_job_rows",
     "replay_key_holder",
+    "running_jobs",
     "secret_row",
     "seconds_between",
     "status_after",

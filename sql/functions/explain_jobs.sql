@@ -32,7 +32,7 @@ begin
         perform cogo_internal.invalid_argument('job_ids must be an array of at most 1,000 uuids.');
     end if;
     with held as materialized (
-        select j.instance_id, count(*) as n from public.jobs j where j.status = 'running' group by 1
+        select r.instance_id, r.n from cogo_internal.running_jobs() r
     )
     select jsonb_agg(jsonb_build_object('job_id', j.id) || case
             when j.status = 'running' then jsonb_build_object(

@@ -30,9 +30,7 @@ begin
         perform cogo_internal.invalid_argument('count_limit must be 1 to 1000000, and max_reasons 1 to 1000.');
     end if;
     -- Looked up by key: without hash joins, each worker would be compared with the instances of all running jobs.
-    select coalesce(jsonb_object_agg(running.instance_id, running.jobs), '{}') into held
-    from (select j.instance_id, count(*) as jobs from public.jobs j
-          where j.status = 'running' and j.instance_id is not null group by 1) running;
+    select coalesce(jsonb_object_agg(r.instance_id, r.n), '{}') into held from cogo_internal.running_jobs() r;
     with typed as materialized (
         select g.* from cogo_internal.queue_groups(at, explain_queue.count_limit) g
     ), grouped as materialized (

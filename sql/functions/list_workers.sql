@@ -42,8 +42,7 @@ begin
             left join public.worker_metrics m on m.instance_id = w.instance_id
             where w.instance_id = any (page)
         ) listed
-        left join (select j.instance_id, count(*) as n from public.jobs j where j.status = 'running' group by 1) held
-            using (instance_id));
+        left join cogo_internal.running_jobs() held using (instance_id));
 end $$;
 
 comment on function public.list_workers is 'Worker instances, newest first.';

@@ -104,8 +104,7 @@ begin
         'slots_free', coalesce(sum(greatest(w.concurrency - coalesce(held.n, 0), 0)), 0))
     into result
     from public.workers w
-    left join (select j.instance_id, count(*) as n from public.jobs j where j.status = 'running' group by 1) held
-        using (instance_id)
+    left join cogo_internal.running_jobs() held using (instance_id)
     where w.stopped_at is null and w.last_heartbeat_at > at - interval '3 days'  -- the index workers_alive
       and cogo_internal.worker_is_alive(w);
     return result;
