@@ -91,10 +91,14 @@ def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str 
     }
 
 
-def was_stopped(failure: Mapping[str, Json]) -> bool:
-    """Whether a worker's run was stopped with its machine: its jobs were requeued, and the next run claims them."""
-    stopped = (PROCESS_JOBS, "DagsterExecutionInterruptedError")
-    return (failure["job_name"], failure["error_class"]) == stopped
+def needs_alert(run: dg.DagsterRun, failure: Mapping[str, Json]) -> bool:
+    """Whether a failure is reported: not if the run was launched by mistake, or is a worker's that was stopped.
+
+    The jobs of a worker that is stopped with its machine are requeued, and the next run claims them.
+    """
+    error_class = str(failure["error_class"])
+    stopped = run.job_name == PROCESS_JOBS and error_class == "DagsterExecutionInterruptedError"
+    return not (stopped or is_mistaken_launch(run.tags, error_class))
 
 
 def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
@@ -108,7 +112,7 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         steps = [entry.event_log_entry.dagster_event for entry in events.records]
         failure = failure_of(record.dagster_run, [step for step in steps if step], None)
-        if not (is_mistaken_launch(record.dagster_run.tags, str(failure["error_class"])) or was_stopped(failure)):
+        if needs_alert(record.dagster_run, failure):
             failures.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
     return failures
 

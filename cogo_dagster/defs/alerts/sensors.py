@@ -5,13 +5,12 @@ from typing import Final
 import dagster as dg
 
 from cogo_dagster.alerts.delivery import PassReport
-from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_failures import (
     failure_of,
+    needs_alert,
     record_runs,
     report_conditions,
-    was_stopped,
     watch_schedules,
 )
 from cogo_dagster.dagster_support.run_status import was_terminated
@@ -35,7 +34,7 @@ def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None
         return
     message = context.failure_event.message
     failure = failure_of(context.dagster_run, context.get_step_failure_events(), message)
-    if not (is_mistaken_launch(context.dagster_run.tags, str(failure["error_class"])) or was_stopped(failure)):
+    if needs_alert(context.dagster_run, failure):
         within(TICK_SECONDS, "Recording a failed run", lambda: cogo.application.alerts.record_run_failures([failure]))
 
 
