@@ -17,7 +17,7 @@ from cogo_dagster.queue.rows.bulk_actions import BulkAction
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
-from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
+from cogo_dagster.queue.rows.workers import Heartbeat, UnregisteredWorker, WorkerRow, unregistered
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.times import duration_text
 from cogo_dagster.release import code_version
@@ -152,7 +152,9 @@ def artifacts(
     return listed(rows, _ARTIFACTS, "No matching artifacts.", addresses)
 
 
-def _state(row: WorkerRow) -> str:
+def _state(row: WorkerRow | UnregisteredWorker) -> str:
+    if row.instance_id is None:
+        return "unregistered"
     if row.stopped_at:
         return "stopped"
     return "alive" if row.alive else "silent"
@@ -177,9 +179,16 @@ def workers(
     alive: Annotated[bool, typer.Option("--alive", help="Only workers that missed at most three heartbeats.")] = False,
     limit: Limit = 50,
 ) -> Report:
-    """Show worker instances with their state, running jobs, and leases that the worker lost in 24 hours."""
-    rows = application.queue.list_workers(alive_only=alive, max_workers=limit)
-    lost = {row.worker_id: row.attempts for row in application.queue.lease_losses(max_losses=0).workers}
+    """Show worker instances with their state, running jobs, and leases that the worker lost in 24 hours.
+
+    An unregistered worker lost leases, and its registration is unknown.
+    """
+    found = application.queue.list_workers(alive_only=alive, max_workers=limit)
+    losses = application.queue.lease_losses(max_losses=0).workers
+    is_complete = not alive and len(found) < limit
+    others = unregistered(found, losses)[: limit - len(found)] if is_complete else []
+    rows: list[Row] = [*found, *others]
+    lost = {row.worker_id: row.attempts for row in losses}
     more = [{"leases_lost_24h": lost.get(row.worker_id, 0)} for row in rows]
     return listed(rows, _WORKERS, "No workers. Start one with `cogo worker`.", more)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from cogo_dagster.queue.search.qualifiers import Qualifier, nearest, nearest_value, qualifier_of
+from cogo_dagster.queue.search.qualifiers import STATUSES, Qualifier, nearest, nearest_value, qualifier_of
 from cogo_dagster.queue.search.terms import Term, priority_range
 from cogo_dagster.queue.search.times import EmptyPeriod, before, is_in_order, parse_period
 
@@ -26,7 +26,8 @@ _IMPLIED: Final[Mapping[str, frozenset[str]]] = {
     "dead-lettered": frozenset({"failed"}),
     "discarded": frozenset({"failed"}),
     "lease-expired": frozenset({"running"}),
-    "unaddressed": frozenset({"queued", "running", "succeeded", "failed", "cancelled"}),
+    "unaddressed": frozenset(STATUSES),
+    "skipped": frozenset(STATUSES),
 }
 """The statuses that jobs of a condition can have."""
 
@@ -36,6 +37,12 @@ _EXCLUSIVE: Final = {"due", "scheduled", "paused", "dead-lettered", "discarded",
 def problem_of(term: Term, others: Sequence[Term], now: datetime | None = None) -> str | None:
     """Return the problem of a term, by itself or beside those before it; None if there is none."""
     return _own_problem(term, now or datetime.now(UTC)) or _conflict(term, others, now or datetime.now(UTC))
+
+
+def is_without_action(term: Term, terms: Sequence[Term]) -> bool:
+    """Whether a term asks for the jobs that a bulk action skipped, and no term names the action."""
+    is_skipped = term.key == "is" and "skipped" in map(str.lower, term.values)
+    return is_skipped and not any(other.key == "action" for other in terms)
 
 
 def _own_problem(term: Term, now: datetime) -> str | None:
