@@ -20,6 +20,7 @@ from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.queue.search.qualifiers import STATUSES
+from cogo_dagster.queue.search.terms import in_quotes
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
@@ -36,7 +37,7 @@ _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
     "snoozed": "queued",
 }
 
-_COUNTED: Final = 100_000
+_COUNTED: Final = 50_000
 """Queued jobs are counted up to this number."""
 
 _LAUNCH_SECONDS: Final = 60.0
@@ -132,7 +133,7 @@ def job_search(**qualifiers: str | None) -> str:
 
 
 def _search_text(qualifiers: Mapping[str, str | None]) -> str:
-    return " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
+    return " ".join(f"{name}:{in_quotes(value or '')}" for name, value in qualifiers.items())
 
 
 def job_search_text(typed: str) -> str:
