@@ -37,9 +37,6 @@ _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
     "snoozed": "queued",
 }
 
-_COUNTED: Final = 50_000
-"""Queued jobs are counted up to this number."""
-
 _LAUNCH_SECONDS: Final = 60.0
 
 _SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
@@ -143,11 +140,12 @@ def job_search_text(typed: str) -> str:
 
 def tiles(numbers: Numbers) -> list[Tile]:
     """Return the numbers at the top of the overview."""
-    more = "+" if numbers.queued >= _COUNTED else ""
+    queued = number(numbers.queued) + ("+" if numbers.has_more_queued else "")
+    ready = number(numbers.ready) + ("+" if numbers.has_more_ready else "")
     late = numbers.oldest_ready_seconds
     search = "/dashboard/jobs?q="
     return [
-        Tile("Queued", number(numbers.queued) + more, f"{number(numbers.ready)} due", f"{search}status:queued"),
+        Tile("Queued", queued, f"{ready} due", f"{search}status:queued"),
         Tile(
             "Oldest due",
             span(late) if numbers.ready else UNKNOWN,

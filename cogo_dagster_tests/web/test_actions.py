@@ -127,6 +127,32 @@ def test_a_bulk_retry_respects_its_limit(site: Site) -> None:
     assert [look(site.queue, job)["status"] for job in jobs] == ["queued", "queued", "failed"]
 
 
+def test_an_action_that_changes_nothing_says_so(site: Site) -> None:
+    """A second operator paused, resumed, ended or undid the same before."""
+    failing(site.queue, HTTP)
+    site.application.alerts.evaluate()
+    discard = site.post("/api/dlq/discard", {"dry_run": False, "reason": "gone"})["operation_id"]
+    silence = site.post("/api/alerts/silences", {"kind": "job_failed", "duration_seconds": 60})["silence_id"]
+    cookie = f"cogo_session={site.cookie()}"
+    pause = {"kind": "type", "name": "browser"}
+
+    def flash(address: str, form: dict[str, str]) -> str:
+        headers = {"origin": site.url, "cookie": cookie}
+        answer = site.client.post(f"/dashboard/{address}", data=form, headers=headers)
+        page = site.client.get(answer.headers["location"], headers=headers).text
+        [message] = re.findall(r'id="flash">.*?</svg>(.*?)</p>', page, re.DOTALL)
+        return str(message)
+
+    for address, form, first, second in (
+        ("pause", pause, "Paused.", "It was already paused"),
+        ("resume", pause, "Resumed.", "It was not paused"),
+        (f"alerts/silences/{silence}/end", {}, "Silence ended.", "had already ended"),
+        (f"log/{discard}/undo", {}, "opened again: 1", "Nothing was undone"),
+    ):
+        assert first in flash(address, form)
+        assert second in flash(address, form)
+
+
 def test_pause_and_resume_are_logged_once(site: Site) -> None:
     """A repeated pause or resume changes nothing and is not logged."""
     what = {"kind": "type", "name": "browser"}

@@ -1,10 +1,12 @@
 """Each number at the top of the overview leads to exactly the rows that it counts."""
 
 import re
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
+from cogo_dagster.formatting.explanation import queue_line
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.web.views import reason_search, tiles
@@ -85,6 +87,15 @@ def test_the_overview_shows_the_reasons_first(busy_site: Site) -> None:
     assert page.index('id="waiting"') < page.index('id="gate"')
     assert "EXECUTOR_ID=mac" in page
     assert "EXECUTOR_ID=mac" not in busy_site.client.get("/dashboard/local").text
+
+
+def test_a_number_that_is_not_counted_to_its_end_has_a_plus(site: Site, owner: Owner) -> None:
+    """The tile, the number of due jobs, and the reasons with their total."""
+    owner.execute("insert into public.jobs (type) select 'figma' from generate_series(1, 10001)")
+    page = site.read("/dashboard/local").text
+    assert page.count("10\u2009000+") == 3
+    assert "10\u2009001</b>" in page
+    assert "10,000+ figma" in queue_line(site.application.stats.reasons().reasons[0], datetime.now(UTC))
 
 
 def test_a_queued_row_has_a_short_reason(busy_site: Site) -> None:
