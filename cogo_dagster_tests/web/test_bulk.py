@@ -106,6 +106,15 @@ def test_jobs_are_found_by_the_filter_language(site: Site, populated: Population
     assert (answer.status_code, "finished:" in answer.json()["error"]) == (422, True)
 
 
+def test_a_search_that_is_too_long_is_shown_to_be_corrected(site: Site) -> None:
+    """With the message, and without an action on the part that was read."""
+    page = site.read("/dashboard/jobs", q="x" * 600)
+    assert page.status_code == 200
+    assert "shorten it" in page.text
+    assert f'value="{"x" * 600}"' in page.text
+    assert 'class="bulk"' not in page.text
+
+
 def test_a_search_is_completed(site: Site, populated: Population) -> None:
     """Qualifiers, then their values: of the language, and of the queue."""
     cookie = site.cookie()
