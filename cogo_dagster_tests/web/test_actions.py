@@ -127,6 +127,17 @@ def test_a_bulk_retry_respects_its_limit(site: Site) -> None:
     assert [look(site.queue, job)["status"] for job in jobs] == ["queued", "queued", "failed"]
 
 
+def test_a_purged_job_that_is_still_dead_lettered_is_not_lost(site: Site) -> None:
+    """The links of its alert and of the dead-letter queue say what can be done with it, until it was replayed."""
+    job = failing(site.queue, HTTP)
+    site.queue.operate("purge_jobs", {"statuses": ["failed"], "older_than_days": 0, "dry_run": False})
+    for address in (f"/dashboard/jobs/{job}", f"/api/jobs/{job}"):
+        answer = site.read(address)
+        assert (answer.status_code, "still dead-lettered" in answer.text) == (404, True)
+    site.post("/api/dlq/replay", {"dry_run": False})
+    assert "It may have been purged" in site.read(f"/api/jobs/{job}").text
+
+
 def test_an_action_that_changes_nothing_says_so(site: Site) -> None:
     """A second operator paused, resumed, ended or undid the same before."""
     failing(site.queue, HTTP)
