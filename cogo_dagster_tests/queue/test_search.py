@@ -134,6 +134,7 @@ def test_qualifiers_become_filters_and_the_rest_is_text(typed: str, expected: Js
         ("is:due status:failed", "is:due finds no job"),
         ("status:queued is:discarded", "is:discarded finds no job"),
         ("is:skipped", "add action:ID"),
+        ("finished:2026-11-26T10:00 09:00", "%2B"),
         ("executor:a is:unaddressed", "exclude each other"),
         ("status:running finished:1d", "finished: finds no"),
     ],

@@ -16,6 +16,9 @@ _ID: Final = re.compile(r"(?:[0-9A-Fa-f]-?){8,32}")
 _RELEASE: Final = re.compile(r"<(?:current|\d{1,6}(\.\d{1,6}){0,5})|[^<\s]+")
 _PORT: Final = re.compile(r"\d{1,5}(/\S*)?")
 
+_OFFSET: Final = re.compile(r"\d{2}:\d{2}")
+_TIME_OF_DAY: Final = re.compile(r"T\d{2}:\d{2}(:\d{2})?$", re.IGNORECASE)
+
 _NO_VALUE: Final = "The qualifier {0!r} has no value: write {0}:VALUE, or remove it."
 _WORDS: Final[Mapping[str, str]] = {"status": "status", "is": "condition", "sort": "order"}
 
@@ -136,7 +139,7 @@ def _conflict(term: Term, others: Sequence[Term], now: datetime) -> str | None:
     """Return why a term cannot hold together with those before it."""
     qualifier = qualifier_of(term.key)
     if qualifier is None:
-        return None
+        return _zone_problem(term, others)
     if not qualifier.is_list and any(other.key == term.key for other in others):
         return f"The qualifier {term.key!r} is given twice: remove one of them."
     for other in others:
@@ -149,6 +152,20 @@ def _conflict(term: Term, others: Sequence[Term], now: datetime) -> str | None:
     if qualifier.key == "created":
         return _times_conflict(term, [other for other in others if _is_created(other)], now)
     return _state_conflict([*others, term])
+
+
+def _zone_problem(term: Term, others: Sequence[Term]) -> str | None:
+    """Return that a time zone has lost its plus sign, which is a space in a URL."""
+    before_it = others[-1] if others else None
+    kind = before_it and qualifier_of(before_it.key)
+    if before_it is None or kind is None or kind.kind != "time" or not _OFFSET.fullmatch(term.value):
+        return None
+    is_cut = not term.key and not term.is_quoted and _TIME_OF_DAY.search(before_it.value)
+    return (
+        f"{term.value} after {before_it} is a time zone without its sign: write + before it, or %2B in a URL."
+        if is_cut
+        else None
+    )
 
 
 def _is_created(term: Term) -> bool:

@@ -104,7 +104,7 @@ def action(request: Request, application: ApplicationDep, part: str) -> Response
         done=PAST_TENSE.get(found.operation, ""),
         why_not=INELIGIBLE,
         not_chosen=_reasons_in(found.summary),
-        skipped=[(reason, count, left_out.job_ids.get(reason, [])) for reason, count in left_out.counts.most_common()],
+        skipped=[(reason, count, left_out.job_ids.get(reason, [])) for reason, count in left_out.counts.items()],
         release=code_version(),
         jobs=page.jobs,
         reasons=wait_reasons(application, page.jobs),
