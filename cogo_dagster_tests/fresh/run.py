@@ -126,7 +126,7 @@ def _prepared(row: Row, home: str) -> str:
             f"chown {row.account}: {home} {home}/.cache {home}/.cache/*",
             f"chown -R {row.account}: {home}/cogo",
             "apt-get -qq update",
-            *(f"yes | {command} > /dev/null" for command in row.before),
+            *(f"yes | {command}" for command in row.before),
             # Debian's package has a setuid helper, which a downloaded browser does not.
             *([] if row.namespaces else ["rm -f /usr/lib/chromium/chrome-sandbox"]),
         ]
