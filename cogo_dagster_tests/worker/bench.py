@@ -128,7 +128,7 @@ class Bench:
 def wait_for_calls() -> None:
     """Wait for the calls of ended workers: the end of a process stops them, while threads continue after a worker."""
     for thread in threading.enumerate():
-        if thread.name.startswith(("cogo-executor", "cogo-renew")):
+        if thread.name.startswith(("cogo-call", "cogo-executor", "cogo-renew")):
             thread.join(TIMEOUT_SECONDS)
             assert not thread.is_alive(), "A call of an ended worker does not return."
 
