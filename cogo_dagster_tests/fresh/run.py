@@ -111,8 +111,8 @@ def _script(row: Row, base: Path, layer: Path, folder: Path) -> str:
 def _copied(path: Path, root: Path, place: str) -> Sequence[str]:
     source, target = shlex.quote(str(path)), shlex.quote(f"{root}{place}")
     if path.is_file():
-        return (f"mkdir -p $(dirname {target})", f"rm -f {target}; cp -L {source} {target}")
-    return (f"mkdir -p {target}", f"cp -rL {source}/. {target}")
+        return (f"mkdir -p $(dirname {target})", f"cp -L --remove-destination {source} {target}")
+    return (f"mkdir -p {target}", f"cp -rL --remove-destination {source}/. {target}")
 
 
 def _bound(path: Path, root: Path, place: str, mode: str) -> Sequence[str]:
