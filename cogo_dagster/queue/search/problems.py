@@ -156,16 +156,13 @@ def _conflict(term: Term, others: Sequence[Term], now: datetime) -> str | None:
 
 def _zone_problem(term: Term, others: Sequence[Term]) -> str | None:
     """Return that a time zone has lost its plus sign, which is a space in a URL."""
-    before_it = others[-1] if others else None
-    kind = before_it and qualifier_of(before_it.key)
-    if before_it is None or kind is None or kind.kind != "time" or not _OFFSET.fullmatch(term.value):
+    time = others[-1] if others else None
+    qualifier = qualifier_of(time.key) if time else None
+    if time is None or qualifier is None or qualifier.kind != "time" or term.key or term.is_quoted:
         return None
-    is_cut = not term.key and not term.is_quoted and _TIME_OF_DAY.search(before_it.value)
-    return (
-        f"{term.value} after {before_it} is a time zone without its sign: write + before it, or %2B in a URL."
-        if is_cut
-        else None
-    )
+    if not _OFFSET.fullmatch(term.value) or not _TIME_OF_DAY.search(time.value):
+        return None
+    return f"{term.value} after {time} is a time zone without its sign: write + before it, or %2B in a URL."
 
 
 def _is_created(term: Term) -> bool:
