@@ -1,6 +1,5 @@
 """Workers and their heartbeats."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from pydantic import Field
@@ -57,31 +56,6 @@ class LeaseLosses(Row):
 
     losses: list[LeaseLoss]
     workers: list[WorkerLosses]
-
-
-class UnregisteredWorker(Row):
-    """A worker that lost leases and has no row: it never registered, or its row was deleted."""
-
-    worker_id: str | None
-    instance_id: None = None
-    executor_id: None = None
-    families: tuple[str, ...] = ()
-    concurrency: int = 0
-    running: int = 0
-    alive: bool = False
-    started_at: None = None
-    last_heartbeat_at: None = None
-    stopped_at: None = None
-
-
-def unregistered(workers: Sequence[WorkerRow], losses: Sequence[WorkerLosses]) -> list[UnregisteredWorker]:
-    """Return a row for each worker that lost leases and is not among the workers."""
-    names = {worker.worker_id for worker in workers}
-    return [
-        UnregisteredWorker.model_validate(UnregisteredWorker(worker_id=loss.worker_id).model_dump(mode="json"))
-        for loss in losses
-        if loss.worker_id not in names
-    ]
 
 
 class RegisteredFamily(Row):
