@@ -1,7 +1,5 @@
 """`cogo list`: list rows of the queue, newest first."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
@@ -13,14 +11,14 @@ from cogo_dagster.cli import completion
 from cogo_dagster.cli.command import BadInput, Report, command, group
 from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, Where, part_of_id
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists
+from cogo_dagster.cli.unregistered import UnregisteredWorker, unregistered
 from cogo_dagster.formatting.explanation import why as explanation_of
 from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, until
-from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.bulk_actions import BulkAction
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
-from cogo_dagster.queue.rows.workers import Heartbeat, WorkerLosses, WorkerRow
+from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.times import duration_text
 from cogo_dagster.release import code_version
@@ -155,33 +153,6 @@ def artifacts(
     return listed(rows, _ARTIFACTS, "No matching artifacts.", addresses)
 
 
-@dataclass(frozen=True)
-class UnregisteredWorker:
-    """A worker that lost leases and has no row: it never registered, or its row was deleted."""
-
-    worker_id: str | None
-    instance_id: None = None
-    executor_id: None = None
-    families: tuple[str, ...] = ()
-    concurrency: int = 0
-    running: int = 0
-    alive: bool = False
-    started_at: None = None
-    last_heartbeat_at: None = None
-    stopped_at: None = None
-
-    @property
-    def document(self) -> dict[str, Json]:
-        """The values, as JSON has them."""
-        return asdict(self)
-
-
-def _unregistered(workers: Sequence[WorkerRow], losses: Sequence[WorkerLosses]) -> list[UnregisteredWorker]:
-    """Return a row for each worker that lost leases and is not among the workers."""
-    names = {worker.worker_id for worker in workers}
-    return [UnregisteredWorker(loss.worker_id) for loss in losses if loss.worker_id not in names]
-
-
 def _state(row: WorkerRow | UnregisteredWorker) -> str:
     if row.instance_id is None:
         return "unregistered"
@@ -216,7 +187,7 @@ def workers(
     found = application.queue.list_workers(alive_only=alive, max_workers=limit)
     losses = application.queue.lease_losses(max_losses=0).workers
     is_complete = not alive and len(found) < limit
-    others = _unregistered(found, losses)[: limit - len(found)] if is_complete else []
+    others = unregistered(found, losses)[: limit - len(found)] if is_complete else []
     rows: list[Row] = [*found, *others]
     lost = {row.worker_id: row.attempts for row in losses}
     more = [{"leases_lost_24h": lost.get(row.worker_id, 0)} for row in rows]
