@@ -205,10 +205,8 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
         else:
             with _progress(application, operation, labels, mode.limit, as_json) as on_batch:
                 totals = preview(application.queue, operation, mode.limit, on_batch=on_batch)
-        if found and isinstance(operation, FilterOperation) and not as_json:
-            print_preview(operation, found)
-        elif not as_json:
-            print_left_out(totals.left_out)
+        if not as_json:
+            print_preview(operation, found, totals.left_out)
         if mode.plan_file is not None:
             write_plan(mode.plan_file, _plan(application, operation, totals))
     else:
@@ -299,9 +297,9 @@ def _print_totals(totals: Totals, mode: Mode, labels: Labels, shown: Sequence[Ma
         return
     named = totals.left_out.counts.total()
     unnamed = totals.skipped + totals.counts["ineligible"] - named
-    skipped = f"; skipped {unnamed:,} that changed in the meantime" if unnamed > 0 else ""
-    left_out = f"; {named:,} could not be {labels.done}" if named else ""
-    typer.echo(f"{labels.count(totals.changed)} {labels.done}{skipped}{left_out}.")
+    rest = f"; skipped {unnamed:,} that changed in the meantime" if unnamed > 0 else ""
+    rest += f"; {named:,} could not be {labels.done}" if named else ""
+    typer.echo(f"{labels.count(totals.changed)} {labels.done}{rest}.")
     print_left_out(totals.left_out)
 
 

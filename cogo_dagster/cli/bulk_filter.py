@@ -143,14 +143,17 @@ def _totals(done: BulkAction, left_out: LeftOut) -> Totals:
     return totals
 
 
-def print_preview(operation: FilterOperation, found: Preview) -> None:
-    """Print the counts of a preview, and what became of earlier replays."""
+def print_preview(operation: Operation, found: Preview | None, left_out: LeftOut) -> None:
+    """Print the counts of a preview, why jobs are left out, and what became of earlier replays."""
+    if found is None or not isinstance(operation, FilterOperation):
+        print_left_out(left_out)
+        return
     typer.echo(f"Filter: {operation.search}")
     for name in _GROUPS:
         counts = found.counts(name)
         if counts and [value for value, _ in counts] != ["unknown"]:
             typer.echo(f"By {name.replace('_', ' ')}: {', '.join(f'{value} {count:,}' for value, count in counts)}")
-    print_left_out(found.left_out)
+    print_left_out(left_out)
     for cause, result in found.replays.items():
         typer.echo(f"{result.succeeded:,} of {result.ended:,} replays of cause {cause} succeeded.")
     if found.is_cut:
