@@ -246,6 +246,16 @@ def test_missed_partitions_are_requested(local_instance: dg.DagsterInstance) -> 
     assert missing(["a", "b"], ["a", "b"]) == ["b"]
 
 
+def test_a_tick_before_the_first_day_has_ended_says_so(local_instance: dg.DagsterInstance) -> None:
+    """On the day of the setup there is no partition; the skip reason names the setting."""
+    repository = defs.get_repository_def()
+    for schedule, period in ((nightly_gate_snapshot, "day"), (weekly_enqueue, "week")):
+        at = datetime(2000, 1, 1, 2, tzinfo=UTC)
+        context = dg.build_schedule_context(local_instance, scheduled_execution_time=at, repository_def=repository)
+        said = schedule.evaluate_tick(context).skip_message or ""
+        assert said == f"No {period} has ended since the first day of the partitions (COGO_FIRST_DAY)."
+
+
 def requested(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: datetime) -> list[str]:
     """Return the partitions that a tick requests."""
     repository = defs.get_repository_def()

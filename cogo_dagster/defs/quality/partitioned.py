@@ -20,7 +20,6 @@ from cogo_dagster.dagster_support.window_tables import (
     pages_table,
     runs_table,
 )
-from cogo_dagster.defs.quality.assets import provider_health
 from cogo_dagster.links import artifact_content
 from cogo_dagster.quality.weeks import day_start, is_recent, week_of
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
@@ -62,7 +61,7 @@ def _gate_snapshot(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
         key=asset_keys.GATE_SNAPSHOT,
         partitions_def=days,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[asset_keys.GATE_RUNS, asset_keys.JOBS, provider_health],
+        deps=[asset_keys.GATE_RUNS, asset_keys.JOBS],
         group_name="quality",
         owners=asset_keys.OWNERS,
         kinds={"sql", "pandas"},
