@@ -1,7 +1,7 @@
 """Text tables: fitted to the width of a terminal, or complete in a file or pipe.
 
 On a terminal, statuses are in color. A narrow one shows only the last digits of IDs, and leaves out columns that need
-more space.
+more space. One that is too narrow for the remaining columns shows each row as lines of names and values.
 """
 
 import functools
@@ -37,6 +37,9 @@ _STYLES: Final = {
     **dict.fromkeys(("cancelled", "stopped", "expired", "orphaned", "resolved"), "dim"),
 }
 """Colors of statuses and outcomes on a terminal."""
+
+_MIN_CELL: Final = 12
+"""Characters of a shortened cell that must remain."""
 
 _UNLIMITED_WIDTH: Final = 100_000
 _MAX_CHARS: Final = 64_000
@@ -135,12 +138,39 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
         return
     console = _console()
     fitting = [column for column in columns if not console.is_terminal or column.min_width <= console.width]
+    cells = [[_shown(column, row, console) for column in fitting] for row in rows]
+    if console.is_terminal and _needed_width(fitting, cells) > console.width:
+        _print_records(fitting, cells)
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for shown in fitting:
         # Rich narrows only columns that may wrap. The cells do not wrap, so they are truncated.
         table.add_column(Text(shown.title, no_wrap=True), no_wrap=shown.whole or shown.is_id)
-    for row in rows:
-        table.add_row(*(_shown(column, row, console) for column in fitting))
+    for line in cells:
+        table.add_row(*line)
+    _print(table)
+
+
+def _needed_width(columns: Sequence[Column], cells: Sequence[Sequence[Text]]) -> int:
+    """Return the width in which every whole cell fits, and at least the beginning of every other cell."""
+    widths = [max(len(column.title), *(line[at].cell_len for line in cells)) for at, column in enumerate(columns)]
+    needed = [
+        width if column.whole or column.is_id else min(width, max(_MIN_CELL, len(column.title)))
+        for column, width in zip(columns, widths, strict=True)
+    ]
+    return sum(needed) + len(columns) - 1
+
+
+def _print_records(columns: Sequence[Column], cells: Sequence[Sequence[Text]]) -> None:
+    """Print each row as names and values, one pair per line, with an empty line between rows."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, line in enumerate(cells):
+        if number:
+            table.add_row("", "")
+        for column, cell in zip(columns, line, strict=True):
+            table.add_row(column.title, Text(cell.plain, style=cell.style))
     _print(table)
 
 
