@@ -148,7 +148,7 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
         table.add_column(Text(shown.title, no_wrap=True), no_wrap=shown.whole or shown.is_id)
     for line in cells:
         table.add_row(*line)
-    _print(table)
+    print_fitted(table)
 
 
 def _needed_width(columns: Sequence[Column], cells: Sequence[Sequence[Text]]) -> int:
@@ -171,7 +171,7 @@ def _print_records(columns: Sequence[Column], cells: Sequence[Sequence[Text]]) -
             table.add_row("", "")
         for column, cell in zip(columns, line, strict=True):
             table.add_row(column.title, Text(cell.plain, style=cell.style))
-    _print(table)
+    print_fitted(table)
 
 
 def terminal_width() -> int | None:
@@ -192,7 +192,7 @@ def print_facts(facts: Mapping[str, Json]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name, Text(printable(_cut(_plain(value)))))
-    _print(table)
+    print_fitted(table)
 
 
 def _shown(column: Column, row: Row, console: Console) -> Text:
@@ -226,8 +226,18 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_UNLIMITED_WIDTH, color_system=None)
 
 
-def _print(table: Table) -> None:
-    _console().print(table)
+def print_fitted(table: Table) -> None:
+    """Print a table: wrapped to the width of a terminal, with one line per row in a file or pipe, and not padded there.
+
+    Rich pads each line to the width of the table.
+    """
+    console = _console()
+    if console.is_terminal:
+        console.print(table)
+    else:
+        with console.capture() as captured:
+            console.print(table)
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().removesuffix("\n").split("\n")))
     sys.stdout.flush()
 
 
