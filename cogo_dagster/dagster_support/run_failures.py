@@ -1,6 +1,5 @@
 """Reports failures in Dagster to the alerts: runs, late schedules, sensors, missing executors."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -13,7 +12,7 @@ from cogo_dagster.dagster_support.hooks import error_class
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_status import seconds_since, was_terminated
-from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
+from cogo_dagster.dagster_support.watched import failing_sensors, message_of, watched_schedules
 from cogo_dagster.dagster_support.worker_runs import PROCESS_JOBS
 from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
@@ -21,7 +20,6 @@ from cogo_dagster.queue.rows.alerts import AlertRow
 
 _LOOK_BACK: Final = timedelta(hours=6)
 _MAX_RUNS: Final = 200
-_CLASS_NAME: Final = re.compile(r"^[\w.]+: ")
 _ASSET_JOB: Final = "__ASSET_JOB"
 """Dagster's name of every run that is launched from assets: a backfill, a materialization, a check."""
 
@@ -104,9 +102,7 @@ def end_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
     error = getattr(data, "error", None)
     if error is None:
         return event.message if event else None
-    while error.cause is not None:
-        error = error.cause
-    return _CLASS_NAME.sub("", str(error.message).strip())
+    return message_of(error)
 
 
 def job_name_of(run: dg.DagsterRun) -> str:

@@ -117,7 +117,7 @@ def test_a_database_that_is_down_is_one_sentence(instance: dg.DagsterInstance, m
     run = instance.get_run_by_id(done.run_id)
     assert run is not None
     sentence = end_of(instance, run) or ""
-    assert sentence.startswith("The database cannot be reached")
+    assert sentence.startswith("The database cannot be reached")  # without the name of a class
     assert sentence.endswith("check COGO_DATABASE_URL and that the server runs.")
     with (
         pytest.raises(dg.DagsterError, match=r"^The database cannot be reached"),
