@@ -67,7 +67,7 @@ def _gate_snapshot(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
         kinds={"sql", "pandas"},
         description=(
             "The numbers of a past UTC day, kept forever. Computing a day again gives the same bytes, unless rows "
-            "arrived late, which creates a revision; after a purge of jobs, the stored day is kept."
+            "arrived late, which creates a revision; after a purge of jobs, the stored day is kept. Rates are in percent."
         ),
         freshness_policy=dg.FreshnessPolicy.cron(deadline_cron="0 4 * * *", lower_bound_delta=timedelta(hours=2)),
     )
@@ -103,7 +103,7 @@ def _weekly_summary(weeks: dg.WeeklyPartitionsDefinition) -> dg.AssetsDefinition
         kinds={"sql", "pandas"},
         description=(
             "An ISO week compared with the week before, with a chart. It is computed from the rows, not from the days' "
-            "snapshots, so that it does not depend on Sunday's snapshot."
+            "snapshots, so that it does not depend on Sunday's snapshot. Rates are in percent."
         ),
         freshness_policy=dg.FreshnessPolicy.cron(deadline_cron="0 6 * * 1", lower_bound_delta=timedelta(hours=4)),
     )
