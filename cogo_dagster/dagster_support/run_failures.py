@@ -8,10 +8,10 @@ import dagster as dg
 
 from cogo_dagster.dagster_support.asset_keys import JOBS_OF_ASSETS
 from cogo_dagster.dagster_support.backlog import unserved
-from cogo_dagster.dagster_support.hooks import error_class
+from cogo_dagster.dagster_support.hooks import CHECK_FAILED, error_class
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_status import seconds_since, was_terminated
+from cogo_dagster.dagster_support.run_status import failed_checks, seconds_since, was_terminated
 from cogo_dagster.dagster_support.watched import failing_sensors, message_of, watched_schedules
 from cogo_dagster.dagster_support.worker_runs import PROCESS_JOBS
 from cogo_dagster.executors.registry import left_to_others
@@ -94,6 +94,13 @@ def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str 
     }
 
 
+def described(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent]) -> dict[str, Json]:
+    """Describe a failed run as `failure_of` does; a failed check by its description, which names the numbers."""
+    failure = failure_of(run, steps, end_of(instance, run))
+    checks = failed_checks(instance, run.run_id) if failure["error_class"] == CHECK_FAILED else ""
+    return {**failure, "error_message": checks or failure["error_message"]}
+
+
 def end_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
     """Return why a run without a failed op ended, such as a resource that could not be opened."""
     ends = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
@@ -136,7 +143,7 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
             continue
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         steps = [entry.event_log_entry.dagster_event for entry in events.records]
-        failure = failure_of(record.dagster_run, [step for step in steps if step], end_of(instance, record.dagster_run))
+        failure = described(instance, record.dagster_run, [step for step in steps if step])
         if needs_alert(record.dagster_run, failure):
             failures.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
     return failures

@@ -11,6 +11,7 @@ import pytest
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.run_status import failed_checks
 from cogo_dagster.defs.quality.assets import provider_health
 from cogo_dagster.defs.quality.checks import gate_q1
 from cogo_dagster.defs.quality.partitioned import partitions_from
@@ -148,6 +149,10 @@ def test_the_check_passes_fails_or_is_not_computed(
     result = launcher.run("snapshot_gate", "2026-10-05")
     assert verdicts(result) == [expected]
     assert result.success is (expected[1] != "ERROR")
+    reason = (
+        "" if result.success else "gate_q1: 2026-10-05: 1 of 5 gate runs on main passed (20 %); the minimum is 70 %."
+    )
+    assert failed_checks(launcher.instance, result.run_id) == reason
     assert launcher.shown(asset_keys.GATE_SNAPSHOT, "2026-10-05")["gate_runs"] == count
 
 

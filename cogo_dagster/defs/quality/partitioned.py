@@ -67,7 +67,8 @@ def _gate_snapshot(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
         kinds={"sql", "pandas"},
         description=(
             "The numbers of a past UTC day, kept forever. Computing a day again gives the same bytes, unless rows "
-            "arrived late, which creates a revision; after a purge of jobs, the stored day is kept. Rates are in percent."
+            "arrived late, which creates a revision; after a purge of jobs, the stored day is kept. Rates are "
+            "in percent."
         ),
         freshness_policy=dg.FreshnessPolicy.cron(deadline_cron="0 4 * * *", lower_bound_delta=timedelta(hours=2)),
     )
