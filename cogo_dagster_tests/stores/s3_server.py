@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.loaders import JSONFileLoader  # type: ignore[import-untyped]
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.exceptions import AccessDeniedByLock
