@@ -40,7 +40,7 @@ _FLASH_MESSAGES: Final = {
 }
 """Flash messages after an action."""
 
-_HEADINGS: Final = {404: "Not found", 503: "The database is unreachable"}
+_HEADINGS: Final = {403: "Not allowed", 404: "Not found", 409: "Conflict", 413: "Too large", 422: "Invalid request"}
 
 _FRAME: Final = {"session": None, "may_act": False, "follows": False, "numbers": None}
 
@@ -63,7 +63,9 @@ class Pages:
             job_search=views.job_search,
             job_search_text=views.job_search_text,
         )
-        self._environment.tests.update(stopping=views.is_stopping, without_worker=views.has_no_worker)
+        self._environment.tests.update(
+            past=views.is_past, stopping=views.is_stopping, without_worker=views.has_no_worker
+        )
         self._environment.filters.update(
             about=views.about,
             advice=advice_for,
@@ -76,6 +78,7 @@ class Pages:
             compact=filters.compact,
             counted=filters.counted,
             counter=views.counter,
+            counters=views.counters,
             cut=filters.cut,
             day=filters.day,
             default_text=views.default_text,
@@ -138,17 +141,26 @@ class Pages:
         )
         return HTMLResponse(text, status, headers=dict(headers or {}))
 
-    def problem(self, request: Request, status: int, message: str, headers: Mapping[str, str]) -> HTMLResponse:
+    def problem(
+        self,
+        request: Request,
+        status: int,
+        message: str,
+        headers: Mapping[str, str],
+        heading: str | None = None,
+    ) -> HTMLResponse:
         """Render an error page."""
         is_temporary = status >= 500
+        heading = heading or _HEADINGS.get(status, "Request failed")
         return self.page(
             request,
             "problem.html",
             status,
             headers,
-            title="Error" if is_temporary else "Not found",
+            title=heading,
             code=status,
-            heading=_HEADINGS.get(status, "Request failed"),
+            heading=heading,
+            session=getattr(request.state, "session", None),
             message=message,
             next_url=_address(request) if is_temporary and not flash_message(request) else "/dashboard/local",
             button="Try again" if is_temporary else "Overview",

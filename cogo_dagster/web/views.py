@@ -23,7 +23,7 @@ from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
-from cogo_dagster.web.filters import ago, counted, in_json, in_seconds, number
+from cogo_dagster.web.filters import ago, counted, in_json, in_seconds, items, number
 from cogo_dagster.web.payload_form import FormField
 
 UNKNOWN: Final = "\u2013"
@@ -40,6 +40,8 @@ _COUNTED: Final = 100_000
 """Queued jobs are counted up to this number."""
 
 _LAUNCH_SECONDS: Final = 60.0
+
+_COUNTERS: Final = {name: at for at, name in enumerate(("claimed", "succeeded", "retried", "failed"))}
 
 _SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
 
@@ -221,6 +223,11 @@ def wait_reason(reason: WaitReason, now: datetime) -> str:
     return short_reason(reason, now)
 
 
+def is_past(time: Json, now: datetime) -> bool:
+    """Whether a time has passed; False if it is unreadable."""
+    return isinstance(time, datetime) and time <= now
+
+
 def is_stopping(job: JobRow) -> bool:
     """Whether cancellation of a running job was requested."""
     return job.cancel_requested and job.status == "running"
@@ -340,6 +347,12 @@ def counter(worker: WorkerRow, name: str) -> str:
     """Return a counter of a worker; a dash if it is unknown."""
     value = worker.counters.get(name) if isinstance(worker.counters, dict) else None
     return UNKNOWN if value is None else number(value)
+
+
+def counters(worker: WorkerRow) -> list[tuple[str, Json]]:
+    """Return the counters of a worker, outcomes of attempts in the order of their events first."""
+    found = items(worker.counters)
+    return sorted(found, key=lambda counted: _COUNTERS.get(counted[0], len(_COUNTERS)))
 
 
 def machine(worker: WorkerRow) -> str:
