@@ -16,6 +16,7 @@ from cogo_dagster.quality.weeks import shifted
 from cogo_dagster.queue.artifacts import upload_artifacts
 from cogo_dagster.queue.model import ArtifactFile, Job, JobError, Json, Outcome
 from cogo_dagster.settings import Settings
+from cogo_dagster.web.pages.job import SHOWN_ATTEMPTS
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.executors.bench import OPTIONS
 from cogo_dagster_tests.executors.site import serving as serving_pages
@@ -146,6 +147,26 @@ def test_attempts_are_grouped_and_older_ones_folded(page: Page, site: Site, owne
     expect(sections.nth(1).locator("img")).to_be_hidden()
     sections.nth(1).locator("summary").first.click()
     expect(sections.nth(1).locator("img")).to_be_visible()
+
+
+def test_a_job_with_thousands_of_attempts_has_a_short_page(site: Site, owner: Owner) -> None:
+    """The latest attempts are shown, those before are listed, and all are in the API."""
+    job = running_job(site.queue, "x_many", payload={"url": "https://example.com/"}, max_attempts=2)
+    owner.execute(
+        """insert into public.job_attempts
+               (job_id, lease_token, attempt, outcome, worker_id, claimed_at, finished_at, error)
+           select %s, gen_random_uuid(), n, 'failed', 'w', now() - (3000 - n) * interval '1 min',
+                  now() - (3000 - n) * interval '1 min', '{"class": "timeout", "message": "It timed out."}'
+           from generate_series(1, 2500) n""",
+        [job.id],
+    )
+    text = site.read(f"/dashboard/jobs/{job.id}").text
+    assert text.count('class="card wide attempt"') == SHOWN_ATTEMPTS
+    assert "2\u2009491 earlier attempts" in text
+    assert "all as JSON" in text
+    assert "events not shown" in text
+    assert len(text) < 200_000
+    assert len(site.get(f"/api/jobs/{job.id}/attempts")) == 2_501
 
 
 def test_times_are_in_utc_with_the_local_time(page: Page, site: Site, owner: Owner) -> None:
