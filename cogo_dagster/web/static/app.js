@@ -135,12 +135,18 @@ if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.fo
 
 /* Relative times. */
 const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
+// As `span` of the server: a time in the future is rounded to the nearest number, so that "in 2 d" does not become "in 1 d".
+function span(seconds) {
+  const unitOf = (length) => UNITS.find(([size]) => length >= size);
+  let length = Math.abs(seconds), unit = unitOf(length);
+  if (unit && seconds > 0) { length = Math.round(length / unit[0]) * unit[0]; unit = unitOf(length); }
+  return unit ? `${Math.floor(length / unit[0])} ${unit[1]}` : "now";
+}
 function updateAges() {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
-    const unit = UNITS.find(([size]) => Math.abs(seconds) >= size);
-    const text = unit ? `${Math.floor(Math.abs(seconds) / unit[0])} ${unit[1]}` : "now";
-    time.textContent = !unit ? text : seconds > 0 ? `in ${text}` : `${text} ago`;
+    const text = span(seconds);
+    time.textContent = text === "now" ? text : seconds > 0 ? `in ${text}` : `${text} ago`;
   }
 }
 setInterval(updateAges, AGO_MS);
@@ -154,7 +160,7 @@ function addLocalTimes() {
     if (!at.getTimezoneOffset() || time.querySelector("small")) continue;
     const local = document.createElement("small");
     const otherDay = LOCAL_DAY.format(at) !== time.dateTime.slice(0, 10);
-    local.textContent = ` ${otherDay ? `${LOCAL_DAY.format(at)} ` : ""}${LOCAL.format(at)}`;
+    local.textContent = `${time.closest(".timeline") ? " " : " · "}${otherDay ? `${LOCAL_DAY.format(at)} ` : ""}${LOCAL.format(at)}`;
     local.className = "local";
     time.append(local);
   }
