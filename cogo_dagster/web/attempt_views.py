@@ -108,7 +108,7 @@ def why_no_screenshot(
         waited = _PLAYWRIGHT_TIMEOUT.fullmatch(reason)
         if waited:
             reason = f"the page never finished loading; a picture was not possible within {int(waited[1]) / 1000:g} s"
-        return f"No screenshot: {reason}."
+        return f"No screenshot: {reason[:1].lower()}{reason[1:]}."
     if evidence is not None:
         return "No screenshot: it was deleted, or could not be stored."
     error = attempt.error.error_class if isinstance(attempt.error, StoredError) else None
