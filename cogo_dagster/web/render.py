@@ -13,6 +13,7 @@ from cogo_dagster.formatting.explanation import advice_for
 from cogo_dagster.formatting.values import error_line, one_line, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
 from cogo_dagster.web import filters, views
+from cogo_dagster.web.addresses import page_before
 from cogo_dagster.web.attempt_views import waterfall
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import static_files
@@ -150,7 +151,8 @@ class Pages:
         heading: str | None = None,
     ) -> HTMLResponse:
         """Render an error page."""
-        is_temporary = status >= 500
+        is_temporary = status >= 500 and request.method in ("GET", "HEAD") and not flash_message(request)
+        target, button = _after_problem(request, is_temporary=is_temporary)
         heading = heading or _HEADINGS.get(status, "Request failed")
         return self.page(
             request,
@@ -162,8 +164,9 @@ class Pages:
             heading=heading,
             session=getattr(request.state, "session", None),
             message=message,
-            next_url=_address(request) if is_temporary and not flash_message(request) else "/dashboard/local",
-            button="Try again" if is_temporary else "Overview",
+            next_url=target,
+            button=button,
+            retries=is_temporary,
         )
 
 
@@ -171,6 +174,15 @@ class Pages:
 def shared_pages() -> Pages:
     """Return the pages, which all applications of the process share: a template is compiled once."""
     return Pages()
+
+
+def _after_problem(request: Request, *, is_temporary: bool) -> tuple[str, str]:
+    """Return the address of the button of an error page, and its text. The address of a form cannot be opened."""
+    if is_temporary:
+        return _address(request), "Try again"
+    if request.method not in ("GET", "HEAD"):
+        return page_before(request), "Back"
+    return "/dashboard/local", "Overview"
 
 
 def _address(request: Request) -> str:

@@ -1,7 +1,7 @@
 // Live updates, keyboard shortcuts, theme. Every page works without this script.
 "use strict";
 
-const GATHER_MS = 250, POLL_MS = 10_000, AGO_MS = 10_000;
+const GATHER_MS = 250, POLL_MS = 10_000, AGO_MS = 10_000, RETRY_MS = 5_000;
 const $ = (selector) => document.querySelector(selector);
 
 /* Live updates: on an event of the server, the page is fetched again and changed regions are replaced. */
@@ -131,6 +131,17 @@ if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.fo
   document.addEventListener("visibilitychange", () => { if (!document.hidden && live.following) refresh(); });
   addEventListener("pagehide", () => { if (live.source) live.source.close(); });
   addEventListener("pageshow", (event) => { if (event.persisted && live.following) { live.mark = null; follow(); refresh(); } });
+}
+
+/* A page that could not be read is loaded again when it can. */
+if ($(".problem[data-retry]")) {
+  setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      const response = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
+      if (response.status < 500) location.reload();
+    } catch { /* the server does not respond: try again */ }
+  }, RETRY_MS);
 }
 
 /* Relative times. */
