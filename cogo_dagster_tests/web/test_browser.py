@@ -480,6 +480,21 @@ def test_a_page_polls_without_an_event_stream(page: Page, site: Site) -> None:
     expect(page.locator(".rows > li")).to_have_count(1)
 
 
+def test_a_hidden_page_has_no_event_stream(page: Page, site: Site) -> None:
+    """Browsers open six connections to a server: many tabs must not use them up. A page updates when it is shown."""
+    page.goto("/dashboard/jobs")
+    live = page.locator("#live")
+    expect(live).to_have_attribute("data-state", "live")
+    show = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+    show += " document.dispatchEvent(new Event('visibilitychange'));"
+    show += " return live.source.readyState === EventSource.CLOSED; }"
+    assert page.evaluate(show, True)
+    job = add(site.queue)
+    assert not page.evaluate(show, False)
+    expect(page.locator(f"[href='/dashboard/jobs/{job}']")).to_be_visible()
+    expect(live).to_have_attribute("data-state", "live")
+
+
 def test_a_time_in_the_future_keeps_its_unit(page: Page, site: Site) -> None:
     """The script rounds it as the server does; a past time is rounded down."""
     page.goto("/dashboard/local")

@@ -127,8 +127,13 @@ function toggleLive() {
 if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.follows !== undefined) {
   liveButton.addEventListener("click", toggleLive);
   if (window.EventSource) follow(); else poll();
-  // A suspended device has missed events.
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && live.following) refresh(); });
+  // A hidden page needs no stream, and browsers open at most six connections to a server: a seventh page would not load.
+  document.addEventListener("visibilitychange", () => {
+    if (!live.following) return;
+    if (document.hidden) { if (live.source) live.source.close(); return; }
+    if (window.EventSource) { live.mark = null; follow(); }
+    refresh();
+  });
   addEventListener("pagehide", () => { if (live.source) live.source.close(); });
   addEventListener("pageshow", (event) => { if (event.persisted && live.following) { live.mark = null; follow(); refresh(); } });
 }
