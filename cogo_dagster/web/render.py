@@ -81,6 +81,7 @@ class Pages:
             counter=views.counter,
             counters=views.counters,
             cut=filters.cut,
+            dash=filters.dash,
             day=filters.day,
             default_text=views.default_text,
             error_line=error_line,

@@ -23,10 +23,8 @@ from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
-from cogo_dagster.web.filters import ago, counted, in_json, in_seconds, items, number
+from cogo_dagster.web.filters import UNKNOWN, ago, counted, in_json, in_seconds, items, number
 from cogo_dagster.web.payload_form import FormField
-
-UNKNOWN: Final = "\u2013"
 
 _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
     "lost": "warn",

@@ -480,6 +480,17 @@ def test_a_page_polls_without_an_event_stream(page: Page, site: Site) -> None:
     expect(page.locator(".rows > li")).to_have_count(1)
 
 
+def test_a_page_whose_session_has_ended_says_so(page: Page, site: Site) -> None:
+    """The label beside the dot tells a session that has ended from a server that does not respond."""
+    page.goto("/dashboard/jobs")
+    live = page.locator("#live")
+    expect(live).to_have_text("live")
+    page.context.clear_cookies()
+    page.evaluate("refresh()")
+    expect(live).to_have_text("logged out")
+    expect(live).to_have_attribute("data-state", "lost")
+
+
 def test_a_hidden_page_has_no_event_stream(page: Page, site: Site) -> None:
     """Browsers open six connections to a server: many tabs must not use them up. A page updates when it is shown."""
     page.goto("/dashboard/jobs")

@@ -67,7 +67,12 @@ async function refresh() {
   if (live.busy) { live.again = true; return; }
   live.busy = true;
   try {
-    const response = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
+    const response = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "manual" });
+    if (response.type === "opaqueredirect") {  // to the login page
+      pause();
+      show("lost", "logged out");
+      return;
+    }
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     if (!live.following) return;  // paused while the response was on its way
     if (response.ok) {
