@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 from cogo_dagster.formatting.explanation import advice_for
 from cogo_dagster.formatting.values import error_line, one_line, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
-from cogo_dagster.web import filters, views
+from cogo_dagster.web import filters, views, worker_views
 from cogo_dagster.web.addresses import page_before
 from cogo_dagster.web.attempt_views import waterfall
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
@@ -78,8 +78,8 @@ class Pages:
             clock=filters.clock,
             compact=filters.compact,
             counted=filters.counted,
-            counter=views.counter,
-            counters=views.counters,
+            counter=worker_views.counter,
+            counters=worker_views.counters,
             cut=filters.cut,
             dash=filters.dash,
             day=filters.day,
@@ -92,10 +92,10 @@ class Pages:
             json=filters.plain_json,
             known=views.known,
             line=one_line,
-            machine=views.machine,
+            machine=worker_views.machine,
             moment=filters.moment,
             number=filters.number,
-            other_facts=views.other_facts,
+            other_facts=worker_views.other_facts,
             percent=views.percent,
             plain=filters.plain,
             pretty=filters.pretty,
@@ -106,7 +106,7 @@ class Pages:
             seconds=filters.in_seconds,
             short=filters.short,
             size=size,
-            slots_in_use=views.slots_in_use,
+            slots_in_use=worker_views.slots_in_use,
             spaced=views.spaced,
             span=span,
             status_icon=views.status_icon,
@@ -118,7 +118,7 @@ class Pages:
             wait_reason=views.wait_reason,
             with_code=filters.with_code,
             with_gaps=views.with_gaps,
-            worker_state=views.worker_state,
+            worker_state=worker_views.worker_state,
         )
 
     def page(
