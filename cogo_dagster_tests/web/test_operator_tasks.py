@@ -299,6 +299,20 @@ def test_finished_jobs_are_grouped_by_type(page: Page, site: Site) -> None:
     expect(page.locator("#jobs-table thead th").first).to_have_text("Day")
 
 
+def test_a_day_has_one_verdict_on_all_pages(page: Page, site: Site, owner: Owner) -> None:
+    """The history shows what the week shows, whether the numbers of the day were stored or not."""
+    gate_runs(owner, "pass", "fail", "pass", "pass", "pass", "pass")
+    page.goto("/dashboard/history")
+    page.locator("#rates summary").click()
+    row = page.locator("#rates-table tbody tr").first.locator("td")
+    found = row.all_inner_texts()
+    page.goto("/dashboard/weeks")
+    day = page.locator("#week-days tbody tr:not(.muted)").last.locator("td")
+    label, runs = day.nth(0).inner_text(), day.nth(1).inner_text()
+    assert label.split() == [found[0], f"{float(found[1].split()[0]):.0f}", "%"] or found[0] == "Not computed" == label
+    assert runs == found[2]
+
+
 def test_values_are_readable_on_touch(browser: Browser, site: Site) -> None:
     """A tap shows the values and a link, and does not leave the page."""
     settle(site.queue, running_job(site.queue))
