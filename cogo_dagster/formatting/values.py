@@ -79,7 +79,9 @@ def size(size_bytes: int | None) -> str:
     # Slow to import, and used by few commands.
     import humanize  # noqa: PLC0415
 
-    return NOTHING if size_bytes is None else humanize.naturalsize(size_bytes)
+    if size_bytes is None:
+        return NOTHING
+    return f"{size_bytes} B" if size_bytes < 1000 else humanize.naturalsize(size_bytes)
 
 
 def error_line(error: Json) -> str:

@@ -98,9 +98,14 @@ def wait_reasons(application: Application, jobs: Sequence[JobRow]) -> dict[UUID,
     return {fact.job_id: short_reason(fact, datetime.now(UTC)) for fact in facts}
 
 
+def base_url(request: Request) -> str:
+    """Return the URL of this server: METRICS_BASE, else that of the request."""
+    return web_of(request).settings.metrics_base or str(request.base_url)
+
+
 def with_addresses(request: Request, run: GateRun) -> GateRun:
     """Return a gate run with absolute report URLs, based on METRICS_BASE or else on the request."""
-    base = (web_of(request).settings.metrics_base or str(request.base_url)).rstrip("/")
+    base = base_url(request).rstrip("/")
     return run.with_urls(lambda artifact_id: f"{base}/api/artifacts/{artifact_id}/content")
 
 

@@ -325,3 +325,15 @@ def test_a_silence_ends_at_its_time_or_early(site: Site) -> None:
     site.post("/api/alerts/silences", {"kind": "job_failed", "until": "2020-01-01T00:00:00"}, status=409)
     assert site.post(f"/api/alerts/silences/{later['id']}/end")["changed"] is True
     assert [silence["id"] for silence in site.get("/api/alerts/silences")["silences"]] == [sooner["id"]]
+
+
+def test_an_error_page_has_its_own_title_and_keeps_the_session(site: Site) -> None:
+    """Commands in the message are code, and the user is still shown as logged in."""
+    with httpx.Client(base_url=site.url, cookies={"cogo_session": site.cookie("Anna")}) as client:
+        missing = client.get("/dashboard/jobs/0123456789abcdef")
+        invalid = client.get("/dashboard/history?range=1y")
+    assert (missing.status_code, invalid.status_code) == (404, 422)
+    assert "<title>Not found · COGO</title>" in missing.text
+    assert "<title>Invalid request · COGO</title>" in invalid.text
+    assert "<code>cogo list jobs</code>" in missing.text
+    assert all('aria-label="Log out"' in answer.text for answer in (missing, invalid))

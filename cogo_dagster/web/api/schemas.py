@@ -86,8 +86,10 @@ class JobPage(BaseModel):
 class EnqueuedJob(BaseModel):
     """The job of a request to enqueue."""
 
-    job_id: UUID
-    created: bool = Field(description="False if the idempotency key belongs to an earlier job, whose ID this is.")
+    job_id: UUID | None = Field(description="null after a dry run.")
+    created: bool = Field(
+        description="False after a dry run, or if the idempotency key belongs to an earlier job, whose ID this is."
+    )
 
 
 class ArtifactPage(BaseModel):
