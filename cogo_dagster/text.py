@@ -59,6 +59,30 @@ def storable_json(value: Json) -> tuple[Json, bool]:
     return kept, kept is not value
 
 
+def parse_storable_json(text: str) -> tuple[Json, bool]:
+    """Parse standard JSON; also return whether the database accepts it as it is.
+
+    The same as `parse_json` followed by `storable_json`, in less time for a flat object of ASCII characters.
+
+    Raises:
+        ValueError: See `parse_json`.
+    """
+    try:
+        value, end = _STRICT.raw_decode(text)
+    except (ValueError, RecursionError):
+        value, end = None, -1
+    if end != len(text):
+        value = parse_json(text)
+    # Without an escape such as \\ud83d, ASCII has no surrogates, and JSON no U+0000.
+    if value.__class__ is dict and text.isascii() and "\\u" not in text:
+        for member in value.values():
+            if member.__class__ not in _PLAIN:
+                break
+        else:
+            return value, True
+    return value, not storable_json(value)[1]
+
+
 def load_json(text: str | bytes) -> Json:
     """Parse JSON from outside.
 
@@ -117,6 +141,8 @@ def printable(text: str) -> str:
 def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
+
+_PLAIN: Final = frozenset({str, bool, type(None)})
 
 _STRICT: Final = json.JSONDecoder(parse_constant=_reject_constant)
 """`json.loads` makes a decoder for each call that names an option, which takes three times as long as a short line."""

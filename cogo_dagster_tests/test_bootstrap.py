@@ -20,6 +20,7 @@ from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.servers import swept_home
 from cogo_dagster_tests.supabase.keys import SECRET_KEY
 from cogo_dagster_tests.supabase.server import StandIn, supabase
+from cogo_dagster_tests.worker.faults import proxied
 
 OWN = "postgresql://me:secret@db:5432/cogo"
 SUPABASE = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_ROLE_KEY": "key"}
@@ -53,6 +54,15 @@ def test_rest_keys_alone_open_the_queue_over_rest(dsn: str, tmp_path: Path) -> N
         with pytest.raises(SettingsError, match="set COGO_DATABASE_URL"):
             own_dsn(settings)
         assert list(tmp_path.iterdir()) == [tmp_path / "a.txt"], "No embedded server was started for it."
+
+
+def test_one_connection_checks_a_configured_database(dsn: str, tmp_path: Path) -> None:
+    """Its release, and whether a pooler is in between; a second connection takes longer than most commands."""
+    with proxied(dsn) as proxy:
+        settings = load_settings(**{**NOTHING, "COGO_DATABASE_URL": proxy.dsn, "COGO_HOME": str(tmp_path)})
+        with open_application(settings) as application:
+            assert proxy.connections == 1
+            assert not application.pooled
 
 
 def test_a_configured_database_with_the_keys_stores_artifacts_in_storage(dsn: str, tmp_path: Path) -> None:

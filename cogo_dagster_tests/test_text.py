@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cogo_dagster.executors.browser.traces import _clean
-from cogo_dagster.text import MAX_PARSED_LEVELS, is_deeper, load_json, parse_json, printable, storable, storable_json
+from cogo_dagster.text import (
+    MAX_PARSED_LEVELS,
+    is_deeper,
+    load_json,
+    parse_json,
+    parse_storable_json,
+    printable,
+    storable,
+    storable_json,
+)
 from cogo_dagster_tests.conftest import Owner
 
 ANY = st.text(st.characters())  # surrogates and U+0000 too
@@ -93,7 +102,24 @@ def test_standard_json_is_parsed_as_by_the_standard_library(text: str) -> None:
     assert parsed(parse_json, text) == parsed(lambda given_text: json.loads(given_text, parse_constant=reject), text)
 
 
-@pytest.mark.parametrize("parse", [load_json, parse_json])
+@given(
+    st.dictionaries(ANY, ANY | st.none() | st.booleans() | st.integers() | st.floats() | st.lists(ANY), max_size=3),
+    st.booleans(),
+)
+def test_a_document_is_parsed_and_checked_at_once(members: dict[str, object], ascii_only: bool) -> None:
+    """The value and whether it can be stored are those of the two functions, with and without escapes."""
+    text = json.dumps(members, ensure_ascii=ascii_only)
+    try:
+        value = parse_json(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"."):
+            parse_storable_json(text)
+        return
+    found, is_storable = parse_storable_json(text)
+    assert (repr(found), is_storable) == (repr(value), not storable_json(value)[1])
+
+
+@pytest.mark.parametrize("parse", [load_json, parse_json, parse_storable_json])
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "{", ""])
 def test_invalid_json_raises_one_kind_of_error(parse: Callable[[str], object], text: str) -> None:
     """Deep nesting, for which `json.loads` raises RecursionError, included."""

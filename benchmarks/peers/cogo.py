@@ -1,7 +1,6 @@
 """cogo: the real worker with the Postgres transport and an executor that does nothing."""
 
 import contextlib
-import gc
 import json
 import os
 import tempfile
@@ -109,7 +108,6 @@ def _observer() -> Observer:
         from cogo_dagster.dagster_support.reporting import RunReport  # noqa: PLC0415 - takes a second
         from cogo_dagster.dagster_support.worker_thread import WorkerThread  # noqa: PLC0415 - takes a second
 
-        gc.freeze()  # as WorkerThread does
         followed = WorkerThread()
         threading.Thread(target=_follow, args=(followed,), daemon=True).start()
         return RunReport(load_settings(), followed.observe)

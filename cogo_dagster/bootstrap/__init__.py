@@ -4,7 +4,7 @@ from cogo_dagster.bootstrap.application import Application
 from cogo_dagster.bootstrap.database import (
     dagster_storage_url,
     embedded_server,
-    open_database,
+    open_embedded_database,
     own_dsn,
     without_password,
 )
@@ -25,7 +25,7 @@ __all__ = [
     "dagster_storage_url",
     "embedded_server",
     "open_application",
-    "open_database",
+    "open_embedded_database",
     "open_queue",
     "own_dsn",
     "read_first_day",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cogo_dagster.queue.embedded import EmbeddedServer
-from cogo_dagster.queue.migrate import migrate, require_current
+from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -16,23 +16,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_database(settings: Settings, *, keep: bool = False, idle_seconds: float = 0) -> Iterator[str]:
-    """Yield the connection string of the queue's database.
-
-    An embedded database is started and migrated. The schema of another database is checked.
+def open_embedded_database(settings: Settings, *, keep: bool = False, idle_seconds: float = 0) -> Iterator[str]:
+    """Start and migrate the embedded database, and yield its connection string.
 
     Args:
-        keep: Keep the embedded server running until it is stopped.
-        idle_seconds: Keep the embedded server running for this long after its last user.
+        keep: Keep the server running until it is stopped.
+        idle_seconds: Keep the server running for this long after its last user.
     """
-    if settings.uses_embedded_database:
-        with embedded_server(settings).running(keep=keep, idle_seconds=idle_seconds) as server:
-            dsn = server.dsn()
-            migrate(dsn)
-            yield dsn
-    else:
-        dsn = own_dsn(settings)
-        require_current(dsn)
+    with embedded_server(settings).running(keep=keep, idle_seconds=idle_seconds) as server:
+        dsn = server.dsn()
+        migrate(dsn)
         yield dsn
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cogo_dagster.bootstrap.application import Application
 from cogo_dagster.bootstrap.artifacts import artifact_store
-from cogo_dagster.bootstrap.database import embedded_server, open_database, own_dsn, supabase_project
+from cogo_dagster.bootstrap.database import embedded_server, open_embedded_database, own_dsn, supabase_project
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.migrate import require_release
+from cogo_dagster.queue.migrate import check_current, require_release
 from cogo_dagster.queue.transports.base import NoDatabase, Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport, is_transaction_pooled
 from cogo_dagster.settings import Settings, load_settings
@@ -39,8 +39,12 @@ def open_application(
         if settings.uses_rest:
             yield _over_rest(settings, stack)
             return
-        dsn = stack.enter_context(open_database(settings, keep=keep_database, idle_seconds=idle_seconds))
-        pooled = not settings.uses_embedded_database and is_transaction_pooled(dsn)
+        if settings.uses_embedded_database:
+            dsn = stack.enter_context(open_embedded_database(settings, keep=keep_database, idle_seconds=idle_seconds))
+            pooled = False
+        else:
+            dsn = own_dsn(settings)
+            pooled = is_transaction_pooled(dsn, check_current)
         transport = PostgresTransport(dsn, max_connections=settings.pool_size, prepare=not pooled)
         stack.callback(transport.close)
         queue = Queue(transport)

@@ -11,7 +11,7 @@ import typer
 
 from cogo_dagster.bootstrap import (
     embedded_server,
-    open_database,
+    open_embedded_database,
     own_dsn,
     without_password,
 )
@@ -86,7 +86,7 @@ def start() -> Report:
     """Start and migrate the embedded database, and leave it running."""
     settings = _with_embedded_database()
     started = not embedded_server(settings).status().running
-    with open_database(settings, keep=True) as dsn:
+    with open_embedded_database(settings, keep=True) as dsn:
         address = without_password(dsn)
     message = f"{'Started' if started else 'Already running:'} {address}."
     return Report({"started": started, "address": address}, message)

@@ -13,6 +13,7 @@ Line: TypeAlias = tuple[int, NewJob]
 
 _BATCH: Final = 1_000
 _CALLS: Final = 2
+_PREPARE_SECONDS: Final = 1.0
 _LAST_CALL_SECONDS: Final = 2.0
 
 
@@ -23,6 +24,16 @@ def calls_at_once(lines: Sequence[Line], connections: int) -> int:
         connections: Maximum number of connections.
     """
     return 1 if any(job.idempotency_key is not None for _, job in lines) else min(_CALLS, connections)
+
+
+def prepare_calls(prepare: Callable[[], None], connections: int) -> None:
+    """Prepare as many calls as may be in progress; if that fails or takes long, the first batch has the same problem.
+
+    Args:
+        prepare: Prepares one call.
+        connections: Maximum number of connections.
+    """
+    wait([started(prepare) for _ in range(min(_CALLS, connections))], _PREPARE_SECONDS)
 
 
 def enqueued_batches(

@@ -12,18 +12,22 @@ from typing import Annotated, Final
 
 import typer
 
+from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import BadInput, Report
-from cogo_dagster.cli.enqueue_batches import Line, calls_at_once, enqueued_batches
-from cogo_dagster.cli.opened import opened
+from cogo_dagster.cli.enqueue_batches import Line, calls_at_once, enqueued_batches, prepare_calls
+from cogo_dagster.cli.opened import OpenedAhead
 from cogo_dagster.cli.progress import progress_bar
 from cogo_dagster.executors.registry import PayloadValidator
 from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, NewJob, family_of
 from cogo_dagster.settings import Settings
-from cogo_dagster.text import parse_json, storable_json
+from cogo_dagster.text import parse_storable_json
 
 _SHOWN: Final = 5
+_MANY_LINES: Final = 1_000
+_SWITCH_SECONDS: Final = 0.0005
+
 _FIELDS: Final = frozenset(field.name for field in fields(NewJob))
 _NUMBERS: Final = {
     "priority": (0, 9),
@@ -63,19 +67,23 @@ def enqueue_file(
     Raises:
         BadInput: The file cannot be read, or lines are invalid.
     """
-    with _no_garbage_collection():
-        lines = _read(settings, _text_lines(file), template, family, type_of)
-        return _enqueued(settings, lines, quiet=quiet)
+    with _no_garbage_collection(), _short_turns(), OpenedAhead(settings) as ahead:
+        texts = _text_lines(file)
+        if len(texts) > _MANY_LINES:
+            ahead.start(_prepare)
+        lines = _read(settings, texts, template, family, type_of)
+        at_once = calls_at_once(lines, settings.pool_size)
+        return _enqueued(ahead.application(), lines, at_once, quiet=quiet)
 
 
-def _enqueued(settings: Settings, lines: Sequence[Line], *, quiet: bool) -> Report:
+def _prepare(application: Application) -> None:
+    prepare_calls(application.queue.prepare_enqueue, application.settings.pool_size)
+
+
+def _enqueued(application: Application, lines: Sequence[Line], at_once: int, *, quiet: bool) -> Report:
     enqueued: list[Enqueued] = []
     report_left = partial(typer.echo, err=True)
-    with (
-        opened(settings) as application,
-        progress_bar("jobs", lambda: len(lines), quiet=quiet) as advance,
-    ):
-        at_once = calls_at_once(lines, settings.pool_size)
+    with progress_bar("jobs", lambda: len(lines), quiet=quiet) as advance:
         for done in enqueued_batches(application.queue.enqueue, lines, at_once, report_left):
             enqueued += done
             advance(len(enqueued))
@@ -102,6 +110,17 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let other threads continue after 0.5 ms: with the default of 5 ms, opening takes longer than reading the file."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
 def _text_lines(file: str) -> list[str]:
     """Read the lines, which end with a line feed only: JSON texts may contain other line separators, such as U+2028."""
     if not file.startswith("@"):
@@ -123,7 +142,8 @@ def _read(
     family: str | None,
     type_of: Callable[[Json], str] | None,
 ) -> list[Line]:
-    lines, problems = [], []
+    lines: list[Line] = []
+    problems: list[str] = []
     reader = _Reader(settings, template, family, type_of)
     for number, text in enumerate(texts, 1):
         try:
@@ -162,7 +182,7 @@ class _Reader:
         if not text or text.isspace():
             return None
         document = _document(text)
-        if isinstance(document.get("payload"), dict):
+        if "payload" in document and isinstance(document["payload"], dict):
             return self._of_fields(document)
         job_type = self._template.type if self._type_of is None else self._type_of(document)
         check = self._checks.get(job_type) or self._check_of(job_type)
@@ -191,10 +211,10 @@ class _Reader:
 
 def _document(text: str) -> dict[str, Json]:
     try:
-        document = parse_json(text)
+        document, is_storable = parse_storable_json(text)
     except ValueError as error:
         raise BadInput(f"it is not JSON ({error}).") from None
-    if not isinstance(document, dict) or storable_json(document)[1]:
+    if not is_storable or not isinstance(document, dict):
         raise BadInput(f"it is not a JSON object that can be stored: {json.dumps(document)[:60]}.")
     return document
 

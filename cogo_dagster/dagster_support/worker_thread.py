@@ -1,6 +1,5 @@
 """The worker of a Dagster run: the worker of `cogo worker` in a thread, followed stage by stage."""
 
-import gc
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -93,14 +92,11 @@ class WorkerThread:
         self._arrived.set()
 
     def _run(self, worker: Worker) -> None:
-        # Otherwise the collector traverses Dagster's modules repeatedly: a third of the time of a short job.
-        gc.freeze()
         try:
             self._report = run_worker(worker)
         except BaseException as error:  # noqa: BLE001 - raised in the op that follows the worker
             self._error = self._error or error
         finally:
-            gc.unfreeze()
             self._ended.set()
             self._arrived.set()
 

@@ -166,8 +166,12 @@ def require_current(dsn: str) -> None:
         SchemaTooNew: This code must be updated.
     """
     with connected(dsn, application_name="cogo") as connection:
-        version = _version(connection)
-    require_release(version, "run `cogo db migrate`")
+        check_current(connection)
+
+
+def check_current(connection: psycopg.Connection[TupleRow]) -> None:
+    """Check the database of a connection as `require_current` does."""
+    require_release(_version(connection), "run `cogo db migrate`")
 
 
 def require_release(version: SchemaVersion | None, remedy: str) -> None:

@@ -2,22 +2,25 @@
 
 import gc
 import json
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
 
-from cogo_dagster.cli import enqueue_file
+from cogo_dagster.cli import enqueue_file, opened
 from cogo_dagster.cli.command import BadInput
-from cogo_dagster.cli.enqueue_batches import Line, calls_at_once, enqueued_batches, lines_left
+from cogo_dagster.cli.enqueue_batches import Line, calls_at_once, enqueued_batches, lines_left, prepare_calls
 from cogo_dagster.executors import registry
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.model import Enqueued, NewJob
 from cogo_dagster.settings import load_settings
+from cogo_dagster.text import parse_storable_json
 from cogo_dagster_tests.cli.terminal import Terminal
 
 
@@ -61,8 +64,8 @@ def test_the_installed_executors_are_searched_once(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_garbage_collection_is_as_before(tmp_path: Path, enabled: bool) -> None:
-    """It is off while a file is read, also for a caller that had turned it off."""
+def test_the_settings_of_the_interpreter_are_as_before(tmp_path: Path, enabled: bool) -> None:
+    """Garbage collection is off while a file is read, also for a caller that had turned it off; turns are shorter."""
     file = tmp_path / "jobs.jsonl"
     file.write_text("{")
     try:
@@ -72,8 +75,70 @@ def test_garbage_collection_is_as_before(tmp_path: Path, enabled: bool) -> None:
                 load_settings(tmp_path / ".env"), f"@{file}", NewJob("browser"), family="browser", quiet=True
             )
         assert gc.isenabled() is enabled
+        assert sys.getswitchinterval() == pytest.approx(0.005)
     finally:
         gc.enable()
+
+
+def test_the_database_is_opened_while_a_long_file_is_read(cogo: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two connections are ready when the last line has been read; a short file is read first."""
+    prepared = threading.Semaphore(0)
+    prepare = Queue.prepare_enqueue
+    seen: list[bool] = []
+
+    def prepares(self: Queue) -> None:
+        prepare(self)
+        prepared.release()
+
+    def last_line_is_read(text: str) -> tuple[object, bool]:
+        if text == json.dumps(page(1_000)):
+            seen.append(all(prepared.acquire(timeout=30) for _ in range(2)))
+        return parse_storable_json(text)
+
+    monkeypatch.setattr(Queue, "prepare_enqueue", prepares)
+    monkeypatch.setattr(enqueue_file, "parse_storable_json", last_line_is_read)
+    assert cogo.ok("enqueue", "browser", written(cogo, *map(page, range(1_001))))["created"] == 1_001
+    assert cogo.ok("enqueue", "browser", written(cogo, page(1)))["created"] == 1
+    assert seen == [True]
+    assert not prepared.acquire(blocking=False)
+
+
+def test_an_invalid_line_of_a_long_file_does_not_wait_for_the_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The error is that of the line; what was opened in the meantime is closed."""
+    opening, closed = threading.Event(), threading.Event()
+
+    @contextmanager
+    def opens_late(_: object) -> Iterator[object]:
+        assert opening.wait(30)
+        yield Mock(settings=Mock(pool_size=1))
+        closed.set()
+
+    monkeypatch.setattr(opened, "opened", opens_late)
+    file = tmp_path / "jobs.jsonl"
+    file.write_text("\n".join([json.dumps(page(0))] * 1_100 + ["{"]))
+    with pytest.raises(BadInput, match="line 1101: it is not JSON"):
+        enqueue_file.enqueue_file(
+            load_settings(tmp_path / ".env"), f"@{file}", NewJob("browser"), family="browser", quiet=True
+        )
+    opening.set()
+    assert closed.wait(30)
+
+
+def test_a_long_file_reports_that_the_database_is_unreachable(nowhere: Terminal) -> None:
+    """As a short file does."""
+    for count in (1, 1_200):
+        done = nowhere.run("enqueue", "browser", written(nowhere, *map(page, range(count))))
+        assert (done.code, "The database cannot be reached" in done.err) == (4, True)
+
+
+def test_calls_that_cannot_be_prepared_are_made_nevertheless() -> None:
+    """One is prepared for each connection in use; the first batch raises the error, if it has the same."""
+    prepare = Mock(side_effect=DatabaseUnavailable("The database cannot be reached."))
+    prepare_calls(prepare, 8)
+    prepare_calls(prepare, 1)
+    assert prepare.call_count == 3
 
 
 def test_jobs_of_any_type(cogo: Terminal, queue: Queue) -> None:

@@ -1,9 +1,13 @@
 """Which jobs a worker claims, how many concurrently, and when it ends."""
 
+import gc
+
 import pytest
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.executor import Workspace
+from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.queue.worker import EventKind, Stage
 from cogo_dagster_tests.queue.steps import add, look
 from cogo_dagster_tests.worker.bench import Bench, eventually
@@ -26,6 +30,27 @@ def test_a_worker_runs_what_is_due_and_ends_drained(bench: Bench, queue: Queue) 
     assert look(queue, later)["status"] == "queued"
     assert sorted(job.id for job in executor.ran) == sorted(due)
     assert (executor.starts, executor.stops) == (1, 1)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_modules_are_not_searched_for_garbage_during_the_jobs(bench: Bench, queue: Queue, frozen: bool) -> None:
+    """Afterwards they are again, unless the process had excluded them before."""
+    add(queue)
+    counts: list[int] = []
+
+    async def count(job: Job, workspace: Workspace) -> ExecutionResult:
+        counts.append(gc.get_freeze_count())
+        return ExecutionResult()
+
+    gc.unfreeze()
+    try:
+        if frozen:
+            gc.freeze()
+        bench.drain(FakeExecutor(count))
+        assert counts[0] > 10_000
+        assert (gc.get_freeze_count() > 10_000) is frozen
+    finally:
+        gc.freeze()
 
 
 def test_an_empty_queue_ends_a_lingering_worker_at_once(bench: Bench) -> None:

@@ -30,7 +30,7 @@
  * volatile function cannot be an index condition.
  *
  * A compact claim of at least 100 jobs of one family updates rows without locking them first, unless another claim of the
- * family is in progress: see lock_claims and claim_unlocked.
+ * family takes longer than 10 ms: see lock_claims and claim_unlocked.
  *
  * Without the generic plan every call was planned again, which took 0.3 ms.
  *

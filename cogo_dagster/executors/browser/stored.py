@@ -34,15 +34,22 @@ class PayloadChecker:
         Raises:
             InvalidPayload: See `parse_payload`.
         """
-        parts = _parts(payload) if type in TYPES else None
-        if parts is not None:
-            origin, others = parts
-            known = self._others.get(others)
-            if known is not None and (origin in self._origins or self._accepts(origin)):
-                return {"url": payload["url"], **known}
+        others = None
+        # One expression, and an object is not copied in parts: each call of a function takes a tenth of the time.
+        if (
+            payload.__class__ is dict
+            and (url := payload.get("url")).__class__ is str
+            and len(url) <= MAX_URL_CHARS
+            and type in TYPES
+            and (match := _ORDINARY_URL.fullmatch(url)) is not None
+        ):
+            others = _others_of(payload) if len(payload) > 1 else ()
+            known = None if others is None else self._others.get(others)
+            if known is not None and (match[1] in self._origins or self._accepts(match[1])):
+                return {"url": url, **known} if known else {"url": url}
         stored = stored_payload(type, payload, self._allowed)
-        if parts is not None:
-            self._keep(parts[1], stored)
+        if others is not None:
+            self._keep(others, stored)
         return stored
 
     def _accepts(self, origin: str) -> bool:
@@ -64,14 +71,7 @@ class PayloadChecker:
             self._others[others] = known
 
 
-def _parts(payload: Json) -> tuple[str, _Others] | None:
-    """Return the origin of an ordinary URL, and the other fields; None if the URL or a field is of another kind."""
-    if type(payload) is not dict or type(url := payload.get("url")) is not str or len(url) > MAX_URL_CHARS:
-        return None
-    match = _ORDINARY_URL.fullmatch(url)
-    if match is None:
-        return None
-    if len(payload) == 1:
-        return match[1], ()
+def _others_of(payload: dict[str, Json]) -> _Others | None:
+    """Return the fields besides `url`; None if one is not a scalar."""
     others = tuple([(name, type(value), value) for name, value in payload.items() if name != "url"])
-    return (match[1], others) if _SCALARS.issuperset(kind for _, kind, _ in others) else None
+    return others if _SCALARS.issuperset(kind for _, kind, _ in others) else None

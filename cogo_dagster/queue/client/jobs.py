@@ -47,6 +47,13 @@ class JobCalls:
             enqueued.extend(map(Enqueued, map(StoredId, result["job_ids"]), created))
         return enqueued
 
+    def prepare_enqueue(self) -> None:
+        """Call `enqueue` without jobs: a connection is open and the statement planned before the first batch is ready.
+
+        Both together take as long as the enqueueing of 2,000 jobs.
+        """
+        self._transport.call("enqueue_columns", {"types": [], "payloads": [], "request_id": str(new_request_id())})
+
     def get_jobs(self, job_ids: Sequence[UUID]) -> list[WholeJob]:
         """Return jobs with payload, result, superseded attempts and artifacts, in the given order."""
         return read_list(WholeJob, self._transport.call("get_jobs", {"job_ids": [str(job_id) for job_id in job_ids]}))
@@ -225,10 +232,10 @@ def _columns(jobs: Sequence[NewJob]) -> dict[str, JsonValue]:
         "types": types[:1] if types.count(types[0]) == len(types) else types,
         "payloads": [job.payload if type(job.payload) is dict else dict(job.payload) for job in jobs],
     }
-    for name, attribute, default in _OPTIONAL_COLUMNS:
-        column = list(map(attribute, jobs))
-        if column.count(default) != len(column):
-            columns[name] = column
+    rows = list(map(_OPTIONAL_VALUES, jobs))
+    if rows.count(_DEFAULTS) != len(rows):
+        values = zip(_OPTIONAL_COLUMNS, _DEFAULTS, zip(*rows, strict=True), strict=True)
+        columns |= {name: column for name, default, column in values if column.count(default) != len(column)}
     return columns
 
 
@@ -240,7 +247,9 @@ _COLUMNS: Final = {
     "run_in_seconds": "run_in_seconds",
     "timeout_seconds": "timeout_seconds",
 }
-_OPTIONAL_COLUMNS: Final = tuple((_COLUMNS[name], attrgetter(name), default) for name, default in NEW_JOB_DEFAULTS)
+_OPTIONAL_COLUMNS: Final = tuple(_COLUMNS[name] for name, _ in NEW_JOB_DEFAULTS)
+_OPTIONAL_VALUES: Final = attrgetter(*(name for name, _ in NEW_JOB_DEFAULTS))
+_DEFAULTS: Final = tuple(default for _, default in NEW_JOB_DEFAULTS)
 
 
 def content_key(type: str, executor_id: str | None, payload: Mapping[str, JsonValue]) -> str:

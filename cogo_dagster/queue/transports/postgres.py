@@ -1,6 +1,6 @@
 """The transport over Postgres connections, with a pool."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -160,7 +160,7 @@ class PostgresTransport:
         return logged(Failed(rule, code, message, error.diag.message_detail))
 
 
-def is_transaction_pooled(dsn: str) -> bool:
+def is_transaction_pooled(dsn: str, check: Callable[[Connection], object] = lambda _: None) -> bool:
     """Return whether a pooler assigns server connections per transaction, so that no session state persists.
 
     Behind any pooler, the backend process of a query is not the process announced at login. If both are the same, no
@@ -170,7 +170,8 @@ def is_transaction_pooled(dsn: str) -> bool:
     Raises:
         QueueError: The connection could not be opened, or broke.
     """
-    with connected(dsn) as first:
+    with connected(dsn, application_name="cogo") as first:
+        check(first)
         if _process(first) == first.info.backend_pid:
             return False
         with connected(dsn) as second:

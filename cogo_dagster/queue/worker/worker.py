@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -35,6 +36,22 @@ class WorkerStuck(Exception):
 
 def _ignore_reason(reason: str) -> None:
     """Do nothing if the event loop is blocked."""
+
+
+@contextlib.contextmanager
+def _frozen_objects() -> Iterator[None]:
+    """Exempt the modules and executors from garbage collection, unless the caller has done it.
+
+    The collector would traverse them repeatedly: a tenth of the time of a very short job, with Dagster a third.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class Worker:
@@ -95,6 +112,7 @@ class Worker:
                     await executor.start()
             except Interrupted:  # a stop while an executor was installing or starting a browser
                 return WorkerReport({}, time.monotonic() - started_at, "stopped")
+            cleanup.enter_context(_frozen_objects())
             await upkeep.register()
             reason = await self._work(runner, upkeep, uploader, settler)
             # Not after an error: the attempts of a worker that ends unexpectedly are counted.

@@ -51,6 +51,13 @@ def test_an_empty_list_is_valid(queue: Queue, transport: Transport) -> None:
     assert transport.call("enqueue_jobs", {"jobs": []}) == {"jobs": []}
 
 
+def test_a_prepared_call_adds_nothing(queue: Queue) -> None:
+    """The connection is open and the statement planned; the next call adds its jobs as usual."""
+    queue.prepare_enqueue()
+    assert queue.stats().document["ready"] == 0
+    assert look(queue, add(queue, idempotency_key="k"))["idempotency_key"] == "k"
+
+
 def test_the_same_key_with_the_same_content_finds_the_first_job(queue: Queue) -> None:
     """The second call adds nothing and returns the same ID."""
     job = NewJob("browser", {"url": "https://example.com"}, idempotency_key="once")
