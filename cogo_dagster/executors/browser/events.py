@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
-from cogo_dagster.executors.browser.tasks import retrieve_exception, with_timeout
+from cogo_dagster.executors.browser.tasks import begin, with_timeout
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.text import storable
 
@@ -117,8 +117,7 @@ class Events:
         accepted = self._accept or dialog.type == "beforeunload"
         outcome = "accepted." if accepted else 'dismissed; set "dialogs": "accept" to accept dialogs.'
         self._note("dialog", f"The {dialog.type} dialog {_cut(dialog.message)!r} was {outcome}")
-        reply = asyncio.ensure_future(dialog.accept() if accepted else dialog.dismiss())
-        reply.add_done_callback(retrieve_exception)
+        begin(dialog.accept() if accepted else dialog.dismiss())
 
     def _download(self, download: Download) -> None:
         name, url = _cut(download.suggested_filename), _cut(download.url)

@@ -37,6 +37,7 @@ from cogo_dagster.executors.browser.tasks import (
     StepTimeout,
     ends_within,
     retrieve_exception,
+    skip_stacks,
     unless_broken,
 )
 from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, TimedStep
@@ -104,6 +105,7 @@ class BrowserAttempt:
         Raises:
             ExecutionFailed: A step failed; the evidence has been collected.
         """
+        skip_stacks(asyncio.current_task())
         try:
             page_session = await self._step("open a browser context", self._open_context())
             try:
