@@ -29,6 +29,7 @@ _NO_SANDBOX = re.compile(
     re.IGNORECASE,
 )
 CLOSE_TIMEOUT_SECONDS = 5
+RESPONSE_SECONDS = 2
 NETWORK_SEARCHES = 5
 CRASH_REPORT_SECONDS = 5
 """How long a browser may take to report a crash."""
@@ -127,12 +128,13 @@ class RunningBrowser:
         return None
 
     async def flush_stale_error(self) -> None:
-        """Make a call whose result is ignored.
+        """Make a call whose result is ignored; a browser that takes long for it gets no further job.
 
-        Playwright raises an error that belongs to no call in the next call, which must not be a call of another job.
+        A page can keep a browser busy with thousands of navigations. And Playwright raises an error that belongs to no
+        call in the next call, which must not be a call of another job.
         """
-        if self.alive:
-            await ends_within(_browser_pid(self.browser), CLOSE_TIMEOUT_SECONDS)
+        if self.alive and not await ends_within(_browser_pid(self.browser), RESPONSE_SECONDS):
+            self.unhealthy = True
 
     def kill(self) -> None:
         """Kill the browser with everything that runs in it."""
