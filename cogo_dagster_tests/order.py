@@ -24,7 +24,6 @@ FIRST: Final = (
     "sql/test_lock_order.py",
     "test_architecture.py",
     "executors/test_browser_notes.py",
-    "web/test_openapi.py",
     "proofs/test_plans.py",
     "fuzz/test_fuzz.py",
     "web/test_command.py",

@@ -37,7 +37,7 @@ def test_a_browser_that_responds_late_gets_no_further_job(
 
 
 def test_a_failure_during_the_time_limit_is_not_logged() -> None:
-    """An attempt that fails while its evidence is collected is not reported as an exception that nobody retrieved."""
+    """If an attempt fails while its evidence is collected, asyncio logs no exception of its task."""
     logged: list[str] = []
 
     class FailingLate(run.BrowserAttempt):

@@ -94,7 +94,8 @@ def _script(row: Row, base: Path, layer: Path, folder: Path) -> str:
     for path in kept:
         path.mkdir(parents=True, exist_ok=True)
     for path, place in shared_paths(home).items():
-        lines += _bound(path, root, place, "ro")
+        # Packages write to the folders of the configuration: ssl-cert to that of certificates.
+        lines += _copied(path, root, place) if place.startswith("/etc/") else _bound(path, root, place, "ro")
     for path, place in kept.items():
         lines += _bound(path, root, place, "rw")
     inside = [sys.executable, "-m", "cogo_dagster_tests.fresh.enter", str(root), row.name.split()[2]]
@@ -105,6 +106,13 @@ def _script(row: Row, base: Path, layer: Path, folder: Path) -> str:
     lines += [f"{enter} {shlex.join(_typed(row))}"]
     lines += ["exit"]  # bash stays the first process, and reaps orphans as an init does
     return "\n".join(lines)
+
+
+def _copied(path: Path, root: Path, place: str) -> Sequence[str]:
+    source, target = shlex.quote(str(path)), shlex.quote(f"{root}{place}")
+    if path.is_file():
+        return (f"mkdir -p $(dirname {target})", f"cp -L --remove-destination {source} {target}")
+    return (f"mkdir -p {target}", f"cp -rL --remove-destination {source}/. {target}")
 
 
 def _bound(path: Path, root: Path, place: str, mode: str) -> Sequence[str]:
@@ -126,7 +134,7 @@ def _prepared(row: Row, home: str) -> str:
             f"chown {row.account}: {home} {home}/.cache {home}/.cache/*",
             f"chown -R {row.account}: {home}/cogo",
             "apt-get -qq update",
-            *(f"yes | {command} > /dev/null" for command in row.before),
+            *(f"yes | {command}" for command in row.before),
             # Debian's package has a setuid helper, which a downloaded browser does not.
             *([] if row.namespaces else ["rm -f /usr/lib/chromium/chrome-sandbox"]),
         ]

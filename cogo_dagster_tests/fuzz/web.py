@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pkgutil import iter_modules
@@ -44,12 +44,12 @@ Operation = APIOperation[Any, Any, Any, Any]
 
 def signed_in(trial: Trial) -> None:
     """With a token: valid and invalid requests, with all of schemathesis' checks of the responses."""
-    _described(trial, {"x-admin-token": TOKEN})
+    _described(trial, {"x-admin-token": TOKEN}, tuple(GenerationMode))
 
 
 def signed_out(trial: Trial) -> None:
-    """Without a token: the same requests, which write no row."""
-    _described(trial, {})
+    """Without a token: valid requests, which write no row."""
+    _described(trial, {}, (GenerationMode.POSITIVE,))
 
 
 def pages(trial: Trial) -> None:
@@ -83,15 +83,15 @@ def pages(trial: Trial) -> None:
         trial.each(st.tuples(methods, st.sampled_from(paths), parts, pairs, pairs, headers), check)
 
 
-def _described(trial: Trial, headers: Mapping[str, str]) -> None:
+def _described(trial: Trial, headers: Mapping[str, str], modes: Sequence[GenerationMode]) -> None:
     with _site(trial.surroundings) as (site, owner):
         document = from_url(f"{site.url}/api/openapi.json", timeout=120)
         operations = [found.ok() for found in document.get_all_operations() if isinstance(found, Ok)]
         assert len(operations) > 20
         before = every_row(owner, but=_USES)
         for operation in operations:
-            for mode in GenerationMode:
-                _ask(trial, operation, mode, headers, 1 / (len(operations) * len(GenerationMode)))
+            for mode in modes:
+                _ask(trial, operation, mode, headers, 1 / (len(operations) * len(modes)))
         assert headers or every_row(owner, but=_USES) == before
 
 

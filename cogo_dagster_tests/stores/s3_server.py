@@ -4,10 +4,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import pytest
+from botocore.loaders import JSONFileLoader  # type: ignore[import-untyped]
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.exceptions import AccessDeniedByLock
@@ -117,6 +118,9 @@ def s3_server(address: str = "127.0.0.1") -> Iterator[S3Server]:
         return delete(backend, bucket_name, key_name, *args, **options)
 
     patch.setattr(backend_class, "delete_object", delete_object)
+    # Each client parses its descriptions of AWS again, in 0.3 s; nothing changes the parsed values.
+    load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
+    patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
     thread.start()
     try:
         yield server

@@ -125,6 +125,14 @@ class Bench:
         return running.report()
 
 
+def wait_for_calls() -> None:
+    """Wait for the calls of ended workers: the end of a process stops them, while threads continue after a worker."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(("cogo-call", "cogo-executor", "cogo-renew")):
+            thread.join(TIMEOUT_SECONDS)
+            assert not thread.is_alive(), "A call of an ended worker does not return."
+
+
 def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
     """Poll until a condition holds."""
     deadline = time.monotonic() + seconds

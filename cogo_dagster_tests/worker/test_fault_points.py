@@ -17,7 +17,7 @@ from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add
-from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.worker.bench import Bench, eventually, wait_for_calls
 from cogo_dagster_tests.worker.executors import FakeExecutor, a_file
 from cogo_dagster_tests.worker.fault_points import CALLS, POINTS, RARE_CALLS, at
 
@@ -125,12 +125,10 @@ def test_a_crash_at_any_point_costs_at_most_one_attempt(
     once = Once(Died())
     with at(point, once), pytest.raises(Died):
         bench.drain(executor(point, once), concurrency=2, **_UPKEEP)
-    while any(
-        job.document["status"] != "succeeded" for job in bench.queue.get_jobs(jobs)
-    ):  # a late claim may lease more
-        owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
-        bench.queue.recover()
-        bench.drain(executor(point, once), concurrency=2)
+    wait_for_calls()
+    owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
+    bench.queue.recover()
+    bench.drain(executor(point, once), concurrency=2)
     whole()
     assert all(job.document["attempts"] in (1, 2) for job in bench.queue.get_jobs(jobs))
 

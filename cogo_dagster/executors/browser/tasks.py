@@ -19,7 +19,7 @@ class StepBroken(StepTimeout):
 
 
 def begin(call: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-    """Start a Playwright call in its own task; an exception that nobody retrieves is not logged."""
+    """Start a Playwright call in its own task; asyncio logs no exception of it."""
     task = asyncio.ensure_future(call)
     task.add_done_callback(retrieve_exception)
     skip_stacks(task)

@@ -1,13 +1,26 @@
-# ruff: noqa: PTH101, PTH104, PTH109, PTH113, PTH118, PTH123, PTH208, PTH211, PLW0108, T201
+# ruff: noqa: E402, PTH101, PTH104, PTH109, PTH113, PTH118, PTH123, PTH208, PTH211, PLW0108, T201
 """Untrusted code that tries to read secrets and to change files and processes; writes the results as JSON.
 
 It uses only the standard library, is run by its path, and gets facts about the machine that an attacker could guess.
 """
 
+import os
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+# Before the import of ctypes, whose libffi opens its own file and keeps it open.
+INHERITED = [number for number in range(3, 256) if _is_open(number)]
+
 import contextlib
 import ctypes
 import json
-import os
 import re
 import signal
 import socket
@@ -78,12 +91,8 @@ def open_files_of_others() -> bool:
 
 
 def inherited_files() -> bool:
-    """Find open file descriptors besides the three standard streams."""
-    for number in range(3, 256):
-        with contextlib.suppress(OSError):
-            os.fstat(number)
-            return True
-    return False
+    """Find file descriptors besides the three standard streams that were open at the start."""
+    return bool(INHERITED)
 
 
 def memory_by_vm_readv() -> bool:
