@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from typing import Final
 
 Address = tuple[str, int]
@@ -36,21 +37,42 @@ def socket_inode(local: Address, remote: Address) -> int | None:
     return int(struct.unpack_from("=I", reply, _INODE_OFFSET)[0]) or None
 
 
-def has_socket(pid: int, inode: int) -> bool:
-    """Whether a process has this socket open; False if its files cannot be listed."""
-    wanted = f"socket:[{inode}]"
-    folder = f"/proc/{pid}/fd"
-    try:
-        return any(_target(f"{folder}/{name}") == wanted for name in os.listdir(folder))  # noqa: PTH208 - faster
-    except OSError:
-        return False
+class ProcessSockets:
+    """The sockets that a process has open.
+
+    Descriptors that have been found are looked at first, the earliest found one first: a new socket gets a number that
+    an earlier one had. Otherwise each call would read all descriptors of the process, about a hundred.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._folder = f"/proc/{pid}/fd"
+        self._found: dict[str, None] = {}
+
+    def has(self, inode: int) -> bool:
+        """Whether the process has this socket open now; False if its descriptors cannot be read."""
+        wanted = f"socket:[{inode}]"
+        name = self._search(list(self._found), wanted)
+        if name is None:
+            try:
+                name = self._search(os.listdir(self._folder), wanted)  # noqa: PTH208 - faster
+            except OSError:
+                return False
+        if name is None:
+            return False
+        self._found.pop(name, None)
+        self._found[name] = None
+        return True
+
+    def _search(self, names: Iterable[str], wanted: str) -> str | None:
+        return next((name for name in names if _target(f"{self._folder}/{name}") == wanted), None)
 
 
 def can_find_processes() -> bool:
     """Whether this system answers: tried with a connection of this process."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        inode = socket_inode(client.getsockname(), server.getsockname())
-        return inode == os.fstat(client.fileno()).st_ino and has_socket(os.getpid(), inode)
+        own, inode = os.fstat(client.fileno()).st_ino, socket_inode(client.getsockname(), server.getsockname())
+        return inode == own and ProcessSockets(os.getpid()).has(own)
 
 
 def _bytes(host: str) -> bytes:

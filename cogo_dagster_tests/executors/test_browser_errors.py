@@ -41,6 +41,7 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
         ("Page.goto: net::ERR_ABORTED at http://a/", "aborted", True),
         ("Page.goto: net::ERR_HTTP2_PROTOCOL_ERROR at https://a/", "network", True),
         ("Page.goto: Download is starting", "download", False),
+        ("Page.screenshot: Protocol error: Not attached to an active page.", "unsettled", True),
         ("Page.evaluate: Target crashed", "page_crash", True),
         ("Page.goto: Page crashed", "page_crash", True),
         ("Browser.new_context: Target page, context or browser has been closed", "browser_gone", True),

@@ -44,14 +44,19 @@ def test_the_status_of_the_last_document_counts(shared: Bench, navigation: str) 
     assert {"screenshot.png", "page.html", "evidence.json"} <= names(error)
 
 
-@pytest.mark.parametrize("selector", [None, "p"])
+NOT_CAPTURED = ("Unable to capture screenshot", "Not attached to an active page.")
+
+
+@pytest.mark.parametrize(
+    ("selector", "reason"), [(None, NOT_CAPTURED[0]), (None, NOT_CAPTURED[1]), ("p", NOT_CAPTURED[0])]
+)
 def test_a_screenshot_that_could_not_be_captured_is_retried(
-    shared: Bench, selector: str | None, monkeypatch: pytest.MonkeyPatch
+    shared: Bench, selector: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A screenshot that Chromium could not capture is retried: by Playwright, and then once more."""
     shared.site.pages["/drawn"] = "<p>x</p>"
     of: type = Page if selector is None else Locator
-    busy = Error("Page.screenshot: Protocol error (Page.captureScreenshot): Unable to capture screenshot")
+    busy = Error(f"Page.screenshot: Protocol error (Page.captureScreenshot): {reason}")
     taken, real = [], of.screenshot  # type: ignore[attr-defined]
 
     async def screenshot(self: Page | Locator, **options: Any) -> bytes:
@@ -183,6 +188,7 @@ REPLIES = {
     "br": (OK + b"Content-Encoding: br\r\nContent-Length: 20\r\n\r\n" + b"\xff" * 20, "body", False),
     "short": (OK + b"Content-Length: 5000\r\n\r\n<title>x</title>", "body", True),
     "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n10\r\n<p>hello", "body", True),
+    "malformed chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nXYZ\r\n", "not_http", False),
     "nothing": (b"", "connection", True),
     "half a head": (b"HTTP/1.1 200 OK\r\nContent-", "connection", True),
 }

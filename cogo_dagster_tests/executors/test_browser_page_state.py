@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cogo_dagster.executors.browser import page_state
 from cogo_dagster.executors.browser.page_state import PageState, parsed
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster_tests.executors.bench import Bench
@@ -41,6 +42,21 @@ def test_lists_and_texts_are_bounded() -> None:
     state = parsed(SOUND | {"errors": [["u" * 999, 500]] * 99, "boxed": ["Han", "other"], "status": 7}, ("Han",))
     assert [len(error.url) for error in state.errors] == [300] * 20
     assert (state.boxed, state.status) == (("Han",), None)
+
+
+def test_a_long_title_is_cut_in_the_page(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A title of several megabytes is not transferred."""
+    titles: list[str] = []
+
+    def noted(found: Any, without_glyphs: tuple[str, ...]) -> PageState:
+        titles.append(found["title"])
+        return parsed(found, without_glyphs)
+
+    monkeypatch.setattr(page_state, "parsed", noted)
+    shared.site.pages["/long"] = "<script>document.title = 'x'.repeat(5e6)</script>"
+    found = shared.run({"url": shared.site.url("/long"), "html": False})
+    assert found.result["title"] == "x" * 500
+    assert set(titles) == {"x" * 1_000}
 
 
 def test_a_page_that_breaks_its_own_functions_is_captured(shared: Bench) -> None:

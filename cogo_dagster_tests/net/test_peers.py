@@ -11,7 +11,7 @@ import pytest
 from cogo_dagster.net.addresses import AllowList
 from cogo_dagster.net.client_connection import IsUser
 from cogo_dagster.net.dial import Dialer
-from cogo_dagster.net.peers import Address, can_find_processes, has_socket, socket_inode
+from cogo_dagster.net.peers import Address, ProcessSockets, can_find_processes, socket_inode
 from cogo_dagster.net.proxy import ForwardProxy
 from cogo_dagster_tests.net.test_proxy import listening
 from cogo_dagster_tests.net.test_proxy_connections import Server, get, response, run
@@ -27,7 +27,7 @@ def verify_none(peer: Address, proxy: Address) -> bool:
 def of_this_process(peer: Address, proxy: Address) -> bool:
     """Verify connections of this process."""
     inode = socket_inode(peer, proxy)
-    return inode is not None and has_socket(os.getpid(), inode)
+    return inode is not None and ProcessSockets(os.getpid()).has(inode)
 
 
 @pytest.mark.linux("the kernel is asked for the owner of a socket")
@@ -41,12 +41,29 @@ def test_the_process_of_a_connection_is_found() -> None:
             accepted, peer = server.accept()
             inode = socket_inode(peer, accepted.getsockname())
             assert inode is not None
-            assert has_socket(other.pid, inode)
-            assert not has_socket(os.getpid(), inode)
+            assert ProcessSockets(other.pid).has(inode)
+            assert not ProcessSockets(os.getpid()).has(inode)
             assert socket_inode(("127.0.0.1", 1), accepted.getsockname()) is None
             other.communicate()
             accepted.close()
-        assert not has_socket(other.pid, inode)
+        assert not ProcessSockets(other.pid).has(inode)
+
+
+@pytest.mark.linux("the kernel is asked for the owner of a socket")
+def test_sockets_that_reuse_a_descriptor_are_found() -> None:
+    """A new socket under the number of a closed one is found; the closed one, and sockets of others, are not."""
+    own = ProcessSockets(os.getpid())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed: list[int] = []
+        for _ in range(3):
+            with socket.create_connection(server.getsockname()) as client:
+                inode = os.fstat(client.fileno()).st_ino
+                assert own.has(inode)
+                assert own.has(inode)
+                assert not any(map(own.has, closed))
+            server.accept()[0].close()
+            closed.append(inode)
+    assert not any(map(own.has, closed))
 
 
 def test_without_sock_diag_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

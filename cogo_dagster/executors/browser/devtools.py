@@ -5,13 +5,12 @@ browser remembers the credential of a context's proxy, so the interception of on
 needed where the proxy cannot verify the browser's process.
 """
 
-import asyncio
 import base64
 from typing import Any, Self
 
 from playwright.async_api import CDPSession, FloatRect, Page
 
-from cogo_dagster.executors.browser.tasks import retrieve_exception
+from cogo_dagster.executors.browser.tasks import begin
 
 
 class DevTools:
@@ -62,5 +61,4 @@ class DevTools:
 
     def _send(self, method: str, **parameters: Any) -> None:
         """Send a command whose reply is not needed; it fails if the page is closed at the same time."""
-        sending = asyncio.ensure_future(self._session.send(method, parameters))
-        sending.add_done_callback(retrieve_exception)
+        begin(self._session.send(method, parameters))

@@ -12,14 +12,14 @@ from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
-from cogo_dagster.executors.browser.tasks import retrieve_exception, with_timeout
+from cogo_dagster.executors.browser.tasks import begin, with_timeout
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.text import storable
 
 MAX_NOTES_PER_KIND: Final = 3
 MAX_ERRORS_PER_KIND: Final = 20
 LIST_TIMEOUT_SECONDS: Final = 2
-BROKEN_BODIES: Final = ("ERR_CONTENT_", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
+BROKEN_BODIES: Final = ("ERR_CONTENT_", "_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
 PAGE_CRASHED: Final = "Page crashed"
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
 
@@ -117,8 +117,7 @@ class Events:
         accepted = self._accept or dialog.type == "beforeunload"
         outcome = "accepted." if accepted else 'dismissed; set "dialogs": "accept" to accept dialogs.'
         self._note("dialog", f"The {dialog.type} dialog {_cut(dialog.message)!r} was {outcome}")
-        reply = asyncio.ensure_future(dialog.accept() if accepted else dialog.dismiss())
-        reply.add_done_callback(retrieve_exception)
+        begin(dialog.accept() if accepted else dialog.dismiss())
 
     def _download(self, download: Download) -> None:
         name, url = _cut(download.suggested_filename), _cut(download.url)

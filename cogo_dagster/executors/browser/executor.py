@@ -14,7 +14,7 @@ from cogo_dagster.executors.browser.node import check_node
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.payload import TYPES, BrowserPayload, parse_payload, stored_payload
 from cogo_dagster.executors.browser.stored import PayloadChecker
-from cogo_dagster.executors.browser.tasks import ends_within
+from cogo_dagster.executors.browser.tasks import ends_within, retrieve_exception
 from cogo_dagster.executors.browser.traces import clean_trace
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
@@ -222,6 +222,7 @@ async def _run_watched(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
     The browser's processes are also watched: a call that is waiting when the browser is killed sometimes never returns.
     """
     work = asyncio.create_task(attempt.run())
+    work.add_done_callback(retrieve_exception)  # it may fail while the evidence of the time limit is collected
     deadline = asyncio.get_running_loop().time() + limit_seconds
     try:
         while not work.done():

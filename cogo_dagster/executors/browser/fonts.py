@@ -18,17 +18,25 @@ SCRIPTS: Final = {
 """A character of each script that is tested. Han covers Chinese and Japanese kanji."""
 
 _RENDERS: Final = """
-const picture = (text, font) => {
-  const canvas = document.createElement('canvas')
-  canvas.width = canvas.height = 64
-  const context = canvas.getContext('2d', {willReadFrequently: true})
+const SIZE = 64
+let context
+const renders = (text, font) => {
+  if (!context) {
+    const canvas = document.createElement('canvas')
+    canvas.width = 2 * SIZE
+    canvas.height = SIZE
+    context = canvas.getContext('2d', {willReadFrequently: true})
+    context.textBaseline = 'top'
+  }
+  context.clearRect(0, 0, 2 * SIZE, SIZE)
+  context.font = '32px sans-serif' // kept if the page's font is not valid
   context.font = font
-  context.textBaseline = 'top'
   context.fillText(text, 4, 4)
-  return context.getImageData(0, 0, 64, 64).data.join()
+  // U+1FFFE is a noncharacter: no font has a glyph for it, and Chromium does not search other fonts for one.
+  context.fillText('\\u{1FFFE}', SIZE + 4, 4)
+  const pixels = new Uint32Array(context.getImageData(0, 0, 2 * SIZE, SIZE).data.buffer)
+  return pixels.some((pixel, at) => at % (2 * SIZE) < SIZE && pixel !== pixels[at + SIZE])
 }
-// U+2FE0 is unassigned: no font has a glyph for it.
-const renders = (text, font) => picture(text, font) !== picture('\\u{2FE0}', font)
 """
 
 _WITHOUT: Final = f"""characters => {{ {_RENDERS}
@@ -36,14 +44,14 @@ _WITHOUT: Final = f"""characters => {{ {_RENDERS}
 }}"""
 
 BOXED: Final = f"""missing => {{ {_RENDERS}
-  const classes = Object.fromEntries(missing.map(script =>
-    [script, script === 'emoji' ? /\\p{{Emoji_Presentation}}/u : new RegExp(`\\\\p{{Script=${{script}}}}`, 'u')]))
-  // Most pages have none of them, which one search for each in the whole text finds out.
+  const names = missing.map(script => script === 'emoji' ? 'Emoji_Presentation' : `Script=${{script}}`)
+  const classes = Object.fromEntries(missing.map((script, at) => [script, new RegExp(`\\\\p{{${{names[at]}}}}`, 'u')]))
+  // Most pages have none of them, which one search in the whole text finds out.
   const shown = field => field.type === 'password' ? '' : field.value || field.placeholder || ''
   const fields = [...document.querySelectorAll('input, textarea')].slice(0, 500)
   const text = [document.documentElement.textContent, ...fields.map(shown)].join('\\n')
+  if (!new RegExp(`[${{names.map(name => `\\\\p{{${{name}}}}`).join('')}}]`, 'u').test(text)) return []
   const scripts = missing.filter(script => classes[script].test(text))
-  if (!scripts.length) return []
   const boxed = new Set(), seen = new Set()
   for (const script of scripts) {{
     const field = fields.find(field => classes[script].test(shown(field)) && field.checkVisibility())

@@ -13,6 +13,7 @@ from cogo_dagster.text import storable
 
 TRIES: Final = 5
 MAX_ERRORS: Final = 20
+MAX_TITLE_CHARS: Final = 1_000
 MAX_PX: Final = 1e9
 
 _STATE: Final = f"""missing => {{
@@ -20,7 +21,7 @@ _STATE: Final = f"""missing => {{
     const root = document.documentElement, focused = document.activeElement
     const caret = () => focused && (focused.isContentEditable || /^(INPUT|TEXTAREA)$/.test(focused.tagName))
     return {{
-        title: attempt(() => document.title, ''),
+        title: attempt(() => document.title.slice(0, {MAX_TITLE_CHARS}), ''),
         status: attempt(() => performance.getEntriesByType('navigation')[0].responseStatus, 0),
         size: attempt(() => [root.scrollWidth, root.scrollHeight], [0, 0]),
         settled: attempt(() => document.fonts.status === 'loaded' && !caret(), false),

@@ -19,7 +19,7 @@ from cogo_dagster.executors.browser.memory import ProcessTree, network_process
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import ends_within
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
-from cogo_dagster.net.peers import Address, can_find_processes, has_socket, socket_inode
+from cogo_dagster.net.peers import Address, ProcessSockets, can_find_processes, socket_inode
 from cogo_dagster.queue.folders import LockedFolder
 from cogo_dagster.settings import is_root
 
@@ -29,6 +29,7 @@ _NO_SANDBOX = re.compile(
     re.IGNORECASE,
 )
 CLOSE_TIMEOUT_SECONDS = 5
+RESPONSE_SECONDS = 2
 NETWORK_SEARCHES = 5
 CRASH_REPORT_SECONDS = 5
 """How long a browser may take to report a crash."""
@@ -67,7 +68,7 @@ class RunningBrowser:
         self._ended_pages: deque[tuple[float, BrowserFailure]] = deque()
         self.driver_pid, self.browser_pid = pids
         self.processes = ProcessTree(pids)
-        self._network_pid: int | None = None
+        self._network: ProcessSockets | None = None
         self._searches_left = NETWORK_SEARCHES if can_find_processes() else 0
         self._driver = driver
         self._scratch = scratch
@@ -127,12 +128,13 @@ class RunningBrowser:
         return None
 
     async def flush_stale_error(self) -> None:
-        """Make a call whose result is ignored.
+        """Make a call whose result is ignored; a browser that takes long for it gets no further job.
 
-        Playwright raises an error that belongs to no call in the next call, which must not be a call of another job.
+        A page can keep a browser busy with thousands of navigations. And Playwright raises an error that belongs to no
+        call in the next call, which must not be a call of another job.
         """
-        if self.alive:
-            await ends_within(_browser_pid(self.browser), CLOSE_TIMEOUT_SECONDS)
+        if self.alive and not await ends_within(_browser_pid(self.browser), RESPONSE_SECONDS):
+            self.unhealthy = True
 
     def kill(self) -> None:
         """Kill the browser with everything that runs in it."""
@@ -142,10 +144,10 @@ class RunningBrowser:
     @property
     def verifies_connections(self) -> bool:
         """Whether `has_connection` works on this system; the first jobs may find no network process yet."""
-        if self._network_pid is None and self._searches_left:
+        if self._network is None and self._searches_left:
             self._searches_left -= 1
-            self._network_pid = network_process(self.browser_pid)
-        return self._network_pid is not None
+            self._find_network()
+        return self._network is not None
 
     def has_connection(self, peer: Address, proxy: Address) -> bool:
         """Whether a connection to the proxy was opened by this browser; takes about 0.1 ms.
@@ -156,9 +158,13 @@ class RunningBrowser:
         inode = socket_inode(peer, proxy)
         if inode is None:
             return False
-        if self._network_pid is None or not process_exists(self._network_pid):
-            self._network_pid = network_process(self.browser_pid)
-        return self._network_pid is not None and has_socket(self._network_pid, inode)
+        if self._network is None or not process_exists(self._network.pid):
+            self._find_network()
+        return self._network is not None and self._network.has(inode)
+
+    def _find_network(self) -> None:
+        pid = network_process(self.browser_pid)
+        self._network = None if pid is None else ProcessSockets(pid)
 
     def end_page(self, pid: int, used_bytes: int, limit_bytes: int) -> None:
         """Kill the renderer of a page that uses too much memory; pages of other jobs are in other renderers."""

@@ -36,7 +36,7 @@ from cogo_dagster.executors.browser.steps import PageSession, describe, perform
 from cogo_dagster.executors.browser.tasks import (
     StepTimeout,
     ends_within,
-    retrieve_exception,
+    skip_stacks,
     unless_broken,
 )
 from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, TimedStep
@@ -104,6 +104,7 @@ class BrowserAttempt:
         Raises:
             ExecutionFailed: A step failed; the evidence has been collected.
         """
+        skip_stacks(asyncio.current_task())
         try:
             page_session = await self._step("open a browser context", self._open_context())
             try:
@@ -124,7 +125,6 @@ class BrowserAttempt:
     async def abandon(self, work: "asyncio.Task[Json]") -> None:
         """End *work*, the task of `run`, by closing its context; kill the browser if that hangs."""
         self._abandoned = True
-        work.add_done_callback(retrieve_exception)
         if self._running.ended() is not None:
             return  # closing the driver of the browser, which has ended, ends the task
         await self.close()

@@ -1,5 +1,6 @@
 """Screenshots, also of pages that never become ready and of pages above the browser's usual height limit."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -17,7 +18,8 @@ MAX_SCREENSHOT_AREA: Final = 128_000_000
 READY_TIMEOUT_MS: Final = 10_000
 """How long to wait for a page to be ready; a font that never loads delays the screenshot."""
 
-_NOT_CAPTURED: Final = "Unable to capture screenshot"
+_NOT_CAPTURED: Final = re.compile("Unable to capture screenshot|Not attached to an active page")
+"""Chromium has no frame of the page yet, or the page is replaced by the next one at this moment."""
 
 
 async def capture_page(
@@ -58,21 +60,21 @@ async def capture_element(locator: Locator, devtools: DevTools, timeout_ms: int)
 
 
 async def _captured(devtools: DevTools, clip: FloatRect | None) -> bytes | None:
-    """Return a PNG, or None if Chromium had no frame yet, which happens on a busy machine."""
+    """Return a PNG, or None if there was nothing to capture yet, which happens on a busy machine."""
     try:
         return await devtools.capture(clip)
     except Error as error:
-        if _NOT_CAPTURED not in error.message:
+        if not _NOT_CAPTURED.search(error.message):
             raise
     return None
 
 
 async def _capture_with_retry(take: Callable[[], Awaitable[bytes]]) -> bytes:
-    """Take a screenshot; retry once if Chromium had no frame yet."""
+    """Take a screenshot; retry once if there was nothing to capture yet."""
     try:
         return await take()
     except Error as error:
-        if _NOT_CAPTURED not in error.message:
+        if not _NOT_CAPTURED.search(error.message):
             raise
     return await take()
 
