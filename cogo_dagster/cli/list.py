@@ -1,5 +1,7 @@
 """`cogo list`: list rows of the queue, newest first."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
@@ -13,11 +15,12 @@ from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, 
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists
 from cogo_dagster.formatting.explanation import why as explanation_of
 from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, until
+from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.bulk_actions import BulkAction
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
-from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
+from cogo_dagster.queue.rows.workers import Heartbeat, WorkerLosses, WorkerRow
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.times import duration_text
 from cogo_dagster.release import code_version
@@ -152,7 +155,36 @@ def artifacts(
     return listed(rows, _ARTIFACTS, "No matching artifacts.", addresses)
 
 
-def _state(row: WorkerRow) -> str:
+@dataclass(frozen=True)
+class UnregisteredWorker:
+    """A worker that lost leases and has no row: it never registered, or its row was deleted."""
+
+    worker_id: str | None
+    instance_id: None = None
+    executor_id: None = None
+    families: tuple[str, ...] = ()
+    concurrency: int = 0
+    running: int = 0
+    alive: bool = False
+    started_at: None = None
+    last_heartbeat_at: None = None
+    stopped_at: None = None
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The values, as JSON has them."""
+        return asdict(self)
+
+
+def _unregistered(workers: Sequence[WorkerRow], losses: Sequence[WorkerLosses]) -> list[UnregisteredWorker]:
+    """Return a row for each worker that lost leases and is not among the workers."""
+    names = {worker.worker_id for worker in workers}
+    return [UnregisteredWorker(loss.worker_id) for loss in losses if loss.worker_id not in names]
+
+
+def _state(row: WorkerRow | UnregisteredWorker) -> str:
+    if row.instance_id is None:
+        return "unregistered"
     if row.stopped_at:
         return "stopped"
     return "alive" if row.alive else "silent"
@@ -177,9 +209,16 @@ def workers(
     alive: Annotated[bool, typer.Option("--alive", help="Only workers that missed at most three heartbeats.")] = False,
     limit: Limit = 50,
 ) -> Report:
-    """Show worker instances with their state, running jobs, and leases that the worker lost in 24 hours."""
-    rows = application.queue.list_workers(alive_only=alive, max_workers=limit)
-    lost = {row.worker_id: row.attempts for row in application.queue.lease_losses(max_losses=0).workers}
+    """Show worker instances with their state, running jobs, and leases that the worker lost in 24 hours.
+
+    An unregistered worker lost leases, and its registration is unknown.
+    """
+    found = application.queue.list_workers(alive_only=alive, max_workers=limit)
+    losses = application.queue.lease_losses(max_losses=0).workers
+    is_complete = not alive and len(found) < limit
+    others = _unregistered(found, losses)[: limit - len(found)] if is_complete else []
+    rows: list[Row] = [*found, *others]
+    lost = {row.worker_id: row.attempts for row in losses}
     more = [{"leases_lost_24h": lost.get(row.worker_id, 0)} for row in rows]
     return listed(rows, _WORKERS, "No workers. Start one with `cogo worker`.", more)
 

@@ -13,6 +13,7 @@ from cogo_dagster.queue.model import Json
 
 UNKNOWN: Final = "\u2013"
 
+_JOB_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _RUN_ACTOR: Final = re.compile(r"Dagster run ([0-9a-f]{8}-[0-9a-f-]{27})")
 
 
@@ -76,6 +77,11 @@ def with_code(message: str) -> Markup:
     """Return a message with text between backticks as `<code>`."""
     parts = message.split("`")
     return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def with_job_links(message: Markup) -> Markup:
+    """Return a message with the IDs of jobs as links to their pages."""
+    return Markup(_JOB_ID.sub(r'<a href="/dashboard/jobs/\g<0>"><code>\g<0></code></a>', str(message)))  # noqa: S704 - of hexadecimal digits
 
 
 def number(value: object) -> str:

@@ -19,6 +19,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.search.qualifiers import STATUSES
+from cogo_dagster.queue.search.terms import in_quotes
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
@@ -32,9 +33,6 @@ _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
     "released": "queued",
     "snoozed": "queued",
 }
-
-_COUNTED: Final = 100_000
-"""Queued jobs are counted up to this number."""
 
 _LAUNCH_SECONDS: Final = 60.0
 
@@ -127,7 +125,7 @@ def job_search(**qualifiers: str | None) -> str:
 
 
 def _search_text(qualifiers: Mapping[str, str | None]) -> str:
-    return " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
+    return " ".join(f"{name}:{in_quotes(value or '')}" for name, value in qualifiers.items())
 
 
 def job_search_text(typed: str) -> str:
@@ -137,11 +135,12 @@ def job_search_text(typed: str) -> str:
 
 def tiles(numbers: Numbers) -> list[Tile]:
     """Return the numbers at the top of the overview."""
-    more = "+" if numbers.queued >= _COUNTED else ""
+    queued = number(numbers.queued) + ("+" if numbers.has_more_queued else "")
+    ready = number(numbers.ready) + ("+" if numbers.has_more_ready else "")
     late = numbers.oldest_ready_seconds
     search = "/dashboard/jobs?q="
     return [
-        Tile("Queued", number(numbers.queued) + more, f"{number(numbers.ready)} due", f"{search}status:queued"),
+        Tile("Queued", queued, f"{ready} due", f"{search}status:queued"),
         Tile(
             "Oldest due",
             span(late) if numbers.ready else UNKNOWN,

@@ -102,6 +102,29 @@ def test_a_failed_check_has_its_own_error_class() -> None:
     assert error_class("KeyError") == "KeyError"
 
 
+@dg.asset
+def judged() -> None:
+    """Exist."""
+
+
+@dg.asset_check(asset=judged, blocking=True)
+def is_green() -> dg.AssetCheckResult:
+    """Fail."""
+    return dg.AssetCheckResult(passed=False, description="5 of 9 runs passed; the minimum is 70 %.")
+
+
+def test_the_alert_of_a_failed_check_has_its_reason(
+    instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
+) -> None:
+    """Dagster's message counts the checks that failed; the alert names them."""
+    job = dg.define_asset_job("judge", hooks=HOOKS)
+    definitions = dg.Definitions(assets=[judged], asset_checks=[is_green], jobs=[job], resources={"cogo": cogo})
+    definitions.resolve_job_def("judge").execute_in_process(instance=instance, raise_on_error=False)
+    alerts.evaluate()
+    [row] = alerts.list_alerts()
+    assert row.error_message == "is_green of judged failed: 5 of 9 runs passed; the minimum is 70 %."
+
+
 def test_the_hook_and_the_sensor_count_a_run_once(
     instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
 ) -> None:

@@ -140,7 +140,7 @@ def job(
 def _page(request: Request, application: Application, job_id: UUID) -> Response:
     truncated = application.queue.get_truncated_job(job_id)
     if truncated is None:
-        raise no_such_job(job_id)
+        raise no_such_job(application, job_id)
     attempts = attempts_of(truncated)
     groups, others = artifacts_by_attempt(attempts, truncated.artifacts)
     newest_first = list(enumerate(zip(attempts, groups, strict=True)))[::-1]
