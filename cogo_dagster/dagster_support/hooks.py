@@ -4,17 +4,17 @@ A hook writes one row and sends nothing. Hooks do not run if the process of a ru
 `run_failure` records the failure. Each run is counted once.
 """
 
-from collections.abc import Sequence
 from typing import Final, cast
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from dagster._core.errors import DagsterAssetCheckFailedError
 
 from cogo_dagster.alerts.service import Alerts
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_status import seconds_since, was_terminated
+from cogo_dagster.dagster_support.run_status import failed_checks, seconds_since, was_terminated
+
+CHECK_FAILED: Final = "check_failed"
 
 
 @dg.failure_hook(required_resource_keys={"cogo"}, name="alert_on_failure")
@@ -26,12 +26,14 @@ def alert_on_failure(context: dg.HookContext) -> None:
         return
     if was_terminated(context.instance, context.run_id):
         return
+    kind = error_class(type(error).__name__) if error else "unknown"
+    checks = failed_checks(context.instance, context.run_id) if kind == CHECK_FAILED else ""
     failure = {
         "run_id": context.run_id,
         "job_name": context.job_name,
         "op_name": context.op.name,
-        "error_class": error_class(type(error).__name__) if error else "unknown",
-        "error_message": _message(context, error) if error else "No error message.",
+        "error_class": kind,
+        "error_message": checks or (str(error) if error else "No error message."),
         "failed_seconds_ago": 0,
     }
     _alerts(context).record_run_failures([failure])
@@ -48,25 +50,7 @@ def resolve_on_success(context: dg.HookContext) -> None:
 
 def error_class(name: str) -> str:
     """Return the error class of an alert. A failed asset check is `check_failed`, as it is not an error of the op."""
-    return "check_failed" if name == DagsterAssetCheckFailedError.__name__ else name
-
-
-def _message(context: dg.HookContext, error: BaseException) -> str:
-    """Return the message of an error. That of a failed check has its name and reason, which Dagster's has not."""
-    if not isinstance(error, DagsterAssetCheckFailedError):
-        return str(error)
-    found = context.instance.get_records_for_run(context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    events = [record.event_log_entry.dagster_event for record in found.records]
-    return failed_checks([event.asset_check_evaluation_data for event in events if event]) or str(error)
-
-
-def failed_checks(evaluations: Sequence[AssetCheckEvaluation]) -> str:
-    """Return the checks that failed with the severity ERROR, each with its description, as one line."""
-    failed = [one for one in evaluations if not one.passed and one.severity is dg.AssetCheckSeverity.ERROR]
-    return " ".join(
-        f"{one.check_name} of {one.asset_key.to_user_string()} failed: {one.description or 'no description.'}"
-        for one in failed
-    )
+    return CHECK_FAILED if name == DagsterAssetCheckFailedError.__name__ else name
 
 
 HOOKS: Final = {alert_on_failure, resolve_on_success}
