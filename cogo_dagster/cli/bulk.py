@@ -40,7 +40,6 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.search.grammar import JobSearch
 
 _SHOWN = 50
-_SUMS = 10
 _ID_CHARS: Final = 36
 
 Limit = Annotated[
@@ -308,7 +307,7 @@ def _print_sums(items: Sequence[Mapping[str, Json]]) -> None:
     for name in ("type", "status"):
         sums = Counter(str(item[name]) for item in items if item.get(name))
         if sums:
-            typer.echo(f"By {name}: {', '.join(f'{value} {count:,}' for value, count in sums.most_common(_SUMS))}.")
+            typer.echo(f"By {name}: {', '.join(f'{value} {count:,}' for value, count in sums.most_common(10))}.")
 
 
 def _next_step(totals: Totals, mode: Mode) -> str:
