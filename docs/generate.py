@@ -133,7 +133,8 @@ def filters_page() -> str:
         "`POST /api/actions`, and `--where` of `cogo list jobs`, `cogo retry failed`, `cogo replay dlq`, "
         "`cogo discard dlq` and `cogo cancel jobs`.",
         "A filter is a list of `qualifier:value` and free text; all of them must hold.",
-        "Commas separate values, any of which matches; a value with spaces or commas is written in quotes.",
+        "Commas separate values, any of which matches; a value with spaces, commas or quotes is written in quotes, and "
+        "its own quotes are doubled.",
         "A hyphen in front, as in `-type:gate`, means none of the values.",
         "Days begin at midnight UTC.",
         "Other text is searched in the ID, the idempotency key, the message of the error and the payload; text in "

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.search.terms import in_quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class AlertFacts:
     """What an alert is about.
 
     Attributes:
-        refs: `job_id`, `run_id`, `artifact_id`, `evidence_id` with its name `evidence`, `instance_id`, `family` and
-            `executor_id`, if they are known.
+        refs: `job_id`, `run_id`, `artifact_id`, `evidence_id` with its name `evidence`, `instance_id`, `family`,
+            `executor_id` and `gate_run_id`, if they are known.
     """
 
     kind: str
@@ -73,8 +74,11 @@ def _workers(_: AlertFacts) -> Iterator[Reference]:
     yield Reference("Workers", "/dashboard/workers")
 
 
-def _gate(_: AlertFacts) -> Iterator[Reference]:
-    yield Reference("Gate runs", "/dashboard/local#gate")
+def _gate(facts: AlertFacts) -> Iterator[Reference]:
+    gate_run_id = facts.ref("gate_run_id")
+    if gate_run_id:
+        yield Reference("Gate run", f"/dashboard/gate/{_quoted(gate_run_id)}")
+    yield Reference("Gate runs", "/dashboard/gate")
 
 
 def _waiting(facts: AlertFacts) -> Iterator[Reference]:
@@ -118,8 +122,8 @@ def _quoted(text: str) -> str:
 
 
 def _search(**qualifiers: str) -> str:
-    text = " ".join(f'{name}:"{value}"' for name, value in qualifiers.items())
-    return f"/dashboard/jobs?q={_quoted(text)}"
+    text = " ".join(f"{name}:{in_quotes(value)}" for name, value in qualifiers.items())
+    return f"/dashboard/jobs?q={quote(text, safe='')}"
 
 
 _PAGES: Final[Mapping[str, Callable[[AlertFacts], Iterator[Reference]]]] = {

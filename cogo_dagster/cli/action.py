@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import typer
 
 from cogo_dagster.bootstrap import Application
+from cogo_dagster.cli import completion
 from cogo_dagster.cli.bulk import Limit, actor
 from cogo_dagster.cli.command import Report, command, group
 from cogo_dagster.cli.options import part_of_id
@@ -20,6 +21,7 @@ ActionId = Annotated[
     typer.Argument(
         parser=part_of_id,
         metavar="ACTION_ID",
+        autocompletion=completion.action_ids,
         help="ID of the action, from `cogo list actions`; 8 first or last digits suffice.",
     ),
 ]

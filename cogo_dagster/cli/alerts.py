@@ -214,7 +214,7 @@ def silence(
     )
     message = f"Silence {result.silence_id} created until {result.ends_at}; matching firing alerts: {result.alerts}."
     if not result.alerts:
-        message += "\nIf the kind, subject or fingerprint is misspelt, end it with `cogo alerts unsilence`."
+        message += f"\nIf the subject is misspelt, end it with `cogo alerts unsilence {result.silence_id}`."
     return Report(result, message)
 
 

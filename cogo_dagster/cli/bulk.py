@@ -16,7 +16,15 @@ from uuid import UUID
 import typer
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.cli.bulk_filter import COLUMNS, FilterOperation, hint_at_filters, performed, previewed, print_preview
+from cogo_dagster.cli.bulk_filter import (
+    COLUMNS,
+    FilterOperation,
+    hint_at_filters,
+    performed,
+    previewed,
+    print_left_out,
+    print_preview,
+)
 from cogo_dagster.cli.command import BadInput, name_environment_options, print_json, registered
 from cogo_dagster.cli.opened import opened
 from cogo_dagster.cli.options import read_settings
@@ -197,8 +205,8 @@ def run(application: Application, operation: Operation, mode: Mode, labels: Labe
         else:
             with _progress(application, operation, labels, mode.limit, as_json) as on_batch:
                 totals = preview(application.queue, operation, mode.limit, on_batch=on_batch)
-        if found and isinstance(operation, FilterOperation) and not as_json:
-            print_preview(operation, found)
+        if not as_json:
+            print_preview(operation, found, totals.left_out)
         if mode.plan_file is not None:
             write_plan(mode.plan_file, _plan(application, operation, totals))
     else:
@@ -215,7 +223,8 @@ def document(totals: Totals, *, dry_run: bool) -> dict[str, Json]:
     """Return what `--json` prints."""
     counts = {"matched": totals.matched, "changed": totals.changed, "skipped": totals.skipped, "dry_run": dry_run}
     operation = {"operation_id": totals.action_id} if totals.action_id else {}
-    return counts | operation | dict(totals.counts) | ({"items": totals.items} if totals.items else {})
+    left_out = {"left_out": totals.left_out.document} if totals.left_out.counts else {}
+    return counts | operation | dict(totals.counts) | left_out | ({"items": totals.items} if totals.items else {})
 
 
 def actor() -> str:
@@ -286,10 +295,12 @@ def _print_totals(totals: Totals, mode: Mode, labels: Labels, shown: Sequence[Ma
             f"{labels.count(totals.matched)} would be {labels.done}. Nothing was changed{_next_step(totals, mode)}."
         )
         return
-    skipped = f"; skipped {totals.skipped:,} that changed in the meantime" if totals.skipped else ""
-    ineligible = totals.counts["ineligible"]
-    left_out = f"; {ineligible:,} could not be {labels.done}" if ineligible else ""
-    typer.echo(f"{labels.count(totals.changed)} {labels.done}{skipped}{left_out}.")
+    named = totals.left_out.counts.total()
+    unnamed = totals.skipped + totals.counts["ineligible"] - named
+    rest = f"; skipped {unnamed:,} that changed in the meantime" if unnamed > 0 else ""
+    rest += f"; {named:,} could not be {labels.done}" if named else ""
+    typer.echo(f"{labels.count(totals.changed)} {labels.done}{rest}.")
+    print_left_out(totals.left_out)
 
 
 def _print_sums(items: Sequence[Mapping[str, Json]]) -> None:

@@ -11,9 +11,8 @@ import typer
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import BadInput
 from cogo_dagster.cli.tables import column
-from cogo_dagster.formatting.values import counted
-from cogo_dagster.queue.bulk import Operation, Progress, Totals
-from cogo_dagster.queue.bulk_actions import FUNCTIONS, INELIGIBLE, MAX_JOBS, Preview, plan, preview, run
+from cogo_dagster.queue.bulk import LeftOut, Operation, Progress, Totals
+from cogo_dagster.queue.bulk_actions import FUNCTIONS, INELIGIBLE, MAX_JOBS, Preview, plan, preview, run, skipped_jobs
 from cogo_dagster.queue.bulk_plan import BulkPlan
 from cogo_dagster.queue.errors import InvalidTransition
 from cogo_dagster.queue.model import Json
@@ -31,6 +30,9 @@ COLUMNS: Final = (
     column("host"),
     column("release"),
 )
+
+_ID_DIGITS: Final = 8
+_SHOWN_IDS: Final = 10
 
 _GROUPS: Final = ("type", "error_class", "cause", "host", "release")
 
@@ -93,7 +95,7 @@ def previewed(application: Application, operation: FilterOperation, limit: int |
     """Return what an action would do."""
     found = preview(application.queue, operation.action, operation.search, limit=limit or MAX_JOBS)
     items: list[Json] = [item.document for item in found.items]
-    return Totals(matched=len(items), items=items, counts=_ineligible(found.ineligible)), found
+    return Totals(matched=len(items), items=items, counts=_ineligible(found.left_out), left_out=found.left_out), found
 
 
 def performed(
@@ -117,35 +119,51 @@ def performed(
         arguments=operation.arguments,
         summary=found.summary if found else None,
     )
-    skipped = _ineligible(found.ineligible) if found else Counter[str]()
+    left_out = found.left_out if found else LeftOut()
     if not stored.planned:
-        return Totals(counts=skipped)
+        return Totals(counts=_ineligible(left_out), left_out=left_out)
     try:
-        done = run(application.queue, stored.id, actor, on_batch=lambda so_far: on_batch(_totals(so_far, skipped)))
+        done = run(application.queue, stored.id, actor, on_batch=lambda so_far: on_batch(_totals(so_far, left_out)))
     except BaseException:
         typer.echo(f"The action is incomplete: continue it with `cogo action continue {stored.id}`.", err=True)
         raise
-    return _totals(done, skipped)
+    totals = _totals(done, left_out)
+    totals.left_out.update(skipped_jobs(application.queue, done))
+    return totals
 
 
-def _ineligible(by_reason: Mapping[str, int]) -> Counter[str]:
-    return Counter({"ineligible": sum(by_reason.values())} if by_reason else {})
+def _ineligible(left_out: LeftOut) -> Counter[str]:
+    return Counter({"ineligible": left_out.counts.total()} if left_out.counts else {})
 
 
-def _totals(done: BulkAction, skipped: Counter[str]) -> Totals:
-    return Totals(done.changed + done.skipped, done.changed, done.skipped, Counter(skipped), action_id=str(done.id))
+def _totals(done: BulkAction, left_out: LeftOut) -> Totals:
+    totals = Totals(done.changed + done.skipped, done.changed, done.skipped, _ineligible(left_out))
+    totals.action_id = str(done.id)
+    totals.left_out.update(left_out)
+    return totals
 
 
-def print_preview(operation: FilterOperation, found: Preview) -> None:
-    """Print the counts of a preview, and what became of earlier replays."""
+def print_preview(operation: Operation, found: Preview | None, left_out: LeftOut) -> None:
+    """Print the counts of a preview, why jobs are left out, and what became of earlier replays."""
+    if found is None or not isinstance(operation, FilterOperation):
+        print_left_out(left_out)
+        return
     typer.echo(f"Filter: {operation.search}")
     for name in _GROUPS:
         counts = found.counts(name)
         if counts and [value for value, _ in counts] != ["unknown"]:
             typer.echo(f"By {name.replace('_', ' ')}: {', '.join(f'{value} {count:,}' for value, count in counts)}")
-    for reason, count in found.ineligible.most_common():
-        typer.echo(f"Skipped: {counted(count, 'job')} {INELIGIBLE.get(reason, reason)}")
+    print_left_out(left_out)
     for cause, result in found.replays.items():
         typer.echo(f"{result.succeeded:,} of {result.ended:,} replays of cause {cause} succeeded.")
     if found.is_cut:
         typer.echo("More jobs match: repeat the command for the rest.")
+
+
+def print_left_out(left_out: LeftOut) -> None:
+    """Print why jobs are left out, with the first IDs of each reason."""
+    for reason, count in left_out.counts.most_common():
+        ids = [job_id[-_ID_DIGITS:] for job_id in left_out.job_ids.get(reason, ())][:_SHOWN_IDS]
+        more = ["…"] if ids and count > len(ids) else []
+        shown = f" ({', '.join(ids + more)})" if ids else ""
+        typer.echo(f"Skipped {count:,}: {INELIGIBLE.get(reason, reason)}{shown}")

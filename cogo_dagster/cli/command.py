@@ -5,6 +5,7 @@ The module has few imports, because `cogo --help` and `cogo version` import it.
 
 import inspect
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -188,8 +189,8 @@ def name_environment_options(context: typer.Context) -> None:
     """Print on standard error which options the environment has set, because they are not in the command line."""
     named = {parameter.name: parameter for parameter in context.command.params}
     found = [
-        f"{envvar}={value} ({named[name].opts[0]})"
-        for name, value in context.params.items()
+        f"{envvar}={os.environ.get(envvar, '')} ({named[name].opts[0]})"
+        for name in context.params
         if (envvar := str(getattr(named.get(name), "envvar", None))) in _NAMED_VARIABLES
         and (source := context.get_parameter_source(name)) is not None
         and source.name == "ENVIRONMENT"

@@ -14,15 +14,15 @@ from fastapi import FastAPI
 from cogo_dagster.bootstrap import embedded_server, open_application
 from cogo_dagster.bootstrap.dagster_home import dagster_files, dagster_home
 from cogo_dagster.cli.child import Child, port_is_free
-from cogo_dagster.cli.command import JsonFlag, print_json
+from cogo_dagster.cli.command import ExitCode, JsonFlag, print_json
 from cogo_dagster.cli.options import read_settings, typed
+from cogo_dagster.formatting.values import run_time
 from cogo_dagster.settings import Settings, SettingsError, is_root
 from cogo_dagster.web.access import LINK_SECONDS
 from cogo_dagster.web.app import create_app
 from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import address, listening, serving
 
-_START_SECONDS: Final = 120.0
 _GRAPHQL_SECONDS: Final = 60.0
 
 _START_SENSOR: Final = "mutation ($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename } }"
@@ -88,21 +88,24 @@ def _serve(settings: Settings, port: int, database_url: str, dashboard: Dashboar
         typer.echo(f"             (valid once, for {LINK_SECONDS // 60} minutes; read access needs no login here)")
     typer.echo(f"Starting Dagster (log: {log_file}) …", err=True)
     with Child("Dagster", command, dagster_files(settings), _environment(settings), log_file) as child:
-        child.wait_until_ready(f"{url}/server_info", _START_SECONDS)
-        _start_replay_sensor(url)
-        if as_json:
-            print_json(
-                {
-                    "dagster_url": url,
-                    "dashboard_url": dashboard.url,
-                    "login_url": dashboard.login_url(),
-                    "database_url": database_url,
-                    "log_file": str(log_file),
-                }
-            )
-        else:
-            _print_links(url, database_url)
+        child.wait_until_ready(f"{url}/server_info", _report_waiting)
+        if not child.interrupted:
+            _start_replay_sensor(url)
+            links = {
+                "dagster_url": url,
+                "dashboard_url": dashboard.url,
+                "login_url": dashboard.login_url(),
+                "database_url": database_url,
+                "log_file": str(log_file),
+            }
+            print_json(links) if as_json else _print_links(url, database_url)
         child.wait()
+    if child.interrupted:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def _report_waiting(seconds: float) -> None:
+    typer.echo(f"Dagster has not responded for {run_time(seconds)}; Ctrl-C stops all services.", err=True)
 
 
 def _environment(settings: Settings) -> Mapping[str, str]:
@@ -120,10 +123,13 @@ def _environment(settings: Settings) -> Mapping[str, str]:
 def _start_replay_sensor(url: str) -> None:
     """Start the sensor dlq_replay, stopped by default, so that jobs are replayed automatically in development."""
     selector = {"repositoryLocationName": "cogo", "repositoryName": "__repository__", "sensorName": "dlq_replay"}
-    response = httpx.post(
-        f"{url}/graphql", json={"query": _START_SENSOR, "variables": {"selector": selector}}, timeout=_GRAPHQL_SECONDS
-    )
-    if response.json().get("data", {}).get("startSensor", {}).get("__typename") != "Sensor":
+    request = {"query": _START_SENSOR, "variables": {"selector": selector}}
+    try:
+        response = httpx.post(f"{url}/graphql", json=request, timeout=_GRAPHQL_SECONDS, trust_env=False)
+        started = '"Sensor"' in response.text
+    except httpx.HTTPError:
+        started = False
+    if not started:
         typer.echo("The sensor dlq_replay could not be started: start it in the Dagster UI.", err=True)
 
 

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cogo_dagster.cli.command import ExitCode, Report, command
 from cogo_dagster.cli.options import read_settings
+from cogo_dagster.cli.tables import print_fitted
 from cogo_dagster.doctor.findings import Finding, State
 from cogo_dagster.doctor.run import checkup, worst
 from cogo_dagster.formatting.values import one_line
@@ -43,4 +43,4 @@ def _print(findings: list[Finding]) -> None:
         if finding.advice:
             message.append(f"\n→ {one_line(finding.advice)}", style="bold")
         table.add_row(Text(*_MARKS[finding.state]), finding.check, message)
-    Console(highlight=False).print(table)
+    print_fitted(table)

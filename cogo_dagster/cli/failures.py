@@ -47,8 +47,8 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
 )
 """The first match applies."""
 
-_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)\S+@")
-"""A password in a connection string, which drivers quote if they cannot parse it."""
+_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)(?!password@)\S+@")
+"""A password in a connection string, which drivers quote if they cannot parse it; not the one of an example."""
 
 
 def report(error: Exception, *, as_json: bool) -> int | None:

@@ -11,13 +11,14 @@ from cogo_dagster.cli import completion
 from cogo_dagster.cli.command import BadInput, Report, command, group
 from cogo_dagster.cli.options import ExecutorFilter, Fingerprint, Limit, Since, TypePrefix, Where, part_of_id
 from cogo_dagster.cli.tables import Column, Row, column, listed, lists
+from cogo_dagster.cli.worker_rows import state, worker_rows
 from cogo_dagster.formatting.explanation import why as explanation_of
 from cogo_dagster.formatting.values import NOTHING, distance, error_line, size, until
 from cogo_dagster.queue.rows.bulk_actions import BulkAction
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.rows.operations import OperationRow, PausedRow
-from cogo_dagster.queue.rows.workers import Heartbeat, WorkerRow
+from cogo_dagster.queue.rows.workers import Heartbeat
 from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.times import duration_text
 from cogo_dagster.release import code_version
@@ -152,15 +153,9 @@ def artifacts(
     return listed(rows, _ARTIFACTS, "No matching artifacts.", addresses)
 
 
-def _state(row: WorkerRow) -> str:
-    if row.stopped_at:
-        return "stopped"
-    return "alive" if row.alive else "silent"
-
-
 _WORKERS: Final = (
     column("worker", "worker_id"),
-    Column("state", _state, whole=True, is_status=True),
+    Column("state", state, whole=True, is_status=True),
     Column("running", lambda row: f"{row.running}/{row.concurrency}", whole=True),
     Column("families", lambda row: ", ".join(str(family) for family in row.families)),
     column("executor", "executor_id", min_width=90),
@@ -177,10 +172,11 @@ def workers(
     alive: Annotated[bool, typer.Option("--alive", help="Only workers that missed at most three heartbeats.")] = False,
     limit: Limit = 50,
 ) -> Report:
-    """Show worker instances with their state, running jobs, and leases that the worker lost in 24 hours."""
-    rows = application.queue.list_workers(alive_only=alive, max_workers=limit)
-    lost = {row.worker_id: row.attempts for row in application.queue.lease_losses(max_losses=0).workers}
-    more = [{"leases_lost_24h": lost.get(row.worker_id, 0)} for row in rows]
+    """Show worker instances with their state, running jobs, and leases that the worker lost in 24 hours.
+
+    An unregistered worker lost leases, and its registration is unknown.
+    """
+    rows, more = worker_rows(application.queue, alive_only=alive, limit=limit)
     return listed(rows, _WORKERS, "No workers. Start one with `cogo worker`.", more)
 
 

@@ -75,7 +75,13 @@ def failed(
         ),
     ] = None,
     executor_id: Annotated[
-        str | None, typer.Option("--executor", envvar="EXECUTOR_ID", help="Only jobs addressed to this executor ID.")
+        str | None,
+        typer.Option(
+            "--executor",
+            envvar="EXECUTOR_ID",
+            autocompletion=completion.executors,
+            help="Only jobs addressed to this executor ID.",
+        ),
     ] = None,
     since_seconds: Since = None,
     reset_attempts: Annotated[
@@ -184,6 +190,7 @@ def undo_discard(
         typer.Argument(
             parser=part_of_id,
             metavar="DISCARD_ID",
+            autocompletion=completion.discard_ids,
             help="ID of the discard, from `cogo list operations`; 8 first or last digits suffice.",
         ),
     ],

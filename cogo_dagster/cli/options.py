@@ -97,8 +97,14 @@ TypePrefix = Annotated[
         help="Only this type and the types below it: browser includes browser.pdf.",
     ),
 ]
-Fingerprint = Annotated[str | None, typer.Option(help="Only this fingerprint, from `cogo list incidents`.")]
-ExecutorFilter = Annotated[str | None, typer.Option("--executor", help="Only jobs addressed to this executor ID.")]
+Fingerprint = Annotated[
+    str | None,
+    typer.Option(autocompletion=completion.fingerprints, help="Only this fingerprint, from `cogo list incidents`."),
+]
+ExecutorFilter = Annotated[
+    str | None,
+    typer.Option("--executor", autocompletion=completion.executors, help="Only jobs addressed to this executor ID."),
+]
 
 
 def read_settings(**options: Json) -> Settings:

@@ -33,7 +33,7 @@ def pause_type(
 @command(pause, "executor")
 def pause_executor(
     application: Application,
-    name: Annotated[str, typer.Argument(help="The executor ID.")],
+    name: Annotated[str, typer.Argument(autocompletion=completion.executors, help="The executor ID.")],
     reason: Reason = None,
 ) -> Report:
     """Stop claims by the workers that serve an executor ID; running jobs continue."""

@@ -6,7 +6,7 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.cli.command import Report, command
 from cogo_dagster.cli.tables import print_facts
 from cogo_dagster.formatting.explanation import queue_line
-from cogo_dagster.formatting.values import counted, span
+from cogo_dagster.formatting.values import at_least, counted, span
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.stats import Numbers, QueueReasons
 
@@ -24,8 +24,10 @@ def stats(application: Application) -> Report:
 
 def _facts(numbers: Numbers, reasons: QueueReasons) -> dict[str, Json]:
     waiting = f", the oldest for {span(numbers.oldest_ready_seconds)}" if numbers.ready else ""
+    queued = at_least(numbers.queued, more=numbers.has_more_queued)
+    ready = at_least(numbers.ready, more=numbers.has_more_ready)
     return {
-        "queued": f"{numbers.queued:,} ({numbers.ready:,} due{waiting})",
+        "queued": f"{queued} ({ready} due{waiting})",
         "running": f"{numbers.running:,} of {counted(numbers.slots_alive, 'slot')}",
         "succeeded in 24 h": f"{numbers.succeeded_24h:,}",
         "failed in 24 h, not retried": f"{numbers.failed_24h:,}",

@@ -42,6 +42,10 @@ class StoppedEarly(BaseException):
 class StopSignals:
     """A context manager that handles the signals. Enter it first, so that no signal has its default action.
 
+    Attributes:
+        stopped_early: Whether a signal arrived before there was an object to stop.
+        interrupted: Whether the first signal was SIGINT, as of Ctrl-C.
+
     Args:
         log: Called with a message for each signal; must be safe in a signal handler.
         end: Ends the process; called from another thread, with the reason, if the stop takes too long.
@@ -56,6 +60,7 @@ class StopSignals:
         self._count = 0
         self._before: dict[signal.Signals, object] = {}
         self.stopped_early = False
+        self.interrupted = False
 
     def set_target(self, target: Stoppable, grace_seconds: float) -> None:
         """Set the object to stop on a signal, instead of unwinding.
@@ -85,6 +90,8 @@ class StopSignals:
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of handlers
         self._count += 1
         count = self._count  # another signal may come while this one is handled
+        if count == 1:
+            self.interrupted = number == signal.SIGINT
         note_stop()
         self._start_limit(_EXIT_SECONDS + (self._grace_seconds if count == 1 else 0))
         if self._target is None:

@@ -1,7 +1,7 @@
 """Text tables: fitted to the width of a terminal, or complete in a file or pipe.
 
 On a terminal, statuses are in color. A narrow one shows only the last digits of IDs, and leaves out columns that need
-more space.
+more space. One that is too narrow for the remaining columns shows each row as lines of names and values.
 """
 
 import functools
@@ -37,6 +37,9 @@ _STYLES: Final = {
     **dict.fromkeys(("cancelled", "stopped", "expired", "orphaned", "resolved"), "dim"),
 }
 """Colors of statuses and outcomes on a terminal."""
+
+_MIN_CELL: Final = 12
+"""Characters of a shortened cell that must remain."""
 
 _UNLIMITED_WIDTH: Final = 100_000
 _MAX_CHARS: Final = 64_000
@@ -135,13 +138,40 @@ def print_table(rows: Sequence[Row], columns: Sequence[Column], *, when_empty: s
         return
     console = _console()
     fitting = [column for column in columns if not console.is_terminal or column.min_width <= console.width]
+    cells = [[_shown(column, row, console) for column in fitting] for row in rows]
+    if console.is_terminal and _needed_width(fitting, cells) > console.width:
+        _print_records(fitting, cells)
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for shown in fitting:
         # Rich narrows only columns that may wrap. The cells do not wrap, so they are truncated.
         table.add_column(Text(shown.title, no_wrap=True), no_wrap=shown.whole or shown.is_id)
-    for row in rows:
-        table.add_row(*(_shown(column, row, console) for column in fitting))
-    _print(table)
+    for line in cells:
+        table.add_row(*line)
+    print_fitted(table)
+
+
+def _needed_width(columns: Sequence[Column], cells: Sequence[Sequence[Text]]) -> int:
+    """Return the width in which every whole cell fits, and at least the beginning of every other cell."""
+    widths = [max(len(column.title), *(line[at].cell_len for line in cells)) for at, column in enumerate(columns)]
+    needed = [
+        width if column.whole or column.is_id else min(width, max(_MIN_CELL, len(column.title)))
+        for column, width in zip(columns, widths, strict=True)
+    ]
+    return sum(needed) + len(columns) - 1
+
+
+def _print_records(columns: Sequence[Column], cells: Sequence[Sequence[Text]]) -> None:
+    """Print each row as names and values, one pair per line, with an empty line between rows."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for number, line in enumerate(cells):
+        if number:
+            table.add_row("", "")
+        for column, cell in zip(columns, line, strict=True):
+            table.add_row(column.title, Text(cell.plain, style=cell.style))
+    print_fitted(table)
 
 
 def terminal_width() -> int | None:
@@ -162,7 +192,7 @@ def print_facts(facts: Mapping[str, Json]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name, Text(printable(_cut(_plain(value)))))
-    _print(table)
+    print_fitted(table)
 
 
 def _shown(column: Column, row: Row, console: Console) -> Text:
@@ -196,8 +226,18 @@ def _console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_UNLIMITED_WIDTH, color_system=None)
 
 
-def _print(table: Table) -> None:
-    _console().print(table)
+def print_fitted(table: Table) -> None:
+    """Print a table: wrapped to the width of a terminal, with one line per row in a file or pipe, and not padded there.
+
+    Rich pads each line to the width of the table.
+    """
+    console = _console()
+    if console.is_terminal:
+        console.print(table)
+    else:
+        with console.capture() as captured:
+            console.print(table)
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().removesuffix("\n").split("\n")))
     sys.stdout.flush()
 
 

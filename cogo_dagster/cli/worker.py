@@ -72,7 +72,10 @@ def worker(
     _print_report(report, as_json)
     if report.ended_because == "slots_lost":
         _replace_process(settings.max_jobs, report)
-    _exit_despite_threads(threads)
+    code = ExitCode.INTERRUPTED if signals.interrupted else ExitCode.OK
+    _exit_despite_threads(threads, code)
+    if code is not ExitCode.OK:
+        raise typer.Exit(code)
 
 
 def _run(settings: Settings, signals: StopSignals, log: WorkerLog, *, drain: bool) -> WorkerReport:
@@ -107,12 +110,12 @@ def _replace_process(max_jobs: int | None, report: WorkerReport) -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *remaining])  # noqa: S606 - the command line of this process
 
 
-def _exit_despite_threads(before: set[threading.Thread]) -> None:
+def _exit_despite_threads(before: set[threading.Thread], code: ExitCode) -> None:
     """Exit immediately if executions have left non-daemon threads, which would prevent the exit."""
     if any(not thread.daemon for thread in threading.enumerate() if thread not in before):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(ExitCode.OK)
+        os._exit(code)
 
 
 @contextmanager

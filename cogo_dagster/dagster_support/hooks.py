@@ -12,7 +12,9 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 from cogo_dagster.alerts.service import Alerts
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_status import seconds_since, was_terminated
+from cogo_dagster.dagster_support.run_status import failed_checks, seconds_since, was_terminated
+
+CHECK_FAILED: Final = "check_failed"
 
 
 @dg.failure_hook(required_resource_keys={"cogo"}, name="alert_on_failure")
@@ -24,12 +26,14 @@ def alert_on_failure(context: dg.HookContext) -> None:
         return
     if was_terminated(context.instance, context.run_id):
         return
+    kind = error_class(type(error).__name__) if error else "unknown"
+    checks = failed_checks(context.instance, context.run_id) if kind == CHECK_FAILED else ""
     failure = {
         "run_id": context.run_id,
         "job_name": context.job_name,
         "op_name": context.op.name,
-        "error_class": error_class(type(error).__name__) if error else "unknown",
-        "error_message": str(error) if error else "No error message.",
+        "error_class": kind,
+        "error_message": checks or (str(error) if error else "No error message."),
         "failed_seconds_ago": 0,
     }
     _alerts(context).record_run_failures([failure])
@@ -46,7 +50,7 @@ def resolve_on_success(context: dg.HookContext) -> None:
 
 def error_class(name: str) -> str:
     """Return the error class of an alert. A failed asset check is `check_failed`, as it is not an error of the op."""
-    return "check_failed" if name == DagsterAssetCheckFailedError.__name__ else name
+    return CHECK_FAILED if name == DagsterAssetCheckFailedError.__name__ else name
 
 
 HOOKS: Final = {alert_on_failure, resolve_on_success}

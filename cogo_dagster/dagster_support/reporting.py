@@ -21,7 +21,11 @@ from cogo_dagster.settings import Settings
 
 CLAIMED_TAG: Final = "cogo/claimed"
 FAILED_TAG: Final = "cogo/failed"
+RETRIED_TAG: Final = "cogo/retried"
 WORKER_TAG: Final = "cogo/worker"
+
+OPS: Final = {Stage.CLAIM: "claim_jobs", Stage.EXECUTE: "execute_jobs", Stage.UPLOAD: "upload_artifacts"}
+"""The op that reports each stage."""
 
 _SLOW_SECONDS: Final = 0.5
 _FIRST_JOBS: Final = 20
@@ -55,6 +59,8 @@ class RunReport(Observer):
         self._settled = 0
         self._leases_lost = 0
         self._outcomes: Counter[str] = Counter()
+        self._failed_jobs = 0
+        self._retried = 0
         self._run_seconds: list[float] = []
         self._artifact_count = 0
         self._artifact_bytes = 0
@@ -70,8 +76,9 @@ class RunReport(Observer):
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags by which the list of runs shows which run had failures."""
-        return {CLAIMED_TAG: str(self._claimed), FAILED_TAG: str(self._outcomes["failed"])}
+        """The tags by which the list of runs shows which run had failures, with the counters of the jobs table."""
+        counts = {CLAIMED_TAG: self._claimed, FAILED_TAG: self._failed_jobs, RETRIED_TAG: self._retried}
+        return {tag: str(count) for tag, count in counts.items()}
 
     def claimed(self, jobs: Sequence[Job[Any]]) -> None:
         """Count claimed jobs."""
@@ -89,6 +96,9 @@ class RunReport(Observer):
     def settled(self, attempts: Sequence[SettledAttempt]) -> None:
         """Count settled attempts, and keep the last ones for the table."""
         for position, (settlement, job_status) in enumerate(attempts, self._settled + 1):
+            if settlement.outcome is Outcome.FAILED:
+                self._failed_jobs += job_status == "failed"
+                self._retried += job_status == "queued"
             files = self._files.pop(str(settlement.job.id), []) if self._files else []
             if position <= _FIRST_JOBS or _is_notable(settlement):
                 event = settled_event(settlement, job_status)
@@ -110,10 +120,15 @@ class RunReport(Observer):
         self._log(event)
 
     def report(self, context: dg.OpExecutionContext, event: WorkerEvent) -> None:
-        """Log an event, and record its page and artifacts as observations with links."""
+        """Log an event as a line of the op of its stage, and record its page and artifacts as observations with links.
+
+        The op that currently follows is another one: the ops run one after another, the stages concurrently.
+        """
         failed = event.data.get("outcome") == "failed"
         is_warning = failed or event.kind in (EventKind.WARNING, EventKind.LEASE_LOST)
-        (context.log.warning if is_warning else context.log.info)(event.message)
+        op = OPS[event.stage]
+        log = context.log.with_tags(step_key=op, op_name=op)
+        (log.warning if is_warning else log.info)(event.message)
         for observation in self._observations(event):
             context.log_event(observation)
 

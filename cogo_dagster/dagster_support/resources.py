@@ -1,7 +1,7 @@
 """Resources of the ops and sensors."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import dagster as dg
@@ -9,15 +9,28 @@ from pydantic import PrivateAttr
 
 from cogo_dagster.bootstrap import Application, open_application, worker_options
 from cogo_dagster.dagster_support.reporting import RunReport
-from cogo_dagster.dagster_support.stage_markers import StageMarkers
 from cogo_dagster.dagster_support.worker_thread import WorkerThread
 from cogo_dagster.quality.records import GateRun
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.queue.worker import WorkerOptions
 from cogo_dagster.redaction import redact_logs, redactor_of
-from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
+from cogo_dagster.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 
 _MAX_GATE_RUNS: Final = 1_000
+
+
+class ResourceUnavailable(dg.DagsterError):
+    """The queue cannot be opened. Dagster shows this message; other errors it hides behind one about the resource."""
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise the expected errors of opening the queue as errors that Dagster does not wrap."""
+    try:
+        yield
+    except (QueueError, SettingsError) as error:
+        raise ResourceUnavailable(str(error)) from None
 
 
 class CogoResource(dg.ConfigurableResource[Any]):
@@ -33,10 +46,11 @@ class CogoResource(dg.ConfigurableResource[Any]):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["CogoResource"]:  # noqa: ARG002
         """Open the application for the duration of the run or tick."""
-        settings = load_settings(PROJECT_ROOT / ".env", **self.settings)
-        redact_logs(redactor_of(settings.secret_values()))
-        with open_application(settings) as application:
-            self._application = application
+        with ExitStack() as opened:
+            with plain_errors():
+                settings = load_settings(PROJECT_ROOT / ".env", **self.settings)
+                redact_logs(redactor_of(settings.secret_values()))
+                self._application = opened.enter_context(open_application(settings))
             yield self
 
     @property
@@ -60,14 +74,12 @@ class WorkerResource(dg.ConfigurableResource[Any]):
 
     _thread: WorkerThread = PrivateAttr()
     _run_report: RunReport = PrivateAttr()
-    _markers: StageMarkers = PrivateAttr()
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["WorkerResource"]:
         """Create the worker's thread, and stop the worker when the run ends."""
         self._thread = WorkerThread()
         self._run_report = RunReport(self.cogo.application.settings, self._thread.observe)
-        self._markers = StageMarkers()
         try:
             yield self
         finally:
@@ -98,11 +110,6 @@ class WorkerResource(dg.ConfigurableResource[Any]):
     def run_report(self) -> RunReport:
         """The report of the run so far."""
         return self._run_report
-
-    @property
-    def markers(self) -> StageMarkers:
-        """The markers of the stages in the timeline of the run."""
-        return self._markers
 
     def gate_runs(self, elapsed_seconds: float) -> list[GateRun]:
         """Return the gate runs that jobs of this run recorded, at most the newest thousand.

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import dagster as dg
 
+from cogo_dagster.dagster_support.asset_keys import JOBS_OF_ASSETS
 from cogo_dagster.dagster_support.backlog import unserved
-from cogo_dagster.dagster_support.hooks import error_class
+from cogo_dagster.dagster_support.hooks import CHECK_FAILED, error_class
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_status import seconds_since, was_terminated
-from cogo_dagster.dagster_support.watched import failing_sensors, watched_schedules
+from cogo_dagster.dagster_support.run_status import failed_checks, seconds_since, was_terminated
+from cogo_dagster.dagster_support.watched import failing_sensors, message_of, watched_schedules
 from cogo_dagster.dagster_support.worker_runs import PROCESS_JOBS
 from cogo_dagster.executors.registry import left_to_others
 from cogo_dagster.queue.model import Json
@@ -19,6 +20,8 @@ from cogo_dagster.queue.rows.alerts import AlertRow
 
 _LOOK_BACK: Final = timedelta(hours=6)
 _MAX_RUNS: Final = 200
+_ASSET_JOB: Final = "__ASSET_JOB"
+"""Dagster's name of every run that is launched from assets: a backfill, a materialization, a check."""
 
 
 def record_runs(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
@@ -69,7 +72,7 @@ def conditions(
 
 def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str | None) -> dict[str, Json]:
     """Describe a failed run by its first failed op, else by how it ended."""
-    base: dict[str, Json] = {"run_id": run.run_id, "job_name": run.job_name, "failed_seconds_ago": 0}
+    base: dict[str, Json] = {"run_id": run.run_id, "job_name": job_name_of(run), "failed_seconds_ago": 0}
     for step in steps:
         data: Any = step.event_specific_data
         error = getattr(data, "error", None)
@@ -89,6 +92,35 @@ def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str 
         "error_class": "run_crashed",
         "error_message": ended or "The run ended unexpectedly.",
     }
+
+
+def described(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent]) -> dict[str, Json]:
+    """Describe a failed run as `failure_of` does; a failed check by its description, which names the numbers."""
+    failure = failure_of(run, steps, end_of(instance, run))
+    checks = failed_checks(instance, run.run_id) if failure["error_class"] == CHECK_FAILED else ""
+    return {**failure, "error_message": checks or failure["error_message"]}
+
+
+def end_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """Return why a run without a failed op ended, such as a resource that could not be opened."""
+    ends = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    event = ends[-1].event_log_entry.dagster_event if ends else None
+    data: Any = event.event_specific_data if event else None
+    error = getattr(data, "error", None)
+    if error is None:
+        return event.message if event else None
+    return message_of(error)
+
+
+def job_name_of(run: dg.DagsterRun) -> str:
+    """Return the Dagster job of a run; for a run of assets, the job that materializes the same assets.
+
+    Otherwise the success of any asset would resolve the alert about another one.
+    """
+    if not run.job_name.startswith(_ASSET_JOB):
+        return run.job_name
+    keys = run.asset_selection or {check.asset_key for check in run.asset_check_selection or ()}
+    return ", ".join(sorted({JOBS_OF_ASSETS.get(key, key.to_user_string()) for key in keys})) or run.job_name
 
 
 def needs_alert(run: dg.DagsterRun, failure: Mapping[str, Json]) -> bool:
@@ -111,7 +143,7 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
             continue
         events = instance.get_records_for_run(record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         steps = [entry.event_log_entry.dagster_event for entry in events.records]
-        failure = failure_of(record.dagster_run, [step for step in steps if step], None)
+        failure = described(instance, record.dagster_run, [step for step in steps if step])
         if needs_alert(record.dagster_run, failure):
             failures.append({**failure, "failed_seconds_ago": seconds_since(record.end_time)})
     return failures
@@ -120,10 +152,18 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
 def _recoveries(instance: dg.DagsterInstance, firing: Sequence[AlertRow]) -> list[dict[str, Json]]:
     """Return the Dagster jobs whose last finished run succeeded; SQL ignores runs started before the failure."""
     recoveries = []
-    for job_name in {alert.subject for alert in firing}:
-        ended = dg.RunsFilter(job_name=job_name, statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
-        for record in instance.get_run_records(ended, limit=1):
-            if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS and record.start_time:
-                ago, run_id = seconds_since(record.start_time), record.dagster_run.run_id
-                recoveries.append({"job_name": job_name, "op_name": None, "run_id": run_id, "seconds_ago": ago})
+    for job_name in {str(alert.subject) for alert in firing}:
+        record = _last_ended(instance, job_name)
+        if record and record.dagster_run.status is dg.DagsterRunStatus.SUCCESS and record.start_time:
+            ago, run_id = seconds_since(record.start_time), record.dagster_run.run_id
+            recoveries.append({"job_name": job_name, "op_name": None, "run_id": run_id, "seconds_ago": ago})
     return recoveries
+
+
+def _last_ended(instance: dg.DagsterInstance, job_name: str) -> dg.RunRecord | None:
+    """Return the last finished run of a Dagster job, or of the assets that it materializes."""
+    ended = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
+    own = instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=ended), limit=1)
+    of_assets = instance.get_run_records(dg.RunsFilter(job_name=_ASSET_JOB, statuses=ended), limit=_MAX_RUNS)
+    same = [record for record in of_assets if job_name_of(record.dagster_run) == job_name][:1]
+    return max([*own, *same], key=lambda record: record.storage_id, default=None)

@@ -23,3 +23,12 @@ def max_runtime(seconds: float) -> dict[str, str]:
 def seconds_since(timestamp: float | None) -> float:
     """Return the seconds since a timestamp, at least 0; 0 without one."""
     return max(datetime.now(UTC).timestamp() - timestamp, 0.0) if timestamp else 0.0
+
+
+def failed_checks(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return the descriptions of the asset checks of a run that failed with an error; empty if there are none."""
+    events = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    evaluations = [event.event_log_entry.asset_check_evaluation for event in events]
+    failed = (one for one in evaluations if one and not one.passed and one.severity is dg.AssetCheckSeverity.ERROR)
+    # A check of partitions has an evaluation for each, and one without a partition.
+    return " ".join(dict.fromkeys(f"{one.check_name}: {one.description}" for one in failed))

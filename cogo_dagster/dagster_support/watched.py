@@ -8,7 +8,9 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, ScheduleInstigatorData, TickStatus
 from dagster._utils.schedules import schedule_execution_time_iterator
+from dagster_shared.error import SerializableErrorInfo
 
+from cogo_dagster.dagster_support.resources import ResourceUnavailable
 from cogo_dagster.queue.model import Json
 
 _FAILED_TICKS: Final = 2
@@ -48,9 +50,15 @@ def failing_sensors(instance: dg.DagsterInstance, names: Collection[str]) -> dic
     return failing
 
 
+def message_of(error: SerializableErrorInfo) -> str:
+    """Return the message of the first cause of an error; for an unavailable queue without the name of its class."""
+    while error.cause is not None:
+        error = error.cause
+    return error.message.strip().removeprefix(f"{ResourceUnavailable.__module__}.{ResourceUnavailable.__name__}: ")
+
+
 def _error_of(tick: InstigatorTick) -> str:
-    error = tick.error
-    return (error.cause or error).message.strip() if error else "The tick failed without an error message."
+    return message_of(tick.error) if tick.error else "The tick failed without an error message."
 
 
 def _running(instance: dg.DagsterInstance, instigator_type: InstigatorType) -> Iterator[InstigatorState]:
@@ -79,7 +87,7 @@ def _watched(
         "name": schedule.name,
         "due_in_seconds": due - now.timestamp(),
         "last_tick_seconds_ago": now.timestamp() - ticked if ticked else None,
-        "error": tick.error.message if failed and tick is not None and tick.error else None,
+        "error": message_of(tick.error) if failed and tick is not None and tick.error else None,
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from cogo_dagster.formatting.values import span
+from cogo_dagster.formatting.values import at_least, span
 from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.rows.jobs import JobReason
 from cogo_dagster.queue.stats import WaitReason
@@ -47,7 +47,7 @@ def queue_line(one: WaitReason, now: datetime) -> str:
     """Return a reason why queued jobs wait as a line: `20 figma: no worker is alive, the oldest for 3 h`."""
     address = f" for {one.executor_id}" if one.executor_id else ""
     oldest = f", the oldest for {span(one.oldest_seconds)}" if one.oldest_seconds is not None else ""
-    return f"{one.count:,} {one.family}{address}: {short_reason(one, now)}{oldest}"
+    return f"{at_least(one.count, more=one.has_more)} {one.family}{address}: {short_reason(one, now)}{oldest}"
 
 
 def advice_for(reason: WaitReason) -> str | None:

@@ -81,12 +81,18 @@ def timeline(job: WholeJob) -> list[Moment]:
 
 
 def _in_order(moments: list[Moment]) -> list[Moment]:
-    """Sort moments by time; an unreadable one stays after its predecessor."""
+    """Sort moments by time after the first one; an unreadable one stays after its predecessor."""
     pairs, last = [], datetime.min.replace(tzinfo=UTC)
-    for moment in moments:
+    for moment in moments[1:]:
         last = moment.at if isinstance(moment.at, datetime) else last
         pairs.append((last, moment))
-    return [moment for _, moment in sorted(pairs, key=lambda pair: pair[0])]
+    return moments[:1] + [moment for _, moment in sorted(pairs, key=lambda pair: pair[0])]
+
+
+def latest_moments(moments: list[Moment], count: int) -> tuple[list[Moment], int]:
+    """Return the first moment and a number of the last ones, and how many between them are left out."""
+    left_out = max(len(moments) - 1 - count, 0)
+    return moments[:1] + moments[1 + left_out :], left_out
 
 
 def _moments(attempt: JobAttempt) -> list[Moment]:

@@ -64,6 +64,11 @@ def run_time(seconds: object) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def at_least(number: int, *, more: bool) -> str:
+    """Return a number, as `10,000+` if it is the least that there are."""
+    return f"{number:,}{'+' if more else ''}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number and a noun that agrees with it, such as `1 job` or `2,000 jobs`."""
     return f"{number:,} {noun if number == 1 else f'{noun}s'}"
@@ -74,7 +79,9 @@ def size(size_bytes: int | None) -> str:
     # Slow to import, and used by few commands.
     import humanize  # noqa: PLC0415
 
-    return NOTHING if size_bytes is None else humanize.naturalsize(size_bytes)
+    if size_bytes is None:
+        return NOTHING
+    return f"{size_bytes} B" if size_bytes < 1000 else humanize.naturalsize(size_bytes)
 
 
 def error_line(error: Json) -> str:

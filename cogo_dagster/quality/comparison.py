@@ -19,8 +19,8 @@ class ComparedNumber:
 
 
 @dataclass(frozen=True, slots=True)
-class WeekDay:
-    """A day of a week.
+class GateDay:
+    """A day in UTC.
 
     Attributes:
         verdict: Q1 of the day.
@@ -52,22 +52,22 @@ def compared(this: GateSummary, last: GateSummary) -> list[ComparedNumber]:
     ]
 
 
-def week_days(week: GateSummary, threshold: Threshold, now: datetime) -> list[WeekDay]:
-    """Return all days of a week, also those without rows."""
-    known = {day.day: day for day in week.days}
-    starts = [week.window.start + timedelta(days=n) for n in range(7)]
+def gate_days(summary: GateSummary, count: int, threshold: Threshold, now: datetime) -> list[GateDay]:
+    """Return a number of days from the start of a window, also those without rows."""
+    known = {day.day: day for day in summary.days}
+    starts = [summary.window.start + timedelta(days=n) for n in range(count)]
     return [
-        week_day(known.get(f"{start:%Y-%m-%d}"), f"{start:%Y-%m-%d}", threshold, has_begun=start < now)
+        gate_day(known.get(f"{start:%Y-%m-%d}"), f"{start:%Y-%m-%d}", threshold, has_begun=start < now)
         for start in starts
     ]
 
 
-def week_day(found: Day | None, name: str, threshold: Threshold, *, has_begun: bool = True) -> WeekDay:
+def gate_day(found: Day | None, name: str, threshold: Threshold, *, has_begun: bool = True) -> GateDay:
     """Return a day with its verdict; without rows, all numbers are 0 and Q1 is not computed."""
     day = found or Day(day=name, gate_passed=0, gate_failed=0, jobs_succeeded=0, jobs_failed=0)
     runs = day.gate_passed + day.gate_failed
     verdict = verdict_of(day.gate_passed, runs, threshold)
-    return WeekDay(
+    return GateDay(
         day=name,
         passed=day.gate_passed,
         failed=day.gate_failed,

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from cogo_dagster.charts import HEIGHT, Panel, bars_panel, described, document, line_panel
-from cogo_dagster.quality.comparison import week_day
+from cogo_dagster.quality.comparison import gate_day
 from cogo_dagster.quality.records import Day, GateSummary, WeeklySummary
 from cogo_dagster.quality.verdict import Threshold
 
@@ -17,7 +17,7 @@ def week_chart(week: WeeklySummary) -> str:
     labels = [f"{day.day[8:]}.{day.day[5:7]}." for day in days]
     q1 = week.this_week.q1
     threshold = Threshold(q1.min_pass_rate, q1.min_runs)
-    rates = [week_day(day, day.day, threshold).pass_rate for day in days]
+    rates = [gate_day(day, day.day, threshold).pass_rate for day in days]
     panels = [Panel(title, at * (HEIGHT + _GAP)) for at, title in enumerate(_titles(week.week))]
     shapes = [
         line_panel(panels[0], labels, rates, maximum=100, unit=" %", threshold=q1.min_pass_rate),

@@ -18,6 +18,44 @@ MAX_LIMIT: Final = 1_000_000
 
 _BATCH: Final = 500
 
+_NAMED: Final = 20
+"""Jobs that are named for each reason why they were left out."""
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """The jobs that an operation cannot change, by reason.
+
+    Attributes:
+        counts: Numbers of jobs.
+        job_ids: The first 20 of them.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    job_ids: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, reason: str, job_id: object) -> None:
+        """Add a job."""
+        self.counts[reason] += 1
+        named = self.job_ids.setdefault(reason, [])
+        if len(named) < _NAMED:
+            named.append(str(job_id))
+
+    def update(self, other: "LeftOut") -> None:
+        """Add the jobs of another operation."""
+        self.counts.update(other.counts)
+        for reason, job_ids in other.job_ids.items():
+            named = self.job_ids.setdefault(reason, [])
+            named += job_ids[: _NAMED - len(named)]
+
+    @property
+    def document(self) -> dict[str, Json]:
+        """The number of jobs and the first of them, by reason, most frequent reason first."""
+        return {
+            reason: {"count": count, "job_ids": self.job_ids.get(reason, [])}
+            for reason, count in self.counts.most_common()
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -46,7 +84,9 @@ class Totals:
     Attributes:
         matched: Rows that match.
         changed: Rows that were changed; 0 in a dry run.
-        skipped: Rows that were not changed, because they changed since they were chosen or are locked.
+        skipped: Rows that were not changed, because they changed since they were chosen or are locked, or for a reason
+            in `left_out`.
+        left_out: Jobs that cannot be changed, and why.
         counts: Further sums of the function: `requeued`, `same_code_version` …
         action_id: ID of the operation in `operations_log`; None for a dry run.
         items: For a dry run, the planned change of each row; for a replay, the new jobs.
@@ -58,6 +98,7 @@ class Totals:
     counts: Counter[str] = field(default_factory=Counter)
     items: list[Json] = field(default_factory=list)
     action_id: str | None = None
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, result: Mapping[str, Json]) -> None:
         """Add the result of one batch."""
@@ -67,6 +108,8 @@ class Totals:
         self.skipped += numbers.pop("skipped", 0)
         self.counts.update(numbers)
         self.items.extend(result.get("items", ()))
+        for item in result.get("skipped_items", ()):
+            self.left_out.add(item["reason"], item["id"])
 
 
 Progress = Callable[[Totals], None]

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from cogo_dagster.queue.bulk import Operation
+from cogo_dagster.queue.bulk import LeftOut, Operation
 from cogo_dagster.queue.bulk import preview as dry_run
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.decoding import Unreadable
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.ids import new_request_id
 from cogo_dagster.queue.model import Json
@@ -50,6 +51,9 @@ INELIGIBLE: Final[Mapping[str, str]] = {
     "discarded": "discarded",
     "unreadable": "unreadable",
     "key_taken": "another job has the idempotency key of the replay",
+    "changed": "changed while the action ran",
+    "deleted": "deleted since",
+    "others": "further jobs",
 }
 """Why a job cannot be changed, for people."""
 
@@ -64,7 +68,7 @@ class Preview:
     Attributes:
         found: Jobs that the search found.
         items: Jobs that the action can change, in the order of the search.
-        ineligible: Numbers of the other jobs, by reason.
+        left_out: The other jobs, by reason.
         is_cut: Whether more jobs match than one action changes.
         replays: What became of the replays of these causes until now; only for a replay.
     """
@@ -72,7 +76,7 @@ class Preview:
     operation: ActionName
     found: int = 0
     items: list[ActionItem] = field(default_factory=list)
-    ineligible: Counter[str] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=LeftOut)
     is_cut: bool = False
     replays: Mapping[str, ReplayResults] = field(default_factory=dict)
 
@@ -86,7 +90,12 @@ class Preview:
             if item.ineligible is None:
                 self.items.append(item)
             else:
-                self.ineligible[item.ineligible] += 1
+                self.left_out.add(item.ineligible, item.id)
+
+    @property
+    def ineligible(self) -> Counter[str]:
+        """Numbers of the jobs that the action cannot change, by reason."""
+        return self.left_out.counts
 
     def counts(self, name: str) -> list[tuple[str, int]]:
         """Return numbers of jobs to change by `type`, `error_class`, `cause`, `host` or `release`, largest first."""
@@ -101,6 +110,7 @@ class Preview:
             "eligible": len(self.items),
             "ineligible_count": sum(self.ineligible.values()),
             "ineligible": dict(self.ineligible),
+            "ineligible_jobs": {reason: list(ids) for reason, ids in self.left_out.job_ids.items()},
             "is_cut": self.is_cut,
             **{name: dict(self.counts(name)) for name in ("type", "error_class", "cause", "host", "release")},
             "replays": {cause: {"ended": n.ended, "succeeded": n.succeeded} for cause, n in self.replays.items()},
@@ -148,7 +158,8 @@ def preview_dead_letters(
         raise InvalidArgument("Dead-lettered jobs can be replayed or discarded.")
     filters = {"fingerprint": fingerprint, "job_ids": [str(job_id)] if job_id else None}
     totals = dry_run(queue, Operation(function, filters), MAX_JOBS)
-    found = Preview(operation, found=totals.matched, is_cut=totals.matched >= MAX_JOBS)
+    found = Preview(operation, found=totals.matched, left_out=totals.left_out, is_cut=totals.matched >= MAX_JOBS)
+    found.found += found.ineligible.total()
     found.items = [_dead_letter(item, fingerprint) for item in totals.items]
     if operation == "replay" and fingerprint:
         found.replays = queue.replay_results([fingerprint])
@@ -168,6 +179,24 @@ def _dead_letter(item: Json, fingerprint: str | None) -> ActionItem:
         release=code_version() if item.get("same_code_version") else None,
         ineligible=None,
     )
+
+
+def skipped_jobs(queue: Queue, action: BulkAction) -> LeftOut:
+    """Return the jobs that a run of an action skipped, by what prevents the operation now.
+
+    The reason is `changed` if nothing does, `deleted` if the job does not exist, and `others` beyond the first 1,000.
+    """
+    found = LeftOut()
+    if not action.skipped or isinstance(action.operation, Unreadable):
+        return found
+    filters: dict[str, Json] = {"action_id": str(action.id), "conditions": ["skipped"]}
+    page = queue.select_for_action(action.operation, filters, max_jobs=_PAGE)
+    for item in page.items:
+        found.add(item.ineligible or "changed", item.id)
+    rest = action.skipped - found.counts.total()
+    if rest > 0:
+        found.counts["others" if page.before_id else "deleted"] += rest
+    return found
 
 
 def plan(

@@ -1,6 +1,7 @@
 """The queue's statistics, shared by the API, the pages and the commands."""
 
 from datetime import datetime
+from typing import Final
 
 from pydantic import Field
 
@@ -8,6 +9,12 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.base import Row
 from cogo_dagster.queue.tolerant import MaybeTime, Measure
 from cogo_dagster.queue.transports.base import Transport
+
+MAX_QUEUED: Final = 50_000
+"""The number up to which all queued jobs are counted."""
+
+MAX_PER_LANE: Final = 10_000
+"""The number up to which the jobs of a family and executor ID are counted."""
 
 
 class Numbers(Row):
@@ -34,6 +41,16 @@ class Numbers(Row):
     slots_free: int
     slots_by_family: dict[str, int]
     running_by_instance: dict[str, int] = Field(exclude=True)
+
+    @property
+    def has_more_queued(self) -> bool:
+        """Whether more jobs may be queued than were counted."""
+        return self.queued >= MAX_QUEUED
+
+    @property
+    def has_more_ready(self) -> bool:
+        """Whether more jobs may be due than were counted."""
+        return any(count >= MAX_PER_LANE for count in self.ready_by_family.values())
 
 
 class Count(Row):
@@ -70,6 +87,11 @@ class WaitReason(Row):
     reason: str | None
     slots: int = Field(description="Slots of the live workers that can run them.")
 
+    @property
+    def has_more(self) -> bool:
+        """Whether more jobs may wait for it than were counted."""
+        return self.count >= MAX_PER_LANE
+
 
 class QueueReasons(Row):
     """Why the queued jobs wait, stranded ones first, then those that have been due for longest."""
@@ -78,6 +100,11 @@ class QueueReasons(Row):
     queued: int
     stranded: int
     left_out: int = Field(description="Number of reasons that are not in the list.")
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more jobs may be queued than were counted."""
+        return any(reason.has_more for reason in self.reasons)
 
 
 class Quantiles(Row):

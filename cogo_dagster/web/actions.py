@@ -52,16 +52,24 @@ def enqueue(application: Application, job: NewJob, actor: str) -> Enqueued:
     """Validate a job with the executor of its type, and enqueue it.
 
     Raises:
-        InvalidPayload: The payload is invalid, or no executor is installed for the type.
+        InvalidPayload: As for `validated`.
         QueueError: Another value is invalid, or the idempotency key belongs to a job with another payload.
+    """
+    return _enqueue(application, validated(application, job), actor)
+
+
+def validated(application: Application, job: NewJob) -> NewJob:
+    """Return a job with its payload as it will be stored.
+
+    Raises:
+        InvalidPayload: The payload is invalid, or no executor is installed for the type.
     """
     if storable_json(job.payload)[1]:
         raise InvalidPayload(
             "The payload contains U+0000, a lone surrogate, a number of more than 300 digits, or more than 200 levels "
             "of nesting: remove it."
         )
-    payload = validate_payload(job.type, job.payload, application.settings)
-    return _enqueue(application, replace(job, payload=payload), actor)
+    return replace(job, payload=validate_payload(job.type, job.payload, application.settings))
 
 
 def run_again(application: Application, job: WholeJob, actor: str) -> Enqueued:

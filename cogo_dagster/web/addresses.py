@@ -25,11 +25,12 @@ def login_page(request: Request) -> str:
     """Return the address of the login page, which redirects back afterwards."""
     here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     # A POST is not repeated after login: the user sends the form again.
-    page = here if request.method in ("GET", "HEAD") else _page_before(request)
+    page = here if request.method in ("GET", "HEAD") else page_before(request)
     return f"/dashboard/login?next={quote(page, safe='')}"
 
 
-def _page_before(request: Request) -> str:
+def page_before(request: Request) -> str:
+    """Return the address of the page that a form was sent from, without its query."""
     try:
         return own_page(urlsplit(request.headers.get("referer", "")).path)
     except ValueError:

@@ -19,7 +19,7 @@ from cogo_dagster.web.access import Access, new_own_token
 from cogo_dagster.web.api import actions as actions_api
 from cogo_dagster.web.api import alerts as alerts_api
 from cogo_dagster.web.api import artifacts, dlq, health, jobs, metrics, tokens, workers
-from cogo_dagster.web.backend import Backend, ReadTimeout
+from cogo_dagster.web.backend import Backend, FreshNumbers, ReadTimeout
 from cogo_dagster.web.clients import Forwarded
 from cogo_dagster.web.dependencies import AccessRule, Web, allow_anonymous, rules_of, web_of_app
 from cogo_dagster.web.error_handlers import install_error_handlers
@@ -76,6 +76,7 @@ def create_app(
     )
     app.state.web = Web(settings, backend, access, shared_pages())
     app.add_middleware(ReadTimeout)
+    app.add_middleware(FreshNumbers, backend=backend)
     app.add_middleware(
         RequestGuard, hosts=known_hosts(settings, bound_to), policy=page_policy(settings), direct_only=open_here
     )

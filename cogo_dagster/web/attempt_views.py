@@ -41,6 +41,11 @@ class StepBar:
     width: float
     error: str | None
 
+    @property
+    def error_without_step(self) -> str:
+        """Why it failed, without the name of the step in front."""
+        return (self.error or "").removeprefix(f"{self.step}: ")
+
 
 def waterfall(evidence: BrowserEvidence | None) -> list[StepBar]:
     """Return the steps of an attempt; each begins when the one before has ended."""
@@ -64,9 +69,12 @@ def artifacts_by_attempt(
     Numbers repeat after a retry that resets them; then the time decides.
     """
     groups: list[list[ArtifactRow]] = [[] for _ in attempts]
+    by_number: dict[int | None, list[int]] = {}
+    for at, attempt in enumerate(attempts):
+        by_number.setdefault(attempt.number, []).append(at)
     others = []
     for artifact in artifacts:
-        matching = [at for at, attempt in enumerate(attempts) if attempt.number == artifact.attempt]
+        matching = by_number.get(artifact.attempt, [])
         begun = [at for at in matching if _has_begun(attempts[at], artifact)]
         if matching:
             groups[(begun or matching)[-1]].append(artifact)
@@ -100,7 +108,7 @@ def why_no_screenshot(
         waited = _PLAYWRIGHT_TIMEOUT.fullmatch(reason)
         if waited:
             reason = f"the page never finished loading; a picture was not possible within {int(waited[1]) / 1000:g} s"
-        return f"No screenshot: {reason}."
+        return f"No screenshot: {reason[:1].lower()}{reason[1:]}."
     if evidence is not None:
         return "No screenshot: it was deleted, or could not be stored."
     error = attempt.error.error_class if isinstance(attempt.error, StoredError) else None

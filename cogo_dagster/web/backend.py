@@ -7,7 +7,7 @@ from datetime import timedelta
 from threading import Lock
 from typing import Any, Final, TypeVar
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.records import GateSummary
@@ -45,6 +45,38 @@ class ReadTimeout:
             await self._app(scope, receive, send)
 
 
+class FreshNumbers:
+    """Forgets the numbers of the queue when a request may have changed them, so that the next request shows the change.
+
+    It does so before the response is sent, and after the background work of the request.
+    """
+
+    def __init__(self, app: ASGIApp, backend: "Backend") -> None:
+        self._app = app
+        self._backend = backend
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._app(scope, receive, send)
+            return
+
+        is_accepted = False
+
+        async def send_fresh(message: Message) -> None:
+            nonlocal is_accepted
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                is_accepted = True
+                self._backend.forget_numbers()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_fresh)
+        finally:
+            if is_accepted:
+                self._backend.forget_numbers()
+
+
 def _month(application: Application) -> GateSummary:
     midnight = application.gates.summary(0.001).window.end.replace(hour=0, minute=0, second=0, microsecond=0)
     return application.gates.summary(start=midnight - timedelta(days=29), end=midnight + timedelta(days=1))
@@ -66,7 +98,8 @@ class Backend:
         self._application: Application | None = None
         self._failed: tuple[float, Exception] | None = None
         self._succeeded_at: float | None = None
-        self._cache: dict[str, tuple[float, Any]] = {}
+        self._cache: dict[str, tuple[int, float, Any]] = {}
+        self._changes = 0
         self._query_locks: dict[str, Lock] = {}
 
     @property
@@ -139,6 +172,10 @@ class Backend:
         """Return the rows of the page that needs no session, at most 5 s old: one query serves all visitors."""
         return self._cached("open page", 5, query)
 
+    def forget_numbers(self) -> None:
+        """Query the database for the next request, because this server changed rows."""
+        self._changes += 1
+
     def close(self) -> None:
         """Close the application if it was opened."""
         with self._lock:
@@ -149,11 +186,16 @@ class Backend:
         # One request queries the database; concurrent ones wait for its result.
         with self._query_locks.setdefault(name, Lock()):
             cached = self._cache.get(name)
-            if cached is not None and time.monotonic() - cached[0] < seconds * self._keep_seconds:
-                value: T = cached[1]
+            if (
+                cached is not None
+                and cached[0] == self._changes
+                and time.monotonic() - cached[1] < seconds * self._keep_seconds
+            ):
+                value: T = cached[2]
                 return value
+            changes = self._changes  # read before the query, which may not see a change that is made during it
             value = query(self.application)
-            self._cache[name] = (time.monotonic(), value)
+            self._cache[name] = (changes, time.monotonic(), value)
             return value
 
     def _probed_application(self) -> Application:

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.artifacts.store_errors import ArtifactNotFound
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
+from cogo_dagster.web.ranges import Unsatisfiable, requested_range
 
 SIGNED_SECONDS: Final = 300
 
@@ -28,10 +29,13 @@ _SHOWN: Final = {
 """Content types that are shown inline, and the type that is sent; all others are attachments."""
 
 
-def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, redirect: bool = True) -> Response:
-    """Return a response with an artifact's content, or a redirect to a signed URL.
+def content_of(
+    store: ArtifactStore, row: ArtifactRow, wanted: str | None, *, download: bool, redirect: bool = True
+) -> Response:
+    """Return a response with an artifact's content or a part of it, or a redirect to a signed URL.
 
     Args:
+        wanted: The header Range of the request.
         download: Send an attachment even if the type could be shown inline.
         redirect: Whether a redirect to a signed URL is allowed.
 
@@ -52,10 +56,22 @@ def content_of(store: ArtifactStore, row: ArtifactRow, *, download: bool, redire
         # An artifact's content never changes.
         "cache-control": "private, max-age=3600",
     }
-    if row.size_bytes is not None:
-        headers["content-length"] = str(row.size_bytes)
+    size = row.size_bytes
     file = store.open(row.storage_key)
-    return StreamingResponse(_chunks(file), media_type=shown or "application/octet-stream", headers=headers)
+    kind, status = shown or "application/octet-stream", 200
+    if size is None:
+        return StreamingResponse(_chunks(file, None), status, headers, kind)
+    headers["accept-ranges"] = "bytes"
+    try:
+        part = requested_range(wanted, size)
+    except Unsatisfiable:
+        file.close()
+        return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+    if part is not None:
+        status, headers["content-range"] = 206, part.header(size)
+        file.seek(part.start)
+    length = part.end - part.start if part else size
+    return StreamingResponse(_chunks(file, length), status, headers | {"content-length": str(length)}, kind)
 
 
 def first_text(store: ArtifactStore, storage_key: str, max_bytes: int) -> tuple[str, bool]:
@@ -85,7 +101,10 @@ def _file_name(name: str) -> str:
     return f"filename=\"{plain}\"; filename*=UTF-8''{quote(name.replace('/', '_'), safe='')}"
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, length: int | None) -> Iterator[bytes]:
+    """Yield the next bytes of a file, all of them if the length is unknown."""
     with file:
-        while chunk := file.read(_CHUNK_BYTES):
+        left = length
+        while chunk := file.read(_CHUNK_BYTES if left is None else min(_CHUNK_BYTES, left)):
+            left = None if left is None else left - len(chunk)
             yield chunk

@@ -52,7 +52,14 @@ class PageRenderer(Protocol):
         """Return a page as a response."""
         ...
 
-    def problem(self, request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:
+    def problem(
+        self,
+        request: Request,
+        status: int,
+        message: str,
+        headers: Mapping[str, str],
+        heading: str | None = None,
+    ) -> Response:
         """Return an error page as a response."""
         ...
 
@@ -252,6 +259,26 @@ def require_admin_reader(
     check_role(holder, "admin")
 
 
+def _check_parameters(request: Request) -> None:
+    """Check that a request that changes something has no unknown parameter, such as a misspelt `dry_run`.
+
+    Raises:
+        RequestDenied: It has one.
+    """
+    route = request.scope.get("route")
+    known = _parameters(route.dependant) if route is not None else set()
+    unknown = next((name for name in request.query_params if name not in known), None)
+    if unknown is not None:
+        raise RequestDenied(
+            422, f"The parameter {unknown[:100]} is unknown: remove it, or send it as a field of the body."
+        )
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    own = {parameter.alias for parameter in dependant.query_params}
+    return own.union(*(_parameters(dependency) for dependency in dependant.dependencies))
+
+
 def check_role(holder: Holder, role: Role) -> None:
     """Check that a holder has at least a role.
 
@@ -267,6 +294,7 @@ def check_role(holder: Holder, role: Role) -> None:
 def _actor(request: Request, given: str | None, name: str | None, role: Role) -> str:
     holder = web_of(request).access.holder_of(None if given is None else as_sent(given), client_of(request))
     check_role(holder, role)
+    _check_parameters(request)
     return f"api:{named(holder, name)}"
 
 

@@ -26,11 +26,12 @@ from cogo_dagster.queue.errors import (
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.redaction import redact
 from cogo_dagster.settings import SettingsError
-from cogo_dagster.validation import mistakes
+from cogo_dagster.validation import Mistake, mistakes
 from cogo_dagster.vault.vault_errors import VaultError
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.addresses import login_page
 from cogo_dagster.web.dependencies import web_of
+from cogo_dagster.web.headers import TOO_LONG, is_body_cut_off
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ async def _expected(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in _STATUSES if isinstance(error, kind))
     if isinstance(error, AccessDenied | DatabaseUnavailable | TransportError):
         web_of(request).backend.failed(error)
-    return _respond(request, status, redact(str(error)), _RETRY_AFTER if status == 503 else {})
+    heading = "The database is unreachable" if isinstance(error, DatabaseUnavailable | TransportError) else None
+    return _respond(request, status, redact(str(error)), _RETRY_AFTER if status == 503 else {}, heading)
 
 
 async def _denied(request: Request, error: RequestDenied) -> Response:
@@ -81,12 +83,27 @@ async def _denied(request: Request, error: RequestDenied) -> Response:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
-    first = mistakes(error)[0]
-    where = ".".join(first.place[1:]) or first.place[0]
-    return _respond(request, 422, f"Invalid {where[:100]}: {first.lowered}.", {})
+    return _respond(request, 422, request_mistake(mistakes(error)[0]), {})
+
+
+def request_mistake(found: Mistake) -> str:
+    """Return the message about a request that is invalid."""
+    if found.kind == "json_invalid":
+        return "The body must be JSON in UTF-8."
+    source, *inner = found.place
+    if source == "body" and not inner:
+        return "The body must be a JSON object, sent with the content type application/json."
+    name = ".".join(inner)[:100] or source
+    if found.kind == "missing":
+        return f"The field {name} is required."
+    if found.kind == "extra_forbidden":
+        return f"The field {name} is unknown: correct its name, or remove it."
+    return f"Invalid {name}: {found.lowered}."
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
+    if is_body_cut_off(request):
+        return _respond(request, 413, TOO_LONG, {})
     if error.status_code == 400:  # FastAPI raises it for a body that is not JSON
         return _respond(request, 422, "The body must be JSON in UTF-8.", {})
     message = {404: "Not found.", 405: "Method not allowed."}.get(error.status_code)
@@ -99,11 +116,13 @@ async def _unexpected(request: Request, error: Exception) -> Response:
     return _respond(request, 500, "Internal server error; see the log of the server.", {})
 
 
-def _respond(request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:
+def _respond(
+    request: Request, status: int, message: str, headers: Mapping[str, str], heading: str | None = None
+) -> Response:
     if status == 401 and _is_page_request(request):
         return RedirectResponse(login_page(request), 303)
     if request.url.path.startswith("/dashboard"):
-        return web_of(request).pages.problem(request, status, message, headers)
+        return web_of(request).pages.problem(request, status, message, headers, heading)
     return JSONResponse({"error": message}, status, headers=dict(headers))
 
 

@@ -7,17 +7,20 @@ from typing import Final
 
 from markupsafe import Markup
 
-from cogo_dagster.formatting.values import distance, run_time
+from cogo_dagster.formatting.values import NOTHING, distance, run_time
 from cogo_dagster.queue.decoding import Unreadable, read_time
 from cogo_dagster.queue.model import Json
 
+UNKNOWN: Final = "\u2013"
+
+_JOB_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 _RUN_ACTOR: Final = re.compile(r"Dagster run ([0-9a-f]{8}-[0-9a-f-]{27})")
 
 
 def ago(time: str | datetime | None) -> Markup | str:
     """Return a time relative to now, with the absolute time as a tooltip."""
     if time is None:
-        return "-"
+        return UNKNOWN
     moment = time if isinstance(time, datetime) else read_time(time)
     if isinstance(moment, Unreadable):
         return unreadable(moment)
@@ -30,7 +33,7 @@ def ago(time: str | datetime | None) -> Markup | str:
 def moment(time: datetime | Unreadable | None) -> Markup | str:
     """Return a time with its date in UTC; a script adds the local time."""
     if time is None:
-        return "-"
+        return UNKNOWN
     if isinstance(time, Unreadable):
         return unreadable(time)
     at = time.astimezone(UTC)
@@ -61,14 +64,24 @@ def unreadable(reason: str) -> Markup:
 
 def in_seconds(value: object) -> Markup | str:
     """Format a run time: `12 ms`, `3.4 s`, `2 min 5 s`."""
-    text = run_time(value)
+    text = dash(run_time(value))
     return unreadable(text) if isinstance(text, Unreadable) else text
+
+
+def dash(text: str) -> str:
+    """Return a text, or the sign of pages for an unknown value."""
+    return UNKNOWN if text == NOTHING else text
 
 
 def with_code(message: str) -> Markup:
     """Return a message with text between backticks as `<code>`."""
     parts = message.split("`")
     return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def with_job_links(message: Markup) -> Markup:
+    """Return a message with the IDs of jobs as links to their pages."""
+    return Markup(_JOB_ID.sub(r'<a href="/dashboard/jobs/\g<0>"><code>\g<0></code></a>', str(message)))  # noqa: S704 - of hexadecimal digits
 
 
 def number(value: object) -> str:

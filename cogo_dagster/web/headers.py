@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cogo_dagster.settings import Settings
@@ -19,6 +19,10 @@ TRACES_HOST: Final = "traces.localhost"
 
 MAX_BODY_BYTES: Final = 2_000_000
 """Maximum size of a request body."""
+
+TOO_LONG: Final = f"The request body exceeds {MAX_BODY_BYTES:,} bytes: send a shorter one."
+
+_CUT_OFF: Final = "cogo.body_cut_off"
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
@@ -83,31 +87,25 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
         rejection = self._rejection(Request(scope))
-        await (rejection or self._app)(scope, _bounded(receive), self._with_headers(send))
+        await (rejection or self._app)(scope, _bounded(scope, receive), self._with_headers(send))
 
-    def _rejection(self, request: Request) -> PlainTextResponse | None:
+    def _rejection(self, request: Request) -> Response | None:
         # Not `request.url`: for a malformed Host header, Starlette uses the address of the socket.
         sent = _HOST.fullmatch(request.headers.get("host", ""))
         host = sent[1].strip("[]").lower() if sent else ""
         if self._direct_only and _is_proxied(request):
-            return PlainTextResponse(
-                "`cogo dev` does not serve requests through a proxy: run `cogo web` behind the proxy.\n",
-                status_code=403,
-            )
+            message = "`cogo dev` does not serve requests through a proxy: run `cogo web` behind the proxy."
+            return _rejected(request, 403, message)
         if self._direct_only and host not in self._hosts:
-            return PlainTextResponse(
-                f"`cogo dev` does not accept the host name {host[:100]!r}: use localhost, or run `cogo web`.\n",
-                status_code=421,
-            )
+            message = f"`cogo dev` does not accept the host name {host[:100]!r}: use localhost, or run `cogo web`."
+            return _rejected(request, 421, message)
         if host not in self._hosts:
-            return PlainTextResponse(
-                f"Unknown host name {host[:100]!r}: use another, or add it to COGO_WEB_HOSTS.\n",
-                status_code=421,
-            )
+            message = f"Unknown host name {host[:100]!r}: use another, or add it to COGO_WEB_HOSTS."
+            return _rejected(request, 421, message)
         if _declared_bytes(request) > MAX_BODY_BYTES:
-            return PlainTextResponse(f"The request body exceeds {MAX_BODY_BYTES:,} bytes.\n", status_code=413)
+            return _rejected(request, 413, TOO_LONG)
         if host == TRACES_HOST and not _is_for_traces(request):
-            return PlainTextResponse("This host name serves traces only.\n", status_code=404)
+            return _rejected(request, 404, "This host name serves traces only.")
         return None
 
     def _with_headers(self, send: Send) -> Send:
@@ -123,12 +121,24 @@ class RequestGuard:
         return sending
 
 
+def _rejected(request: Request, status: int, message: str) -> Response:
+    """Return an error in the form of the API, or as text, since pages may not be shown under an unknown host name."""
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"error": message}, status)
+    return PlainTextResponse(f"{message}\n", status)
+
+
 def _declared_bytes(request: Request) -> int:
     declared = request.headers.get("content-length", "")
     return int(declared) if declared.isascii() and declared.isdecimal() and len(declared) < 20 else 0
 
 
-def _bounded(receive: Receive) -> Receive:
+def is_body_cut_off(request: Request) -> bool:
+    """Whether a body without Content-Length exceeded the limit."""
+    return bool(request.scope.get(_CUT_OFF))
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
     """Cut off a body without Content-Length at the limit; bodies are read before the client is authenticated."""
     taken = 0
 
@@ -136,7 +146,10 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        return message if taken <= MAX_BODY_BYTES else {"type": "http.disconnect"}
+        if taken <= MAX_BODY_BYTES:
+            return message
+        scope[_CUT_OFF] = True
+        return {"type": "http.disconnect"}
 
     return receiving
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from cogo_dagster.quality.records import Q1, Day, Stored
+from cogo_dagster.quality.comparison import GateDay
+from cogo_dagster.quality.records import Day
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.stats import Hour, TypeHistory
 
@@ -36,19 +37,6 @@ class Bucket:
     def jobs_of(self, status: str) -> str:
         """Return the address of the search for those with a status."""
         return finished_search(self.period, status)
-
-
-@dataclass(frozen=True, slots=True)
-class RatePoint:
-    """Q1 of a day; the pass rate is None if Q1 is not computed or the day is not stored."""
-
-    day: str
-    q1: Q1 | None
-
-    @property
-    def pass_rate(self) -> float | None:
-        """The pass rate, as the chart shows it."""
-        return None if self.q1 is None or self.q1.verdict == "not_computed" else self.q1.pass_rate
 
 
 def hour_buckets(hours: Sequence[Hour]) -> list[Bucket]:
@@ -99,17 +87,6 @@ def _period(start: datetime, length: timedelta) -> str:
     return f"{at:%Y-%m-%d}" if length >= timedelta(days=1) else f"{at:%Y-%m-%dT%H:%M}..{last:%Y-%m-%dT%H:%M}"
 
 
-def rate_points(stored: Sequence[Stored], today: Q1, start: datetime, count: int) -> list[RatePoint]:
-    """Return Q1 of a number of days from a midnight; days that are not stored have none.
-
-    Args:
-        today: Q1 of the last 24 hours, for the last day.
-    """
-    known = {f"{row.summary.window.start:%Y-%m-%d}": row.summary.q1 for row in stored}
-    names = [f"{start + timedelta(days=number):%Y-%m-%d}" for number in range(count)]
-    return [RatePoint(name, known.get(name)) for name in names[:-1]] + [RatePoint(names[-1], today)]
-
-
 def jobs_chart(buckets: Sequence[Bucket]) -> dict[str, Json]:
     """Return the data of the chart of finished jobs, as `charts.js` reads it."""
     series = [
@@ -157,7 +134,7 @@ def bucket_label(start: datetime, seconds: int) -> str:
     return f"{start:%Y-%m-%d}" if seconds >= 86_400 else f"{start:%Y-%m-%d %H:00}"
 
 
-def rate_chart(points: Sequence[RatePoint], minimum: float) -> dict[str, Json]:
+def rate_chart(points: Sequence[GateDay], minimum: float) -> dict[str, Json]:
     """Return the data of the chart of the pass rate; a day that is not computed is a gap."""
     return {
         "kind": "line",

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic_core import PydanticCustomError
 
 from cogo_dagster.queue.model import Json, NewJob
@@ -48,8 +48,9 @@ class JobRequest(JobOptions):
 
     type: str = Field(max_length=100, pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", description="Such as `browser`.")
     payload: dict[str, Json] = Field(default_factory=dict, description="See the types of payloads.")
+    dry_run: StrictBool = Field(False, description="Validate the job, and do not enqueue it.")
 
     @property
     def job(self) -> NewJob:
         """The job for `Queue.enqueue`."""
-        return NewJob(**self.model_dump())
+        return NewJob(**self.model_dump(exclude={"dry_run"}))

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.formatting.explanation import short_reason, why
 from cogo_dagster.quality.records import GateRun, ProviderHealth
+from cogo_dagster.queue.bulk_actions import preview_dead_letters
 from cogo_dagster.queue.client.ids import IdKind
-from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
+from cogo_dagster.queue.errors import InvalidArgument, InvalidTransition, JobNotFound
 from cogo_dagster.queue.rows.jobs import JobRow, WholeJob
 from cogo_dagster.web.dependencies import ApplicationDep, web_of
 
@@ -62,8 +63,13 @@ def page_of_id(application: Application, typed: str) -> str | None:
     return None
 
 
-def no_such_job(job_id: UUID) -> JobNotFound:
-    """Return the error for an unknown job."""
+def no_such_job(application: Application, job_id: UUID) -> JobNotFound:
+    """Return the error for an unknown job; it says so if the job was purged and is still dead-lettered."""
+    with contextlib.suppress(JobNotFound, InvalidTransition):
+        preview_dead_letters(application.queue, "discard", job_id=job_id)
+        return JobNotFound(
+            f"Job {job_id} was purged and is still dead-lettered: use `cogo replay dlq {job_id}` or `cogo discard dlq`."
+        )
     return JobNotFound(f"Job {job_id} not found. It may have been purged; check the ID.")
 
 
@@ -75,7 +81,7 @@ def find_job(application: Application, job_id: UUID) -> WholeJob:
     """
     jobs = application.queue.get_jobs([job_id])
     if not jobs:
-        raise no_such_job(job_id)
+        raise no_such_job(application, job_id)
     return jobs[0]
 
 
@@ -92,9 +98,14 @@ def wait_reasons(application: Application, jobs: Sequence[JobRow]) -> dict[UUID,
     return {fact.job_id: short_reason(fact, datetime.now(UTC)) for fact in facts}
 
 
+def base_url(request: Request) -> str:
+    """Return the URL of this server: METRICS_BASE, else that of the request."""
+    return web_of(request).settings.metrics_base or str(request.base_url)
+
+
 def with_addresses(request: Request, run: GateRun) -> GateRun:
     """Return a gate run with absolute report URLs, based on METRICS_BASE or else on the request."""
-    base = (web_of(request).settings.metrics_base or str(request.base_url)).rstrip("/")
+    base = base_url(request).rstrip("/")
     return run.with_urls(lambda artifact_id: f"{base}/api/artifacts/{artifact_id}/content")
 
 

@@ -12,7 +12,8 @@ from starlette.responses import HTMLResponse
 from cogo_dagster.formatting.explanation import advice_for
 from cogo_dagster.formatting.values import error_line, one_line, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
-from cogo_dagster.web import filters, views
+from cogo_dagster.web import filters, views, worker_views
+from cogo_dagster.web.addresses import page_before
 from cogo_dagster.web.attempt_views import waterfall
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import static_files
@@ -26,11 +27,15 @@ _FLASH_MESSAGES: Final = {
     "replayed": "Jobs replayed: {n}.",
     "silenced": "Alert silenced.",
     "unsilenced": "Silence ended.",
+    "unsilenced_before": "This silence had already ended.",
     "discarded": "Dead-lettered jobs discarded: {n}. The log can undo it.",
     "undone": "Dead-lettered jobs opened again: {n}.",
+    "not_undone": "Nothing was undone: the jobs of this discard were opened again, retried or deleted before.",
     "paused": "Paused. Jobs of this type or executor are not claimed until it is resumed.",
     "paused_unknown": "Paused, but no worker or job has this name: resume it if it is misspelt.",
+    "paused_before": "It was already paused; the list below says by whom and why.",
     "resumed": "Resumed.",
+    "resumed_before": "It was not paused any more.",
     "notified": "The weekly summary is being delivered; targets: {n}.",
     "not_notified": "The weekly summary was not delivered: no alert target is configured. Set WEBHOOK_TYPE.",
     "notified_before": "The weekly summary has already been announced.",
@@ -40,7 +45,7 @@ _FLASH_MESSAGES: Final = {
 }
 """Flash messages after an action."""
 
-_HEADINGS: Final = {404: "Not found", 503: "The database is unreachable"}
+_HEADINGS: Final = {403: "Not allowed", 404: "Not found", 409: "Conflict", 413: "Too large", 422: "Invalid request"}
 
 _FRAME: Final = {"session": None, "may_act": False, "follows": False, "numbers": None}
 
@@ -63,7 +68,9 @@ class Pages:
             job_search=views.job_search,
             job_search_text=views.job_search_text,
         )
-        self._environment.tests.update(stopping=views.is_stopping, without_worker=views.has_no_worker)
+        self._environment.tests.update(
+            past=views.is_past, stopping=views.is_stopping, without_worker=views.has_no_worker
+        )
         self._environment.filters.update(
             about=views.about,
             advice=advice_for,
@@ -75,8 +82,10 @@ class Pages:
             clock=filters.clock,
             compact=filters.compact,
             counted=filters.counted,
-            counter=views.counter,
+            counter=worker_views.counter,
+            counters=worker_views.counters,
             cut=filters.cut,
+            dash=filters.dash,
             day=filters.day,
             default_text=views.default_text,
             error_line=error_line,
@@ -87,10 +96,10 @@ class Pages:
             json=filters.plain_json,
             known=views.known,
             line=one_line,
-            machine=views.machine,
+            machine=worker_views.machine,
             moment=filters.moment,
             number=filters.number,
-            other_facts=views.other_facts,
+            other_facts=worker_views.other_facts,
             percent=views.percent,
             plain=filters.plain,
             pretty=filters.pretty,
@@ -101,7 +110,7 @@ class Pages:
             seconds=filters.in_seconds,
             short=filters.short,
             size=size,
-            slots_in_use=views.slots_in_use,
+            slots_in_use=worker_views.slots_in_use,
             spaced=views.spaced,
             span=span,
             status_icon=views.status_icon,
@@ -112,8 +121,9 @@ class Pages:
             verdict_state=views.verdict_state,
             wait_reason=views.wait_reason,
             with_code=filters.with_code,
+            with_job_links=filters.with_job_links,
             with_gaps=views.with_gaps,
-            worker_state=views.worker_state,
+            worker_state=worker_views.worker_state,
         )
 
     def page(
@@ -138,20 +148,31 @@ class Pages:
         )
         return HTMLResponse(text, status, headers=dict(headers or {}))
 
-    def problem(self, request: Request, status: int, message: str, headers: Mapping[str, str]) -> HTMLResponse:
+    def problem(
+        self,
+        request: Request,
+        status: int,
+        message: str,
+        headers: Mapping[str, str],
+        heading: str | None = None,
+    ) -> HTMLResponse:
         """Render an error page."""
-        is_temporary = status >= 500
+        is_temporary = status >= 500 and request.method in ("GET", "HEAD") and not flash_message(request)
+        target, button = _after_problem(request, is_temporary=is_temporary)
+        heading = heading or _HEADINGS.get(status, "Request failed")
         return self.page(
             request,
             "problem.html",
             status,
             headers,
-            title="Error" if is_temporary else "Not found",
+            title=heading,
             code=status,
-            heading=_HEADINGS.get(status, "Request failed"),
+            heading=heading,
+            session=getattr(request.state, "session", None),
             message=message,
-            next_url=_address(request) if is_temporary and not flash_message(request) else "/dashboard/local",
-            button="Try again" if is_temporary else "Overview",
+            next_url=target,
+            button=button,
+            retries=is_temporary,
         )
 
 
@@ -159,6 +180,15 @@ class Pages:
 def shared_pages() -> Pages:
     """Return the pages, which all applications of the process share: a template is compiled once."""
     return Pages()
+
+
+def _after_problem(request: Request, *, is_temporary: bool) -> tuple[str, str]:
+    """Return the address of the button of an error page, and its text. The address of a form cannot be opened."""
+    if is_temporary:
+        return _address(request), "Try again"
+    if request.method not in ("GET", "HEAD"):
+        return page_before(request), "Back"
+    return "/dashboard/local", "Overview"
 
 
 def _address(request: Request) -> str:

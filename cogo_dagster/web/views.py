@@ -18,15 +18,13 @@ from cogo_dagster.quality.records import GateRun
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
-from cogo_dagster.queue.rows.workers import WorkerRow
 from cogo_dagster.queue.search.qualifiers import STATUSES
+from cogo_dagster.queue.search.terms import in_quotes
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
-from cogo_dagster.web.filters import ago, counted, in_json, in_seconds, number
+from cogo_dagster.web.filters import UNKNOWN, ago, counted, in_json, in_seconds, number
 from cogo_dagster.web.payload_form import FormField
-
-UNKNOWN: Final = "\u2013"
 
 _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
     "lost": "warn",
@@ -36,12 +34,7 @@ _ICONS: Final = dict(zip(STATUSES, STATUSES, strict=True)) | {
     "snoozed": "queued",
 }
 
-_COUNTED: Final = 100_000
-"""Queued jobs are counted up to this number."""
-
 _LAUNCH_SECONDS: Final = 60.0
-
-_SHOWN_DEVICE: Final = frozenset({"hostname", "cpu_count", "platform"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +125,7 @@ def job_search(**qualifiers: str | None) -> str:
 
 
 def _search_text(qualifiers: Mapping[str, str | None]) -> str:
-    return " ".join(f'{name}:"{value or ""}"' for name, value in qualifiers.items())
+    return " ".join(f"{name}:{in_quotes(value or '')}" for name, value in qualifiers.items())
 
 
 def job_search_text(typed: str) -> str:
@@ -142,11 +135,12 @@ def job_search_text(typed: str) -> str:
 
 def tiles(numbers: Numbers) -> list[Tile]:
     """Return the numbers at the top of the overview."""
-    more = "+" if numbers.queued >= _COUNTED else ""
+    queued = number(numbers.queued) + ("+" if numbers.has_more_queued else "")
+    ready = number(numbers.ready) + ("+" if numbers.has_more_ready else "")
     late = numbers.oldest_ready_seconds
     search = "/dashboard/jobs?q="
     return [
-        Tile("Queued", number(numbers.queued) + more, f"{number(numbers.ready)} due", f"{search}status:queued"),
+        Tile("Queued", queued, f"{ready} due", f"{search}status:queued"),
         Tile(
             "Oldest due",
             span(late) if numbers.ready else UNKNOWN,
@@ -219,6 +213,11 @@ def reason_search(reason: WaitReason) -> str:
 def wait_reason(reason: WaitReason, now: datetime) -> str:
     """Return why queued jobs wait, in a few words."""
     return short_reason(reason, now)
+
+
+def is_past(time: Json, now: datetime) -> bool:
+    """Whether a time has passed; False if it is unreadable."""
+    return isinstance(time, datetime) and time <= now
 
 
 def is_stopping(job: JobRow) -> bool:
@@ -322,35 +321,3 @@ def gate_reports(run: GateRun) -> list[ReportLink]:
 def gate_tests(run: GateRun) -> str:
     """Return passed and total tests of a gate run: `118/120`."""
     return UNKNOWN if run.tests_total is None else f"{run.tests_total - (run.tests_failed or 0)}/{run.tests_total}"
-
-
-def worker_state(worker: WorkerRow) -> Label:
-    """Return the label of a worker."""
-    if worker.alive:
-        return Label("alive", "succeeded", "succeeded")
-    return Label("stopped", "cancelled", "cancelled") if worker.stopped_at else Label("silent", "failed", "failed")
-
-
-def slots_in_use(worker: WorkerRow) -> int:
-    """Return the number of jobs that a worker runs; 0 if it is not alive."""
-    return min(worker.running, worker.concurrency) if worker.alive else 0
-
-
-def counter(worker: WorkerRow, name: str) -> str:
-    """Return a counter of a worker; a dash if it is unknown."""
-    value = worker.counters.get(name) if isinstance(worker.counters, dict) else None
-    return UNKNOWN if value is None else number(value)
-
-
-def machine(worker: WorkerRow) -> str:
-    """Return the CPU count and platform of a worker's device, each after a comma."""
-    device = worker.device if isinstance(worker.device, dict) else {}
-    cpus, platform = device.get("cpu_count"), device.get("platform")
-    return (f", {cpus} {'CPU' if cpus == 1 else 'CPUs'}" if cpus else "") + (f", {platform}" if platform else "")
-
-
-def other_facts(worker: WorkerRow) -> list[tuple[str, Json]]:
-    """Return the other facts that a worker's device reports."""
-    if isinstance(worker.device, dict):
-        return [(name, value) for name, value in worker.device.items() if name not in _SHOWN_DEVICE]
-    return [("unreadable", worker.device)] if worker.device else []

@@ -1,5 +1,6 @@
 """The outbox: one delivery per alert and target, claimed, sent and settled under a fence."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -18,6 +19,7 @@ from cogo_dagster_tests.alerts.steps import (
     let_pass,
     settle,
 )
+from cogo_dagster_tests.alerts.test_references import KINDS
 from cogo_dagster_tests.conftest import Owner
 
 pytestmark = pytest.mark.parametrize("major", [15, 18], ids=["pg15", "pg18"])
@@ -262,14 +264,31 @@ def test_an_alert_that_resolves_during_its_silence_is_skipped(transport: Transpo
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"kind": None}, {"duration_seconds": 0}, {"duration_seconds": 40 * 86_400}, {"author": ""}],
-    ids=["no criterion", "no duration", "too long", "no author"],
+    [
+        {"kind": None},
+        {"kind": None, "subject_prefix": ""},
+        {"kind": "job_faild"},
+        {"kind": None, "fingerprint": "0" * 16},
+        {"duration_seconds": 0},
+        {"duration_seconds": 40 * 86_400},
+        {"author": ""},
+    ],
+    ids=["no criterion", "empty", "unknown kind", "unknown fingerprint", "no duration", "too long", "no author"],
 )
 def test_an_invalid_silence_is_rejected(transport: Transport, wrong: dict[str, object]) -> None:
-    """A silence needs a criterion, a duration up to 30 days and an author."""
+    """A silence needs a criterion that exists, a duration up to 30 days and an author."""
     silence = {"silence_id": str(uuid4()), "fingerprint": None, "kind": "job_failed", "subject_prefix": None}
     with pytest.raises(InvalidArgument):
         transport.call("silence_alerts", {**silence, "duration_seconds": 60, "author": "me", **wrong})
+
+
+def test_every_documented_kind_exists(transport: Transport) -> None:
+    """So does a kind that another release has raised; for another one the message lists those that exist."""
+    with pytest.raises(InvalidArgument, match="use one of") as error:
+        transport.call("list_alerts", {"kind": "fax_failed"})
+    assert {*KINDS, "weekly"} == set(re.findall(r"\w+", str(error.value).partition("use one of")[2]))
+    transport.call("announce", {"key": "fax:1", "kind": "fax_failed", "title": "x", "body": {}, "targets": ONE})
+    assert len(transport.call("list_alerts", {"kind": "fax_failed"})) == 1
 
 
 def test_an_outage_delays_the_alerts_that_it_explains(transport: Transport, queue: Queue, owner: Owner) -> None:

@@ -1,11 +1,13 @@
 """The pages and commands of alerts."""
 
 import re
+from urllib.parse import unquote
 
 import pytest
 
 from cogo_dagster.alerts.references import AlertFacts, command, references
 from cogo_dagster.cli.app import COMMANDS
+from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.settings import PROJECT_ROOT
 
 REFS = {"job_id": "j", "run_id": "r", "artifact_id": "a", "evidence_id": "e", "evidence": "evidence.json"}
@@ -38,6 +40,22 @@ def test_the_pages_of_a_dead_lettered_job() -> None:
         ("Dagster run", "/runs/r"),
         ("Artifact", "/api/artifacts/a/content"),
     ]
+
+
+def test_the_pages_of_a_gate_run() -> None:
+    """The run that failed last, then all; alerts of earlier releases know the list only."""
+    pages = [page.path for page in references(AlertFacts("gate_failed", "main", "f", {"gate_run_id": "g"}))]
+    assert pages == ["/dashboard/gate/g", "/dashboard/gate"]
+    assert [page.path for page in references(AlertFacts("gate_failed", "main", "f", {}))] == pages[1:]
+
+
+def test_quotes_in_an_executor_id_are_part_of_the_search() -> None:
+    """Its due jobs are found, and the search has no problem."""
+    name = 'the "blue" one: 50 %, größer ' + "x" * 170
+    [page] = references(AlertFacts("jobs_stranded", "figma", "f", {"family": "figma", "executor_id": name}))
+    search = JobSearch.parse(unquote(page.path.partition("?q=")[2]))
+    assert not search.problems
+    assert search.filter("")["executor_ids"] == [name]
 
 
 def test_the_pages_of_a_silent_worker() -> None:

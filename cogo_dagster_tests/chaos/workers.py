@@ -29,7 +29,16 @@ _PROGRAM: Final = Path(sys.executable).with_name("cogo")
 _STOP_SECONDS: Final = GRACE_SECONDS + 10 + 30
 """A worker ends ten seconds after its grace period; the rest is for a loaded machine."""
 _ACCEPTED: Final = frozenset(
-    {ExitCode.OK, ExitCode.DATABASE, ExitCode.STUCK, KILLED_BY_JOB, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+    {
+        ExitCode.OK,
+        ExitCode.INTERRUPTED,
+        ExitCode.DATABASE,
+        ExitCode.STUCK,
+        KILLED_BY_JOB,
+        -signal.SIGKILL,
+        -signal.SIGTERM,
+        -signal.SIGINT,
+    }
 )
 """Includes signals: SIGTERM and SIGINT before the handlers are installed."""
 _RUN_PAUSE_SECONDS: Final = 10.0

@@ -12,6 +12,7 @@ from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, googl
 from cogo_dagster_tests.alerts.steps import fail_job
 from cogo_dagster_tests.alerts.test_targets import CHAT_PATH
 from cogo_dagster_tests.cli.terminal import Terminal
+from cogo_dagster_tests.cli.test_bad_input import assert_rejected
 
 
 @pytest.fixture
@@ -92,6 +93,13 @@ def test_a_silence_is_created_listed_and_ended(cogo: Terminal, queue: Queue, rec
     assert cogo.ok("alerts", "unsilence", made["silence_id"])["changed"]
     assert cogo.ok("alerts", "deliver", **http_target(receiver))["delivered"] == 1
     assert cogo.run("alerts", "silence", "--for", "2h").code == ExitCode.BAD_INPUT
+
+
+def test_a_kind_that_does_not_exist_is_rejected(cogo: Terminal) -> None:
+    """The message lists the kinds, and no silence is created."""
+    for arguments in (("silence", "--for", "1h"), ("list",)):
+        assert_rejected(cogo.run("alerts", *arguments, "--kind", "job_faild"), 2, "use one of job_failed, run_failed")
+    assert cogo.ok("alerts", "silences") == []
 
 
 def test_an_unreachable_database_is_reported_to_the_targets(nowhere: Terminal, receiver: Receiver) -> None:

@@ -186,3 +186,10 @@ def test_a_missing_browser_stops_the_worker_before_it_claims(cogo: Terminal) -> 
     assert "BROWSER_CHANNEL" in answer.err.splitlines()[-1]
     assert "Traceback" not in answer.err
     assert cogo.ok("job", "show", job_id)["attempts"] == 0
+
+
+def test_the_advice_for_a_wrong_address_is_readable(nowhere: Terminal) -> None:
+    """The password of the setting is hidden, that of the example is not."""
+    answer = nowhere.run("list", "jobs", COGO_DATABASE_URL="mysql://u:hunter2@host/x")
+    assert_rejected(answer, 4, "write it as postgresql://user:password@host:5432/database.")
+    assert "hunter2" not in answer.err

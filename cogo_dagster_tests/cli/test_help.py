@@ -11,8 +11,9 @@ import pytest
 from cogo_dagster.cli import app
 from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.queue.client import Queue
+from cogo_dagster.queue.model import JobError, Outcome
 from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
-from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.queue.steps import add, running_job, settle
 
 
 @pytest.mark.parametrize("name", app.COMMANDS)
@@ -86,6 +87,28 @@ def test_the_shell_completes_ids_of_recent_jobs(cogo: Terminal, queue: Queue) ->
         environment = cogo.environment | completion
         done = subprocess.run([PROGRAM], env=environment, cwd=cogo.folder, capture_output=True, text=True, check=True)
         assert done.stdout.split() == [job[-8:] if job.endswith(typed + job[-2:]) else job]
+
+
+def test_the_shell_completes_what_else_commands_take(cogo: Terminal, queue: Queue) -> None:
+    """Executor IDs, causes, discards and bulk actions of the database; a qualifier is completed with its values."""
+    add(queue, executor_id="exec-42")
+    job = running_job(queue)
+    settle(queue, job, Outcome.FAILED, error=JobError("not_there", "It is gone.", retryable=False))
+    [cause] = queue.list_incidents()
+    cogo.ok("discard", "dlq", "--reason", "gone", "--no-dry-run")
+    [discard] = [one for one in queue.list_operations() if one.operation == "discard_dlq"]
+    cogo.ok("retry", "failed", "--where", f"id:{job.id}", "--no-dry-run")
+    for words, expected in {
+        ("list", "jobs", "--executor", "exec"): {"exec-42"},
+        ("undo", "discard", str(discard.id)[-8:-2]): {str(discard.id)[-8:]},
+        ("action", "show", ""): {str(one.id)[-8:] for one in queue.list_actions()},
+        ("list", "jobs", "--where", "err"): {"error:", "error:not_there"},
+    }.items():
+        typed = {"COMP_WORDS": " ".join(("cogo", *words)), "COMP_CWORD": str(len(words))}
+        environment = cogo.environment | {"_COGO_COMPLETE": "complete_bash"} | typed
+        done = subprocess.run([PROGRAM], env=environment, cwd=cogo.folder, capture_output=True, text=True, check=True)
+        assert set(done.stdout.split()) >= expected, (words, done)
+    assert cause.fingerprint is not None
 
 
 @pytest.mark.parametrize("arguments", [("-h",), ("list", "-h"), ("list", "jobs", "-h"), ("worker", "-h")])

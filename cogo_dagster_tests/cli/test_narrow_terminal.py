@@ -120,3 +120,16 @@ def test_filters_from_the_environment_are_named(cogo: Terminal) -> None:
     assert "TYPE_PREFIX=browser (--type)" in retried.err
     assert "EXECUTOR_ID=exec-2 (--executor)" in retried.err
     assert cogo.run("list", "heartbeats", "--worker-id", "w-1", WORKER_ID="w-2").err == ""
+
+
+@pytest.mark.parametrize("command", ["list jobs", "list dlq", "alerts list"])
+def test_a_table_that_does_not_fit_shows_names_and_values(cogo: Terminal, queue: Queue, command: str) -> None:
+    """On 40 columns, no line is wider, and each value is complete under its name instead of a few characters of it."""
+    job = failed(queue)
+    lines = plain(cogo.run(*command.split(), **(NARROW | {"COLUMNS": "40"})).out)
+    assert max(map(cell_len, lines)) <= 40, lines
+    if any(word in command for word in ("jobs", "dlq")):
+        values = dict(line.split(maxsplit=1) for line in lines if line[:1].strip())
+        assert str(job.id).endswith(values["id" if "jobs" in command else "job"].strip())
+        assert values["type"].strip() == "browser"
+        assert MESSAGE.replace(" ", "") in re.sub(r"\s", "", "".join(lines))

@@ -76,3 +76,18 @@ def test_a_forced_success_is_marked(cogo: Terminal, queue: Queue) -> None:
     assert table.splitlines()[1].startswith(f"{job.id} ")
     [row] = cogo.ok("list", "jobs")
     assert row["forced"] is True
+
+
+def test_a_piped_table_has_one_line_per_row(cogo: Terminal) -> None:
+    """Neither a list nor the doctor's findings are wrapped or padded in a pipe, at any width of the terminal."""
+    for command in ("list limits", "doctor"):
+        lines = cogo.run(*command.split(), COLUMNS="40").out.splitlines()
+        assert [line for line in lines if line != line.rstrip()] == []
+    starts = {line.split()[0] for line in lines}
+    assert starts <= {"ok", "warning", "failed", "not", "→"}, lines
+
+
+def test_a_value_from_the_environment_is_named_as_it_was_given(cogo: Terminal) -> None:
+    """The message on standard error has the text of the variable, not its parsed form."""
+    said = cogo.run("purge", "jobs", JOB_TTL_DAYS="7").err
+    assert said == "From the environment: JOB_TTL_DAYS=7 (--ttl-days).\n"

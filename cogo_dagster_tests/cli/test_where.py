@@ -51,6 +51,32 @@ def test_all_timeouts_of_yesterday_are_retried(cogo: Terminal, queue: Queue, own
     assert (action["name"], action["state"]) == ("outage", "finished")
 
 
+def test_jobs_that_cannot_be_replayed_are_named_with_the_reason(
+    cogo: Terminal, queue: Queue, owner: Owner, tmp_path: Path
+) -> None:
+    """By a filter and without one: the number for each reason, and the IDs."""
+    jobs = [timed_out(queue) for _ in range(3)]
+    cogo.ok("replay", "dlq", str(jobs[0]))
+    where = ("replay", "dlq", "--where", "error:timeout", "--no-dry-run")
+    file = str(tmp_path / "plan.json")
+    cogo.ok("replay", "dlq", "--where", "error:timeout", "--plan", file)
+    cogo.ok("discard", "dlq", str(jobs[1]), "--reason", "gone", "--no-dry-run")
+    shown = cogo.run("replay", "dlq", "--apply", file).out
+    assert "1 dead-lettered job replayed; 1 could not be replayed." in shown
+    assert f"Skipped 1: discarded ({str(jobs[1])[-8:]})" in shown
+    shown = cogo.run(*where).out
+    assert "3 could not be replayed" in shown
+    for reason, ids in (("replayed already", (jobs[2], jobs[0])), ("discarded", (jobs[1],))):
+        assert f"{reason} ({', '.join(str(job)[-8:] for job in ids)})" in shown
+    assert cogo.ok(*where)["left_out"]["replayed"]["job_ids"] == [str(jobs[2]), str(jobs[0])]
+    held = timed_out(queue, type="gate")
+    holder = add(queue, "gate", payload={"url": "https://other"}, idempotency_key=f"dlq:{held}")
+    for shown in (cogo.run("replay", "dlq").out, cogo.run("replay", "dlq", "--dry-run").out):
+        assert f"Skipped 1: another job has the idempotency key of the replay ({str(held)[-8:]})" in shown
+        assert "changed in the meantime" not in shown
+    assert look(queue, holder)["status"] == "queued"
+
+
 def test_a_plan_of_a_filter_is_applied_to_its_jobs_only(cogo: Terminal, queue: Queue, tmp_path: Path) -> None:
     """Jobs that came later are not touched; the applied plan has the search in the log."""
     first = timed_out(queue)
@@ -156,6 +182,11 @@ def test_workers_are_listed_with_the_leases_that_they_lost(cogo: Terminal, queue
     cogo.ok("recover", "leases")
     assert {row["worker_id"]: row["leases_lost_24h"] for row in cogo.ok("list", "workers")} == {"loser": 1, "other": 0}
     assert "leases lost" in cogo.run("list", "workers").out
+    owner.execute("delete from public.workers where worker_id = 'loser'")
+    rows = {row["worker_id"]: row for row in cogo.ok("list", "workers")}
+    assert (rows["loser"]["leases_lost_24h"], rows["loser"]["instance_id"]) == (1, None)
+    assert "unregistered" in cogo.run("list", "workers").out
+    assert "loser" not in cogo.run("list", "workers", "--alive").out
 
 
 def test_operations_and_silences_are_named_by_their_last_digits(cogo: Terminal, queue: Queue) -> None:

@@ -113,7 +113,7 @@ def test_ctrl_c_lets_the_running_job_finish(cogo: Terminal, site: SlowSite, enqu
         worker.until_logged("Claiming ended")
         site.answer.set()
         answer = worker.wait()
-    assert answer.code == 0, answer
+    assert answer.code == 130, answer
     assert look(cogo, job_id)["status"] == "succeeded"
 
 

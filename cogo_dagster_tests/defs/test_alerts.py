@@ -19,9 +19,16 @@ from dagster._core.scheduler.instigation import (
 from dagster_shared.error import SerializableErrorInfo
 
 from cogo_dagster.alerts.service import Alerts
+from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.hooks import HOOKS, error_class
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_failures import conditions, failure_of
+from cogo_dagster.dagster_support.run_failures import (
+    _recoveries,
+    conditions,
+    end_of,
+    failure_of,
+    job_name_of,
+)
 from cogo_dagster.dagster_support.watched import _watched
 from cogo_dagster.defs.alerts.jobs import deliver_alerts
 from cogo_dagster.defs.alerts.sensors import run_failure, undelivered_alerts
@@ -32,6 +39,7 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import SettingsError, load_settings
 from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, receiving
 from cogo_dagster_tests.alerts.steps import fail_job
+from cogo_dagster_tests.defs.loaded import defs
 from cogo_dagster_tests.defs.origins import of_sensor
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.test_redaction import SECRET
@@ -96,10 +104,93 @@ def test_a_failed_op_is_an_alert_until_it_succeeds(
     assert alerts.list_alerts()[0].document["status"] == "resolved"
 
 
+def test_a_database_that_is_down_is_one_sentence(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that cannot open the queue fails with the sentence of the commands, for the run's page and its alert."""
+    monkeypatch.setenv("COGO_DATABASE_URL", "postgresql://cogo@127.0.0.1:9/cogo")
+    resources = {"cogo": CogoResource()}
+    done = flaky_job.execute_in_process(
+        run_config={"ops": {"flaky": {"config": {"fails": False}}}},
+        instance=instance,
+        resources=resources,
+        raise_on_error=False,
+    )
+    run = instance.get_run_by_id(done.run_id)
+    assert run is not None
+    sentence = end_of(instance, run) or ""
+    assert sentence.startswith("The database cannot be reached")  # without the name of a class
+    assert sentence.endswith("check COGO_DATABASE_URL and that the server runs.")
+    with (
+        pytest.raises(dg.DagsterError, match=r"^The database cannot be reached"),
+        dg.build_sensor_context(instance=instance, resources=resources) as context,
+    ):
+        undelivered_alerts(context)
+
+
+def ended_assets(instance: dg.DagsterInstance, key: dg.AssetKey, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """Add a finished run that was launched from an asset; Dagster names all of them alike."""
+    made = dg.DagsterRun("__ASSET_JOB", str(uuid4()), asset_selection=frozenset({key}), status=status)
+    return instance.add_run(made)
+
+
+def test_a_run_of_an_asset_is_named_by_the_job_that_materializes_it(instance: dg.DagsterInstance) -> None:
+    """A failed backfill of days is a failure of snapshot_gate, which the success of another asset does not end."""
+    failed = ended_assets(instance, asset_keys.GATE_SNAPSHOT, dg.DagsterRunStatus.FAILURE)
+    other = ended_assets(instance, asset_keys.PROVIDER_HEALTH, dg.DagsterRunStatus.SUCCESS)
+    assert failure_of(failed, [], None)["job_name"] == "snapshot_gate"
+    assert job_name_of(other) == "check_health"
+    firing = [SimpleNamespace(subject="snapshot_gate"), SimpleNamespace(subject="check_health")]
+    assert [one["job_name"] for one in _recoveries(instance, firing)] == []  # type: ignore[arg-type]
+    started(instance, other)
+    started(instance, ended_assets(instance, asset_keys.GATE_SNAPSHOT, dg.DagsterRunStatus.SUCCESS))
+    recovered = {one["job_name"] for one in _recoveries(instance, firing)}  # type: ignore[arg-type]
+    assert recovered == {"snapshot_gate", "check_health"}
+
+
+def started(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Record the start of a run, as its process does."""
+    event = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name, message="start")
+    instance.report_dagster_event(event, run.run_id)
+    end = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name, message="end")
+    instance.report_dagster_event(end, run.run_id)
+
+
+def test_the_names_of_runs_of_assets_are_those_of_their_jobs() -> None:
+    """Each asset that a job of the code location materializes or checks has that job's name."""
+    repository = defs.get_repository_def()
+    for key, name in asset_keys.JOBS_OF_ASSETS.items():
+        job = repository.get_job(name)
+        keys = set(job.asset_layer.selected_asset_keys)
+        checked = {check.asset_key for check in job.asset_layer.asset_graph.asset_check_keys}
+        assert key in keys | checked
+
+
 def test_a_failed_check_has_its_own_error_class() -> None:
     """A failed blocking check is `check_failed`; other errors keep the name of their class."""
     assert error_class("DagsterAssetCheckFailedError") == "check_failed"
     assert error_class("KeyError") == "KeyError"
+
+
+@dg.asset
+def judged() -> None:
+    """Exist."""
+
+
+@dg.asset_check(asset=judged, blocking=True)
+def is_green() -> dg.AssetCheckResult:
+    """Fail."""
+    return dg.AssetCheckResult(passed=False, description="5 of 9 runs passed; the minimum is 70 %.")
+
+
+def test_the_alert_of_a_failed_check_has_its_reason(
+    instance: dg.DagsterInstance, cogo: CogoResource, alerts: Alerts
+) -> None:
+    """Dagster's message counts the checks that failed; the alert names them."""
+    job = dg.define_asset_job("judge", hooks=HOOKS)
+    definitions = dg.Definitions(assets=[judged], asset_checks=[is_green], jobs=[job], resources={"cogo": cogo})
+    definitions.resolve_job_def("judge").execute_in_process(instance=instance, raise_on_error=False)
+    alerts.evaluate()
+    [row] = alerts.list_alerts()
+    assert row.error_message == "is_green: 5 of 9 runs passed; the minimum is 70 %."
 
 
 def test_the_hook_and_the_sensor_count_a_run_once(

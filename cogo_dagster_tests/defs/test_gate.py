@@ -11,6 +11,7 @@ import pytest
 from cogo_dagster.bootstrap import open_application
 from cogo_dagster.dagster_support import asset_keys
 from cogo_dagster.dagster_support.resources import CogoResource
+from cogo_dagster.dagster_support.run_status import failed_checks
 from cogo_dagster.defs.quality.assets import provider_health
 from cogo_dagster.defs.quality.checks import gate_q1
 from cogo_dagster.defs.quality.partitioned import partitions_from
@@ -148,6 +149,10 @@ def test_the_check_passes_fails_or_is_not_computed(
     result = launcher.run("snapshot_gate", "2026-10-05")
     assert verdicts(result) == [expected]
     assert result.success is (expected[1] != "ERROR")
+    reason = (
+        "" if result.success else "gate_q1: 2026-10-05: 1 of 5 gate runs on main passed (20 %); the minimum is 70 %."
+    )
+    assert failed_checks(launcher.instance, result.run_id) == reason
     assert launcher.shown(asset_keys.GATE_SNAPSHOT, "2026-10-05")["gate_runs"] == count
 
 
@@ -244,6 +249,16 @@ def test_missed_partitions_are_requested(local_instance: dg.DagsterInstance) -> 
     days = requested(nightly_gate_snapshot, local_instance, datetime(2026, 11, 24, 2, tzinfo=UTC))
     assert days == ["2026-11-19", "2026-11-21", "2026-11-22", "2026-11-23"]
     assert missing(["a", "b"], ["a", "b"]) == ["b"]
+
+
+def test_a_tick_before_the_first_day_has_ended_says_so(local_instance: dg.DagsterInstance) -> None:
+    """On the day of the setup there is no partition; the skip reason names the setting."""
+    repository = defs.get_repository_def()
+    for schedule, period in ((nightly_gate_snapshot, "day"), (weekly_enqueue, "week")):
+        at = datetime(2000, 1, 1, 2, tzinfo=UTC)
+        context = dg.build_schedule_context(local_instance, scheduled_execution_time=at, repository_def=repository)
+        said = schedule.evaluate_tick(context).skip_message or ""
+        assert said == f"No {period} has ended since the first day of the partitions (COGO_FIRST_DAY)."
 
 
 def requested(schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, at: datetime) -> list[str]:

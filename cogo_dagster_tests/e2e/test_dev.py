@@ -171,7 +171,7 @@ def test_another_run_finishes_the_job_of_a_killed_run(dev: Dev, site: Site) -> N
 def test_sigint_ends_everything(dev: Dev, site: Site) -> None:
     """One SIGINT requeues the running job, ends all processes and stops the database."""
     job_id = a_slow_job(dev, site, "/interrupted")
-    assert dev.interrupt() == 0
+    assert dev.interrupt() == 130
     assert dev.home.processes() == []
     server = EmbeddedServer(dev.home.folder)
     assert not server.status().running

@@ -158,7 +158,7 @@ def test_dagster_runs_jobs_from_the_wheel(programs: Path, account: Account, site
         job = account.run(programs / "cogo", "enqueue", "browser", "--url", site.url(), "--json")
         job_id = json.loads(job)["job_id"]
         dev.until(lambda: dev.job(job_id)["status"] == "succeeded", "the job succeeded", 120)
-        assert dev.interrupt() == 0
+        assert dev.interrupt() == 130
     assert account.processes() == []
     assert list(account.work.iterdir()) == []
 

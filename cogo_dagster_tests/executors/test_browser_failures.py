@@ -11,7 +11,7 @@ from playwright.async_api import Error, Locator, Page
 
 from cogo_dagster.executors.browser import evidence
 from cogo_dagster.executors.browser.devtools import DevTools
-from cogo_dagster.executors.browser.failures import check_document, find_failed_hop
+from cogo_dagster.executors.browser.failures import check_document, find_failed_hop, unreached
 from cogo_dagster.executors.browser.steps import PageSession
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import ProxySession
@@ -127,6 +127,18 @@ def test_a_click_that_leads_to_a_private_address_fails(shared: Bench, neighbour:
     error = shared.fail({"url": shared.site.url("/away"), "actions": [{"do": "click", "selector": "#a"}]})
     assert (error.error_class, error.retryable) == ("blocked_address", False)
     assert neighbour.connections == 0
+    assert {"screenshot.png", "page.html"}.isdisjoint(names(error))
+
+
+def test_only_a_document_of_the_site_is_evidence() -> None:
+    """An error page of the browser, a message of the proxy and an empty page are none; the error page of a site is."""
+    session = ProxySession()
+    assert unreached("https://shop.test/cart", 404, session) is None
+    session.failures.append(HopFailed("connection", "shop.test:443", "shop.test could not be reached."))
+    assert unreached("https://shop.test/cart", 200, session) is None
+    assert unreached("https://other.test/cart", 502, session) is None
+    for url, status in (("https://shop.test/cart", 502), ("about:blank", None), ("chrome-error://chromewebdata/", 502)):
+        assert unreached(url, status, session)
 
 
 @pytest.mark.parametrize("status", [204, 205, 304])

@@ -1,13 +1,14 @@
 """Address rules: pages cannot reach private addresses by any means; network errors have classes."""
 
+import json
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from cogo_dagster.queue.executor import InvalidPayload
-from cogo_dagster_tests.executors.bench import Bench, artifact, bench
+from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload
+from cogo_dagster_tests.executors.bench import Bench, artifact, bench, names
 from cogo_dagster_tests.executors.site import Site
 
 
@@ -17,6 +18,14 @@ def secret(shared: Bench, neighbour: Site) -> Iterator[Site]:
     neighbour.pages["/secret"] = "<title>Secret</title><h1>secret</h1>"
     yield neighbour
     assert neighbour.connections == 0
+
+
+def check_no_picture(error: ExecutionFailed) -> None:
+    """Check that a site that was not reached has no picture of the message that stands for it, and that it says so."""
+    assert {"screenshot.png", "page.html"}.isdisjoint(names(error))
+    missing = json.loads(artifact(error, "evidence.json"))["missing"]
+    assert missing.keys() == {"screenshot.png", "page.html"}
+    assert missing["screenshot.png"] == "The site was not reached."
 
 
 @pytest.mark.parametrize(
@@ -171,6 +180,7 @@ def test_names_are_resolved_by_the_executor(site: Site, neighbour: Site, folder:
         for scheme in ("http", "https"):
             error = started.fail({"url": f"{scheme}://unknown.test/"})
             assert (error.error_class, error.retryable) == ("dns", True)
+            check_no_picture(error)
             assert "unknown.test could not be resolved" in error.message
     assert set(asked) >= {"127.0.0.1.nip.test", "unknown.test"}  # a full Chromium has requests of its own
     assert neighbour.connections == 0
@@ -183,4 +193,5 @@ def test_a_closed_port_is_a_connection_failure(shared: Bench, site: Site, folder
         for scheme in ("http", "https"):
             error = started.fail({"url": f"{scheme}://{site.authority}/"})
             assert (error.error_class, error.retryable) == ("connection", True)
+            check_no_picture(error)
             assert f"{site.authority} could not be reached" in error.message

@@ -59,7 +59,7 @@ PROBE: Final[dict[str, Json]] = {
 SILENCE: Final[dict[str, Json]] = {
     "silence_id": str(uuid4()),
     "fingerprint": None,
-    "kind": "nothing",
+    "kind": "weekly",
     "subject_prefix": None,
     "duration_seconds": 60,
     "author": "me",

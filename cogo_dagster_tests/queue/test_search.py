@@ -64,6 +64,8 @@ def _entry(key: str, value: str) -> Json:
         ("is:discarded type:browser,figma", {"conditions": ["discarded"], "types": ["browser", "figma"]}),
         ("priority:3..3 finished:1d..", {"priority": {"from": 3, "to": 3}, "finished": {"from": 86400.0, "to": None}}),
         ('payload.title:5" 12"x', {"payload": [_entry("title", '5"')], "words": '12"x'}),
+        ('error:"a ""b"", c" "say ""hi"""', {"error_classes": ['a "b", c'], "words": 'say "hi"'}),
+        ("action:01a21f54 is:skipped", {"action_id": "01a21f54", "conditions": ["skipped"]}),
         ("action:01a21f54 sort:oldest", {"action_id": "01a21f54", "order": "oldest"}),
     ],
 )
@@ -131,6 +133,8 @@ def test_qualifiers_become_filters_and_the_rest_is_text(typed: str, expected: Js
         ("is:dead-lettered,discarded", "write one of them"),
         ("is:due status:failed", "is:due finds no job"),
         ("status:queued is:discarded", "is:discarded finds no job"),
+        ("is:skipped", "add action:ID"),
+        ("finished:2026-11-26T10:00 09:00", "%2B"),
         ("executor:a is:unaddressed", "exclude each other"),
         ("status:running finished:1d", "finished: finds no"),
     ],

@@ -127,6 +127,43 @@ def test_a_bulk_retry_respects_its_limit(site: Site) -> None:
     assert [look(site.queue, job)["status"] for job in jobs] == ["queued", "queued", "failed"]
 
 
+def test_a_purged_job_that_is_still_dead_lettered_is_not_lost(site: Site) -> None:
+    """The links of its alert and of the dead-letter queue say what can be done with it, until it was replayed."""
+    job = failing(site.queue, HTTP)
+    site.queue.operate("purge_jobs", {"statuses": ["failed"], "older_than_days": 0, "dry_run": False})
+    for address in (f"/dashboard/jobs/{job}", f"/api/jobs/{job}"):
+        answer = site.read(address)
+        assert (answer.status_code, "still dead-lettered" in answer.text) == (404, True)
+    site.post("/api/dlq/replay", {"dry_run": False})
+    assert "It may have been purged" in site.read(f"/api/jobs/{job}").text
+
+
+def test_an_action_that_changes_nothing_says_so(site: Site) -> None:
+    """A second operator paused, resumed, ended or undid the same before."""
+    failing(site.queue, HTTP)
+    site.application.alerts.evaluate()
+    discard = site.post("/api/dlq/discard", {"dry_run": False, "reason": "gone"})["operation_id"]
+    silence = site.post("/api/alerts/silences", {"kind": "job_failed", "duration_seconds": 60})["silence_id"]
+    cookie = f"cogo_session={site.cookie()}"
+    pause = {"kind": "type", "name": "browser"}
+
+    def flash(address: str, form: dict[str, str]) -> str:
+        headers = {"origin": site.url, "cookie": cookie}
+        answer = site.client.post(f"/dashboard/{address}", data=form, headers=headers)
+        page = site.client.get(answer.headers["location"], headers=headers).text
+        [message] = re.findall(r'id="flash">.*?</svg>(.*?)</p>', page, re.DOTALL)
+        return str(message)
+
+    for address, form, first, second in (
+        ("pause", pause, "Paused.", "It was already paused"),
+        ("resume", pause, "Resumed.", "It was not paused"),
+        (f"alerts/silences/{silence}/end", {}, "Silence ended.", "had already ended"),
+        (f"log/{discard}/undo", {}, "opened again: 1", "Nothing was undone"),
+    ):
+        assert first in flash(address, form)
+        assert second in flash(address, form)
+
+
 def test_pause_and_resume_are_logged_once(site: Site) -> None:
     """A repeated pause or resume changes nothing and is not logged."""
     what = {"kind": "type", "name": "browser"}
@@ -288,3 +325,15 @@ def test_a_silence_ends_at_its_time_or_early(site: Site) -> None:
     site.post("/api/alerts/silences", {"kind": "job_failed", "until": "2020-01-01T00:00:00"}, status=409)
     assert site.post(f"/api/alerts/silences/{later['id']}/end")["changed"] is True
     assert [silence["id"] for silence in site.get("/api/alerts/silences")["silences"]] == [sooner["id"]]
+
+
+def test_an_error_page_has_its_own_title_and_keeps_the_session(site: Site) -> None:
+    """Commands in the message are code, and the user is still shown as logged in."""
+    with httpx.Client(base_url=site.url, cookies={"cogo_session": site.cookie("Anna")}) as client:
+        missing = client.get("/dashboard/jobs/0123456789abcdef")
+        invalid = client.get("/dashboard/history?range=1y")
+    assert (missing.status_code, invalid.status_code) == (404, 422)
+    assert "<title>Not found · COGO</title>" in missing.text
+    assert "<title>Invalid request · COGO</title>" in invalid.text
+    assert "<code>cogo list jobs</code>" in missing.text
+    assert all('aria-label="Log out"' in answer.text for answer in (missing, invalid))

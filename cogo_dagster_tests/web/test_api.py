@@ -128,6 +128,37 @@ def test_only_content_that_cannot_run_scripts_is_shown_inline(
         assert answer.content == PIXEL
 
 
+@pytest.mark.parametrize(
+    ("header", "status", "part"),
+    [
+        ("bytes=1-3", 206, slice(1, 4)),
+        ("bytes=5-", 206, slice(5, None)),
+        ("bytes=-4", 206, slice(-4, None)),
+        ("bytes=0-9999999999999999999", 206, slice(0, None)),
+        ("bytes=-9999999999999999999", 206, slice(0, None)),
+        ("bytes=9999999999999999999-", 416, slice(0, 0)),
+        ("bytes=-0", 416, slice(0, 0)),
+        ("bytes=3-1", 200, slice(0, None)),
+        ("bytes=0-1,3-4", 200, slice(0, None)),
+        ("bytes=0-99999999999999999999999", 200, slice(0, None)),
+        ("items=0-1", 200, slice(0, None)),
+        ("bytes=", 200, slice(0, None)),
+    ],
+)
+def test_a_part_of_a_file_is_read(read_only: tuple[Site, Population], header: str, status: int, part: slice) -> None:
+    """A download can be resumed; a part outside the file is 416, and a Range that is not one part is ignored."""
+    site, populated = read_only
+    [file] = [one for one in site.get(f"/api/jobs/{populated.done}")["artifacts"] if one["name"] == "page.html"]
+    whole = site.read(file["content_url"])
+    assert whole.headers["accept-ranges"] == "bytes"
+    answer = site.client.get(file["content_url"], headers={**ADMIN, "range": header})
+    assert (answer.status_code, answer.content) == (status, whole.content[part])
+    size = len(whole.content)
+    start, end, _ = part.indices(size)
+    found = {206: f"bytes {start}-{end - 1}/{size}", 416: f"bytes */{size}"}
+    assert answer.headers.get("content-range") == found.get(status)
+
+
 def test_an_object_missing_in_the_store_is_a_502(site: Site, populated: Population) -> None:
     """The response is 502 with a message."""
     [file] = site.get("/api/artifacts", job_id=str(populated.done), limit=1)["artifacts"]

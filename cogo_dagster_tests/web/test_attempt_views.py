@@ -10,13 +10,13 @@ from uuid import uuid4
 import pytest
 
 from cogo_dagster.formatting.browser_evidence import BrowserEvidence, TimedStep
-from cogo_dagster.formatting.timeline import JobAttempt
-from cogo_dagster.queue.model import Json
+from cogo_dagster.formatting.timeline import JobAttempt, Moment, latest_moments
+from cogo_dagster.queue.model import Json, NewJob
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import StoredError, TruncatedJob
 from cogo_dagster.queue.rows.workers import WorkerLosses, WorkerRow
-from cogo_dagster.web.attempt_views import artifacts_by_attempt, waterfall, why_no_screenshot
-from cogo_dagster.web.commands import enqueue_command, enqueue_curl
+from cogo_dagster.web.attempt_views import StepBar, artifacts_by_attempt, waterfall, why_no_screenshot
+from cogo_dagster.web.commands import command_with_file, enqueue_command, enqueue_curl, job_like
 from cogo_dagster.web.worker_groups import worker_groups
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -24,7 +24,8 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 def job(type: str = "browser", payload: Json = None, **fields: Any) -> TruncatedJob:
     """Return a job with the fields that the functions read."""
-    values = {"payload_start": None, "executor_id": None, "priority": 5, "max_attempts": 5, "result": None} | fields
+    values: dict[str, Any] = {"payload_start": None, "executor_id": None, "result": None}
+    values |= {"priority": 5, "max_attempts": 5} | {"id": uuid4(), "timeout_seconds": None} | fields
     return TruncatedJob.model_construct(type=type, payload={"url": "x"} if payload is None else payload, **values)
 
 
@@ -98,15 +99,13 @@ def test_no_reason_where_none_is_needed() -> None:
 
 def test_a_shell_reads_a_command_as_it_was_meant() -> None:
     """Quotes in a payload neither end the argument nor are expanded."""
-    payload = {"url": "https://example.com/?a='$(id)'&b=\"c\"", "n": 1}
-    command = enqueue_command(job("browser.pdf", payload, executor_id="mac 1", max_attempts=2))
-    assert command is not None
+    payload: Json = {"url": "https://example.com/?a='$(id)'&b=\"c\"", "n": 1}
+    command = enqueue_command(NewJob("browser.pdf", payload, executor_id="mac 1", max_attempts=2))
     words = shlex.split(command)
     assert words[:5] == ["cogo", "enqueue", "browser", "--type", "browser.pdf"]
     assert json.loads(words[words.index("--payload") + 1]) == payload
     assert words[-4:] == ["--executor-id", "mac 1", "--max-attempts", "2"]
-    curl = enqueue_curl(job("gate", payload), "http://localhost:1/")
-    assert curl is not None
+    curl = enqueue_curl(NewJob("gate", payload), "http://localhost:1/")
     done = subprocess.run(
         ["sh", "-c", f"curl() {{ printf '%s\\n' \"$@\"; }}; {curl}"], capture_output=True, text=True, check=True
     )
@@ -114,10 +113,40 @@ def test_a_shell_reads_a_command_as_it_was_meant() -> None:
     assert done.stdout.splitlines()[0] == "http://localhost:1/api/jobs"
 
 
-def test_an_incomplete_payload_has_no_command() -> None:
-    """A truncated or unreadable payload must not be enqueued."""
-    for broken in (job(payload_start="{"), job(payload={"unreadable": "deep"}), job(payload=[])):
-        assert (enqueue_command(broken), enqueue_curl(broken, "")) == (None, None)
+def test_an_unreadable_payload_has_no_command() -> None:
+    """It must not be enqueued; the command for a truncated one reads the file that the page offers."""
+    for broken in (job(payload={"unreadable": "deep"}), job(payload=[])):
+        assert (job_like(broken), command_with_file(broken)) == (None, None)
+    long = job(payload_start="{")
+    assert job_like(long) is None
+    command = command_with_file(long)
+    assert command is not None
+    assert shlex.split(command)[3:5] == ["--payload", f"@payload-{long.id}.json"]
+
+
+def test_a_command_has_every_option_of_a_job() -> None:
+    """An option for which the command has no argument, the timeout, makes it read the job from standard input."""
+    options: dict[str, Any] = {"priority": 0, "run_in_seconds": 90, "idempotency_key": "a b"}
+    words = shlex.split(enqueue_command(NewJob("figma", {"file_key": "k"}, **options)))
+    assert words[5:] == ["--idempotency-key", "a b", "--priority", "0", "--run-in", "90s"]
+    timed = NewJob("browser", {"url": "https://example.com/"}, timeout_seconds=30, **options)
+    assert shlex.split(enqueue_command(timed))[3:] == ["|", "cogo", "enqueue", "browser", "@-"]
+    assert json.loads(shlex.split(enqueue_command(timed))[2]) == timed.to_json()
+    assert json.loads(shlex.split(enqueue_curl(timed, ""))[-1]) == timed.to_json()
+
+
+def test_thousands_of_attempts_are_cut_without_losing_the_first_event() -> None:
+    """The timeline has the first event and the latest ones, and the number of those between."""
+    moments = [Moment(NOW + timedelta(seconds=n), "claimed", str(n)) for n in range(100)]
+    shown, left_out = latest_moments(moments, 3)
+    assert ([moment.title for moment in shown], left_out) == (["0", "97", "98", "99"], 96)
+    assert latest_moments(moments[:4], 3) == (moments[:4], 0)
+
+
+def test_a_step_is_not_repeated_in_front_of_its_error() -> None:
+    """The waterfall has the name of the step beside the error."""
+    assert StepBar("goto x", 1, 0, 1, "goto x: timed out").error_without_step == "timed out"
+    assert StepBar("goto x", 1, 0, 1, "timed out").error_without_step == "timed out"
 
 
 def worker(name: str, hours_ago: float, *, alive: bool = False) -> WorkerRow:

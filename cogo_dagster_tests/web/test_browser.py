@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import psycopg
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Route, expect
 
+from cogo_dagster.bootstrap import Application
+from cogo_dagster.formatting.values import span
 from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster_tests.conftest import Owner
@@ -15,6 +18,7 @@ from cogo_dagster_tests.queue.steps import a_worker, add, look, running_job, set
 from cogo_dagster_tests.web.axe import check_accessible
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in
 from cogo_dagster_tests.web.population import GONE, Population, failing, gate_history, with_files
+from cogo_dagster_tests.worker.bench import eventually
 
 PAGES = {
     "overview": "/dashboard/local",
@@ -55,6 +59,17 @@ def errors() -> list[str]:
 
 
 # A loaded machine takes longer than Playwright's five seconds.
+FOCUS = """() => {
+    const at = document.activeElement, box = at.getBoundingClientRect(), style = getComputedStyle(at);
+    if (at === document.body) return null;
+    if (style.outlineStyle === "none") return `${at.outerHTML}: no outline`;
+    if (at.closest("header, .skip") || box.height > 400) return "";
+    const covered = box.top < document.querySelector(".top").getBoundingClientRect().bottom
+        || box.bottom > document.querySelector(".top nav").getBoundingClientRect().top;
+    return covered ? `${at.outerHTML}: covered` : "";
+}"""
+"""Returns what is wrong with the element that has the focus, an empty text, or null at the end of the page."""
+
 expect.set_options(timeout=20_000)
 
 
@@ -306,6 +321,20 @@ def test_keyboard_shortcuts_move_through_rows_and_pages(page: Page, populated: P
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
+def test_the_focus_is_never_below_the_header_or_the_navigation(page: Page, populated: Population) -> None:
+    """The tab key scrolls each element into the visible part of a narrow page, and each one has an outline."""
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.goto(f"/dashboard/jobs/{populated.dead}")
+    found = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        found.append(page.evaluate(FOCUS))
+        if found[-1] is None:
+            break
+    assert len(found) > 20
+    assert [one for one in found if one] == []
+
+
 def test_a_job_shows_its_artifacts(page: Page, populated: Population) -> None:
     """The screenshot is shown as an image, HTML and JSON as text."""
     page.goto(f"/dashboard/jobs/{populated.done}")
@@ -451,6 +480,40 @@ def test_a_page_polls_without_an_event_stream(page: Page, site: Site) -> None:
     expect(page.locator(".rows > li")).to_have_count(1)
 
 
+def test_a_page_whose_session_has_ended_says_so(page: Page, site: Site) -> None:
+    """The label beside the dot tells a session that has ended from a server that does not respond."""
+    page.goto("/dashboard/jobs")
+    live = page.locator("#live")
+    expect(live).to_have_text("live")
+    page.context.clear_cookies()
+    page.evaluate("refresh()")
+    expect(live).to_have_text("logged out")
+    expect(live).to_have_attribute("data-state", "lost")
+
+
+def test_a_hidden_page_has_no_event_stream(page: Page, site: Site) -> None:
+    """Browsers open six connections to a server: many tabs must not use them up. A page updates when it is shown."""
+    page.goto("/dashboard/jobs")
+    live = page.locator("#live")
+    expect(live).to_have_attribute("data-state", "live")
+    show = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+    show += " document.dispatchEvent(new Event('visibilitychange'));"
+    show += " return live.source.readyState === EventSource.CLOSED; }"
+    assert page.evaluate(show, True)
+    job = add(site.queue)
+    assert not page.evaluate(show, False)
+    expect(page.locator(f"[href='/dashboard/jobs/{job}']")).to_be_visible()
+    expect(live).to_have_attribute("data-state", "live")
+
+
+def test_a_time_in_the_future_keeps_its_unit(page: Page, site: Site) -> None:
+    """The script rounds it as the server does; a past time is rounded down."""
+    page.goto("/dashboard/local")
+    shown = page.evaluate("[7100, -7100, 172700, -172700, 59.8, 0.2, -90].map((seconds) => [seconds, span(seconds)])")
+    assert shown == [[seconds, span(seconds, nearest=seconds > 0)] for seconds, _ in shown]
+    assert dict(map(tuple, shown))[172700] == "2 d"
+
+
 def test_the_theme_is_saved(page: Page, site: Site) -> None:
     """The key t switches to dark, which persists over a reload."""
     page.goto("/dashboard/jobs")
@@ -578,16 +641,20 @@ def test_a_trace_opens_in_playwrights_viewer(
 
 
 def test_an_unreachable_database_is_a_503(serve: Serve, browser: Browser, site: Site) -> None:
-    """Pages and the API respond with 503 and a message, without a traceback."""
+    """Pages and the API respond with 503 and a message, without a traceback; a page loads itself again afterwards."""
+    up: list[bool] = []
 
-    def unreachable() -> None:
-        raise DatabaseUnavailable(
-            "The database cannot be reached (Connection refused): start it, or check its address."
-        )
+    def opened() -> AbstractContextManager[Application]:
+        if not up:
+            raise DatabaseUnavailable(
+                "The database cannot be reached (Connection refused): start it, or check its address."
+            )
+        return nullcontext(site.application)
 
-    with serve(opener=unreachable) as broken:
+    with serve(opener=opened) as broken:
         context = browser.new_context(base_url=broken.url)
         page = context.new_page()
+        page.clock.install()
         answer = page.goto("/dashboard/local")
         assert answer is not None
         assert answer.status == 503
@@ -597,4 +664,12 @@ def test_an_unreachable_database_is_a_503(serve: Serve, browser: Browser, site: 
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
             assert refused.json()["error"].startswith("The database cannot be reached")
         assert broken.client.get("/healthz").status_code == 200
+        sent = broken.client.post(
+            "/dashboard/jobs/new", headers={"referer": f"{broken.url}/dashboard/jobs/new?type=gate"}
+        )
+        assert '<a class="button" href="/dashboard/jobs/new">Back</a>' in sent.text
+        up.append(True)
+        eventually(lambda: broken.client.get("/readyz").status_code == 200, "the server is ready")
+        page.clock.run_for(6_000)
+        expect(page.get_by_label("Queue statistics")).to_be_visible()
         context.close()

@@ -1,5 +1,6 @@
 """Bulk actions and completions over HTTP."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -62,6 +63,25 @@ def test_a_wrong_action_is_rejected(site: Site, body: Json, says: str) -> None:
     assert says in act(site, 422, **body)["error"]
 
 
+def test_the_page_of_an_action_names_the_jobs_that_it_left_out(site: Site) -> None:
+    """Those that the preview found ineligible, and those that changed before the run; each links to its job."""
+    waiting = add(site.queue)
+    first, second = (failing(site.queue, error, type="gate") for error in (TIMEOUT, HTTP))
+    headers = {"origin": site.url, "cookie": f"cogo_session={site.cookie()}"}
+    form = {"q": f"id:{waiting},{first},{second}", "operation": "replay"}
+    address = site.client.post("/dashboard/actions", data=form, headers=headers).headers["location"]
+    site.post("/api/dlq/discard", {"dry_run": False, "reason": "gone", "job_ids": [str(first)]})
+    site.post(f"{address.replace('/dashboard', '/api')}/run")
+    page = re.sub(r"\s+", " ", site.client.get(address, headers=headers).text)
+    for why, job in (("not in the dead-letter queue", waiting), ("discarded", first)):
+        assert f'<b class="count">1</b> {why}<small class="note"><a href="/dashboard/jobs/{job}">' in page
+    [replayed] = site.get("/api/jobs", where=f"action:{address[-8:]} status:queued")["jobs"]
+    assert (
+        f'replayed as job <a href="/dashboard/jobs/{replayed["id"]}"><code>'
+        in site.read(f"/dashboard/jobs/{second}").text
+    )
+
+
 def test_one_is_tried_first_and_a_stopped_action_is_continued(site: Site) -> None:
     """By the short ID, as the pages show it."""
     for _ in range(3):
@@ -84,6 +104,15 @@ def test_jobs_are_found_by_the_filter_language(site: Site, populated: Population
     assert [job["id"] for job in found] == [str(populated.dead)]
     answer = site.read("/api/jobs", where="finishd:1h")
     assert (answer.status_code, "finished:" in answer.json()["error"]) == (422, True)
+
+
+def test_a_search_that_is_too_long_is_shown_to_be_corrected(site: Site) -> None:
+    """With the message, and without an action on the part that was read."""
+    page = site.read("/dashboard/jobs", q="x" * 600)
+    assert page.status_code == 200
+    assert "shorten it" in page.text
+    assert f'value="{"x" * 600}"' in page.text
+    assert 'class="bulk"' not in page.text
 
 
 def test_a_search_is_completed(site: Site, populated: Population) -> None:

@@ -96,3 +96,4 @@ def test_a_misspelt_qualifier_offers_no_action(page: Page, populated: Population
     page.goto("/dashboard/jobs?q=staus:failed+type:browser")
     expect(page.locator(".banner.warn").first).to_contain_text("status:")
     expect(page.locator(".bulk")).to_have_count(0)
+    expect(page.get_by_role("searchbox")).to_have_value("staus:failed type:browser")

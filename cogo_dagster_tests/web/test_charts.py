@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
-from cogo_dagster.quality.comparison import WeekDay, week_day
-from cogo_dagster.quality.records import Q1, Day, GateSummary, Stored, Window
+from cogo_dagster.quality.comparison import GateDay, gate_day, gate_days
+from cogo_dagster.quality.records import Day, GateSummary, Window
 from cogo_dagster.quality.verdict import Threshold
 from cogo_dagster.queue.search.times import parse_period
 from cogo_dagster.queue.stats import Hour, TypeHistory
@@ -14,7 +14,6 @@ from cogo_dagster.web.history import (
     hour_buckets,
     jobs_chart,
     rate_chart,
-    rate_points,
     types_chart,
 )
 from cogo_dagster.web.pictures import bars
@@ -24,27 +23,17 @@ MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 RULE = Threshold(70, 5)
 
 
-def q1(verdict: str, rate: float | None, runs: int = 9) -> Q1:
-    """Return Q1 of a day."""
-    fields = {"runs": runs, "min_runs": 5, "passed": 0, "failed": runs, "reason": "", "min_pass_rate": 70}
-    return Q1.model_validate({"verdict": verdict, "pass_rate": rate, **fields})
-
-
-def stored(day: datetime, found: Q1) -> Stored:
-    """Return the stored numbers of a day, with Q1 only."""
-    window = Window(start=day, end=day + timedelta(days=1), hours=24)
-    only_q1: dict[str, Any] = {"window": window, "q1": found}
-    summary = GateSummary.model_construct(**only_q1)
-    read: dict[str, Any] = {"complete": True, "revision": 1, "computed_at": day, "summary": summary}
-    return Stored.model_construct(**read)
-
-
 def test_a_day_that_was_not_computed_is_a_gap() -> None:
-    """A day with too few runs, even with none that passed, and a day that is not stored, have no value; 0 % is one."""
-    rows = [stored(MONDAY, q1("fail", 0.0)), stored(MONDAY + timedelta(days=1), q1("not_computed", 0.0, 2))]
-    points = rate_points(rows, q1("pass", 80.0), MONDAY, 4)
-    assert [point.pass_rate for point in points] == [0.0, None, None, 80.0]
-    chart = rate_chart(points, 70)
+    """A day with too few runs, even with none that passed, and a day without runs, have no value; 0 % is one."""
+    counts = {"2026-11-23": (0, 9), "2026-11-24": (0, 2), "2026-11-26": (8, 2)}
+    days = [
+        Day(day=name, gate_passed=passed, gate_failed=failed, jobs_succeeded=0, jobs_failed=0)
+        for name, (passed, failed) in counts.items()
+    ]
+    only_days: dict[str, Any] = {"window": Window(start=MONDAY, end=MONDAY + timedelta(days=4), hours=96), "days": days}
+    shown = gate_days(GateSummary.model_construct(**only_days), 4, RULE, MONDAY + timedelta(days=3))
+    assert [day.pass_rate for day in shown] == [0.0, None, None, 80.0]
+    chart = rate_chart(shown, 70)
     assert chart["series"][0]["values"] == [0.0, None, None, 80.0]
     assert chart["labels"] == ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-26"]
     assert chart["links"][0] == "/dashboard/weeks?week=2026-W48"
@@ -75,11 +64,11 @@ def test_a_day_of_a_week_is_computed_by_the_rule_of_the_gate() -> None:
     }
 
 
-def _days() -> list[tuple[int, int, WeekDay]]:
+def _days() -> list[tuple[int, int, GateDay]]:
     found = []
     for passed, failed in ((0, 0), (0, 4), (0, 5), (7, 3), (6, 3)):
         day = Day(day="2026-11-23", gate_passed=passed, gate_failed=failed, jobs_succeeded=0, jobs_failed=0)
-        found.append((passed, failed, week_day(day, day.day, RULE)))
+        found.append((passed, failed, gate_day(day, day.day, RULE)))
     return found
 
 

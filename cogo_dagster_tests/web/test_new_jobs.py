@@ -1,6 +1,9 @@
 """New jobs: `POST /api/jobs`, the form of each type, running a job again, and running it with changes."""
 
+import json
 import re
+import shlex
+from html import unescape
 from uuid import UUID
 
 import httpx
@@ -9,7 +12,7 @@ import pytest
 from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add, look
-from cogo_dagster_tests.web.conftest import Serve, Site, tokens_of
+from cogo_dagster_tests.web.conftest import ADMIN, Serve, Site, tokens_of
 
 URL = "https://example.com/"
 
@@ -68,6 +71,77 @@ def test_the_api_rejects_what_no_worker_could_run(site: Site, body: Json, messag
     """422 with a message that says what to correct; no job is added."""
     assert message in site.post("/api/jobs", body, status=422)["error"]
     assert site.queue.list_jobs() == []
+
+
+def test_a_dry_run_validates_a_job_and_adds_none(site: Site) -> None:
+    """Its errors are those of the request; a misspelt or misplaced option never adds a job."""
+    body = {"type": "browser", "payload": {"url": URL}, "idempotency_key": "k"}
+    assert site.post("/api/jobs", {**body, "dry_run": True}) == {"job_id": None, "created": False}
+    assert "no url" in site.post("/api/jobs", {**body, "payload": {}, "dry_run": True}, status=422)["error"]
+    assert "dry_run is unknown" in site.post("/api/jobs?dry_run=true", body, status=422)["error"]
+    assert "dryrun is unknown" in site.post("/api/jobs", {**body, "dryrun": True}, status=422)["error"]
+    assert site.queue.list_jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "message"),
+    [
+        (b"{", "application/json", 422, "The body must be JSON in UTF-8."),
+        (b'{"type": "browser\xff"}', "application/json", 422, "The body must be JSON in UTF-8."),
+        (
+            b"[]",
+            "application/json",
+            422,
+            "The body must be a JSON object, sent with the content type application/json.",
+        ),
+        (b'{"type": "browser"}', "text/plain", 422, "The body must be a JSON object, sent with the content type"),
+        (b'{"payload": {}}', "application/json", 422, "The field type is required."),
+        (b" " * 2_000_001, "application/json", 413, "The request body exceeds 2,000,000 bytes: send a shorter one."),
+    ],
+)
+def test_a_body_that_is_no_job_gets_one_message(
+    site: Site, content: bytes, kind: str, status: int, message: str
+) -> None:
+    """Every error is a JSON document with a message that says what to send, also before the body is read."""
+    answer = site.client.post("/api/jobs", content=content, headers={**ADMIN, "content-type": kind})
+    assert (answer.status_code, answer.json()["error"][: len(message)]) == (status, message)
+
+
+def test_a_body_of_unknown_length_is_too_long_too(site: Site) -> None:
+    """Without Content-Length, the body is cut off at the limit, with the same response."""
+    chunks = (b" " * 1_000_000 for _ in range(3))
+    answer = site.client.post("/api/jobs", content=chunks, headers={**ADMIN, "content-type": "application/json"})
+    assert answer.status_code == 413
+    assert "exceeds 2,000,000 bytes" in answer.json()["error"]
+
+
+def test_an_error_of_the_api_is_json_under_an_unknown_host_name(site: Site) -> None:
+    """A client that parses every response as JSON reads why its request was rejected."""
+    answer = site.client.get("/api/jobs", headers={**ADMIN, "host": "elsewhere.example"})
+    assert (answer.status_code, list(answer.json())) == (421, ["error"])
+
+
+def test_a_form_shows_the_command_of_a_valid_job(site: Site) -> None:
+    """The fields are validated and stay, the command and the request enqueue the job, and nothing is enqueued."""
+    fields = {
+        "type": "browser",
+        "payload.url": URL,
+        "payload.screenshot": "yes",
+        "payload.html": "yes",
+        "priority": "0",
+    }
+    answer = enter(site, show="yes", **fields)
+    assert answer.status_code == 200
+    shown = dict(re.findall(r'<pre tabindex="0" id="copy-(\w+)">(.*?)</pre>', answer.text, re.DOTALL))
+    assert shlex.split(unescape(shown["command"])) == [
+        *("cogo", "enqueue", "browser", "--payload", json.dumps({"url": URL}), "--priority", "0")
+    ]
+    sent = json.loads(shlex.split(unescape(shown["curl"]))[-1])
+    assert sent == {"type": "browser", "payload": {"url": URL}, "priority": 0}
+    assert f'value="{URL}"' in answer.text
+    assert enter(site, show="yes", **(fields | {"payload.url": "x"})).status_code == 422
+    assert site.queue.list_jobs() == []
+    assert site.post("/api/jobs", sent)["created"] is True
 
 
 def test_a_key_of_another_payload_is_a_conflict(site: Site) -> None:

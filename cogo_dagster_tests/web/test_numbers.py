@@ -1,16 +1,18 @@
 """Each number at the top of the overview leads to exactly the rows that it counts."""
 
 import re
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
+from cogo_dagster.formatting.explanation import queue_line
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.search.qualifiers import STATUSES
 from cogo_dagster.web.views import reason_search, tiles
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, a_worker, add, register, running_job, settle, take_one
-from cogo_dagster_tests.web.conftest import Site
+from cogo_dagster_tests.web.conftest import Serve, Site
 
 _TILES = ("Queued", "Oldest due", "Running", "Succeeded", "Failed", "Dead-lettered", "Lease losses", "Workers")
 
@@ -87,6 +89,15 @@ def test_the_overview_shows_the_reasons_first(busy_site: Site) -> None:
     assert "EXECUTOR_ID=mac" not in busy_site.client.get("/dashboard/local").text
 
 
+def test_a_number_that_is_not_counted_to_its_end_has_a_plus(site: Site, owner: Owner) -> None:
+    """The tile, the number of due jobs, and the reasons with their total."""
+    owner.execute("insert into public.jobs (type) select 'figma' from generate_series(1, 10001)")
+    page = site.read("/dashboard/local").text
+    assert page.count("10\u2009000+") == 3
+    assert "10\u2009001</b>" in page
+    assert "10,000+ figma" in queue_line(site.application.stats.reasons().reasons[0], datetime.now(UTC))
+
+
 def test_a_queued_row_has_a_short_reason(busy_site: Site) -> None:
     """A list shows why each job waits."""
     rows = busy_site.read("/dashboard/jobs", q="status:queued").text
@@ -115,6 +126,29 @@ def test_unknown_conditions_are_rejected(site: Site) -> None:
     """The API names the conditions that exist."""
     assert site.read("/api/jobs", condition="late").status_code == 422
     assert site.get("/api/jobs", condition=["due", "unaddressed"], family=str(uuid4()))["jobs"] == []
+
+
+def test_numbers_agree_after_an_action(serve: Serve) -> None:
+    """Pages, API and Prometheus show an action of this server at once, also the batches that follow its response."""
+    with serve(keep_seconds=600) as site:
+        jobs = [add(site.queue) for _ in range(3)]
+
+        def queued() -> set[float]:
+            series = r'^cogo_jobs(?:{status="queued"}|_queued_by_reason{.*}) (\S+)'
+            numbers, counts = site.get("/api/metrics/queue"), site.get("/api/metrics/jobs/counts")
+            scraped = re.findall(series, site.read("/metrics").text, re.MULTILINE)
+            return {*map(float, scraped), numbers["queued"], counts["queued"]["count"]}
+
+        assert queued() == {3}
+        site.post(f"/api/jobs/{jobs[0]}/cancel")
+        assert queued() == {2}
+        headers = {"origin": site.url, "cookie": f"cogo_session={site.cookie()}"}
+        form = {"q": "status:queued", "operation": "cancel"}
+        action = site.client.post("/dashboard/actions", data=form, headers=headers).headers["location"]
+        site.client.post(f"{action}/run", data={}, headers=headers)
+        while site.get(action.replace("/dashboard", "/api"))["more"]:
+            pass
+        assert queued() == {0}
 
 
 def _rows(site: Site, address: str) -> int:

@@ -16,6 +16,7 @@ from cogo_dagster.quality.weeks import shifted
 from cogo_dagster.queue.artifacts import upload_artifacts
 from cogo_dagster.queue.model import ArtifactFile, Job, JobError, Json, Outcome
 from cogo_dagster.settings import Settings
+from cogo_dagster.web.pages.job import SHOWN_ATTEMPTS
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.executors.bench import OPTIONS
 from cogo_dagster_tests.executors.site import serving as serving_pages
@@ -148,6 +149,26 @@ def test_attempts_are_grouped_and_older_ones_folded(page: Page, site: Site, owne
     expect(sections.nth(1).locator("img")).to_be_visible()
 
 
+def test_a_job_with_thousands_of_attempts_has_a_short_page(site: Site, owner: Owner) -> None:
+    """The latest attempts are shown, those before are listed, and all are in the API."""
+    job = running_job(site.queue, "x_many", payload={"url": "https://example.com/"}, max_attempts=2)
+    owner.execute(
+        """insert into public.job_attempts
+               (job_id, lease_token, attempt, outcome, worker_id, claimed_at, finished_at, error)
+           select %s, gen_random_uuid(), n, 'failed', 'w', now() - (3000 - n) * interval '1 min',
+                  now() - (3000 - n) * interval '1 min', '{"class": "timeout", "message": "It timed out."}'
+           from generate_series(1, 2500) n""",
+        [job.id],
+    )
+    text = site.read(f"/dashboard/jobs/{job.id}").text
+    assert text.count('class="card wide attempt"') == SHOWN_ATTEMPTS
+    assert "2\u2009491 earlier attempts" in text
+    assert "all as JSON" in text
+    assert "events not shown" in text
+    assert len(text) < 200_000
+    assert len(site.get(f"/api/jobs/{job.id}/attempts")) == 2_501
+
+
 def test_times_are_in_utc_with_the_local_time(page: Page, site: Site, owner: Owner) -> None:
     """The date is shown, and the time of the browser's zone with its own date if it differs."""
     job = add(site.queue)
@@ -276,6 +297,20 @@ def test_finished_jobs_are_grouped_by_type(page: Page, site: Site) -> None:
     expect(page.locator("#jobs-table thead th")).to_have_text(["Hour", "browser", "figma"])
     page.get_by_role("link", name="30 days").click()
     expect(page.locator("#jobs-table thead th").first).to_have_text("Day")
+
+
+def test_a_day_has_one_verdict_on_all_pages(page: Page, site: Site, owner: Owner) -> None:
+    """The history shows what the week shows, whether the numbers of the day were stored or not."""
+    gate_runs(owner, "pass", "fail", "pass", "pass", "pass", "pass")
+    page.goto("/dashboard/history")
+    page.locator("#rates summary").click()
+    row = page.locator("#rates-table tbody tr").first.locator("td")
+    found = row.all_inner_texts()
+    page.goto("/dashboard/weeks")
+    day = page.locator("#week-days tbody tr:not(.muted)").last.locator("td")
+    label, runs = day.nth(0).inner_text(), day.nth(1).inner_text()
+    assert label.split() == [found[0], f"{float(found[1].split()[0]):.0f}", "%"] or found[0] == "Not computed" == label
+    assert runs == found[2]
 
 
 def test_values_are_readable_on_touch(browser: Browser, site: Site) -> None:

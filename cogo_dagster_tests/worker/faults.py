@@ -21,19 +21,25 @@ class Watched:
 
     Attributes:
         calls: Names of the called functions, in order.
+        in_progress: Names of the functions whose calls have not returned.
     """
 
     def __init__(self, transport: Transport, before: Callable[[str, Mapping[str, Json]], None] | None = None) -> None:
         self._transport = transport
         self._before = before
         self.calls: list[str] = []
+        self.in_progress: list[str] = []
 
     def call(self, function: str, arguments: Mapping[str, Json]) -> Json:
         """Call the hook, then the function."""
         self.calls.append(function)
-        if self._before is not None:
-            self._before(function, arguments)
-        return self._transport.call(function, arguments)
+        self.in_progress.append(function)
+        try:
+            if self._before is not None:
+                self._before(function, arguments)
+            return self._transport.call(function, arguments)
+        finally:
+            self.in_progress.remove(function)
 
     def close(self) -> None:
         """Close the wrapped transport."""

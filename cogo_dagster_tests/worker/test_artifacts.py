@@ -256,14 +256,17 @@ def test_files_are_deleted_if_the_lease_is_lost_before_the_settlement(
     assert (queue.list_artifacts(), objects(tmp_path)) == ([], [])
 
 
-def test_finished_attempts_wait_while_the_store_is_unavailable(bench: Bench, queue: Queue, tmp_path: Path) -> None:
+def test_finished_attempts_wait_while_the_store_is_unavailable(
+    bench: Bench, queue: Queue, transport: Transport, tmp_path: Path
+) -> None:
     """No job is claimed in the meantime; when the store is available, artifacts are uploaded without a second run."""
     obstacle = tmp_path / "artifacts"
     obstacle.write_text("a file where the folder should be")
-    jobs, executor = [add(queue)], FakeExecutor(leave_a_file)
-    with bench.running(executor, linger_seconds=0) as running:
+    jobs, executor, watched = [add(queue)], FakeExecutor(leave_a_file), Watched(transport)
+    with bench.running(executor, queue=Queue(watched), linger_seconds=0) as running:
         eventually(lambda: running.events_of(EventKind.WARNING), "the worker noticed")
         assert str(obstacle) in running.events_of(EventKind.WARNING)[0].message
+        eventually(lambda: not any(name.startswith("claim") for name in watched.in_progress), "claims have returned")
         jobs.append(add(queue))
         assert (queue.stats().document["running"], len(executor.ran)) == (1, 1)
         obstacle.unlink()

@@ -40,8 +40,11 @@ begin
             'The status %s is unknown: use queued, running, succeeded, failed or cancelled.', quote_literal(wrong)));
     end if;
     if exists (select from jsonb_array_elements_text(coalesce(check_search.filter -> 'conditions', '[]')) c
-               where c not in ('due', 'scheduled', 'paused', 'unaddressed', 'dead-lettered', 'discarded', 'lease-expired')) then
-        perform cogo_internal.invalid_argument('A condition is unknown: use due, scheduled, paused, unaddressed, dead-lettered, discarded or lease-expired.');
+               where c not in ('due', 'scheduled', 'paused', 'unaddressed', 'dead-lettered', 'discarded', 'lease-expired', 'skipped')) then
+        perform cogo_internal.invalid_argument('A condition is unknown: use due, scheduled, paused, unaddressed, dead-lettered, discarded, lease-expired or skipped.');
+    end if;
+    if check_search.filter -> 'conditions' ? 'skipped' and not check_search.filter ? 'action_id' then
+        perform cogo_internal.invalid_argument('The condition skipped needs action_id, the bulk action that skipped the jobs.');
     end if;
     if coalesce(check_search.filter ->> 'order', 'newest') not in ('newest', 'oldest') then
         perform cogo_internal.invalid_argument('order must be newest or oldest.');

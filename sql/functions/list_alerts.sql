@@ -2,12 +2,14 @@
  * Alerts, last seen first. Every filter may be null.
  *
  * status          firing, resolved or announced
+ * kind            see check_alert_kind
  * since_seconds   seen within this many seconds
  * before          {"last_seen_at", "id"} of the last alert of the previous page, for the next page
  *
  * Returns [{"id", "fingerprint", "kind", "subject", "status", "title", "error_class", "error_message", "count",
  * "first_seen_at", "last_seen_at", "resolved_at", "resolution", "refs", "key", "body", "silenced", "inhibited", "retrying",
  * "deliveries": [{"target", "status", "event", "attempts", "announced_event", "announced_at", "next_attempt_at", "error"}]}].
+ * Errors: CQ005.
  */
 create or replace function public.list_alerts(
     status text default null, kind text default null, fingerprint text default null, since_seconds double precision default null,
@@ -17,6 +19,7 @@ language plpgsql stable set search_path = '' set plan_cache_mode = force_custom_
 declare
     at timestamptz := clock_timestamp();
 begin
+    perform cogo_internal.check_alert_kind(list_alerts.kind);
     return (
         select coalesce(jsonb_agg(cogo_internal.alert_document(page.alert) || jsonb_build_object(
             'silenced', (page.alert).status = 'firing' and cogo_internal.alert_is_silenced(page.alert, at),

@@ -11,7 +11,8 @@
  *                               attempt lost its lease
  *     priority                  {"from", "to"}, both included
  *     conditions                ["due"]: queued, and all of these: `due` and `scheduled` by its time, neither paused;
- *                               `paused`; `unaddressed`; `dead-lettered`: open in the dead-letter queue; `discarded`; `lease-expired`
+ *                               `paused`; `unaddressed`; `dead-lettered`: open in the dead-letter queue; `discarded`; `lease-expired`;
+ *                               `skipped` by the bulk action of action_id
  *     payload                   [{"path": ["viewport", "width"], "value": "1280"}], all of them; * at the end: a prefix
  *     action_id                 jobs of this bulk action, and those that replay them
  *     ids                       first or last digits of ids

@@ -29,7 +29,7 @@ begin
                 'gate_failed',
                 concat_ws(', ', 'Commit ' || left(gate.commit_sha, 12), 'lint errors: ' || gate.lint_errors,
                           'failed tests: ' || gate.tests_failed) || '.',
-                1, gate.created_at, gate.created_at, jsonb_strip_nulls(jsonb_build_object('job_id', gate.job_id, 'artifact_id', gate.report_id)));
+                1, gate.created_at, gate.created_at, jsonb_strip_nulls(jsonb_build_object('gate_run_id', gate.id, 'job_id', gate.job_id, 'artifact_id', gate.report_id)));
         else
             perform cogo_internal.resolve_alerts(
                 array(select a.id from public.alerts a where a.fingerprint = alert_key and a.status = 'firing'),

@@ -38,7 +38,8 @@ begin
             cogo_internal.alert_fingerprint('jobs_stranded', lane.subject), 'jobs_stranded', lane.subject,
             format('No live worker can claim the due %s jobs%s', lane.family, ' of executor ID ' || lane.executor_id), lane.why,
             format('Due jobs: %s, the oldest for %s. %s. `cogo stats` says what a worker needs.',
-                   lane.jobs, case when lane.oldest_seconds < 7200 then round(lane.oldest_seconds / 60) || ' min'
+                   lane.jobs || case when lane.jobs < 10000 then '' else '+' end,  -- counted up to this number
+                   case when lane.oldest_seconds < 7200 then round(lane.oldest_seconds / 60) || ' min'
                        when lane.oldest_seconds < 172800 then round(lane.oldest_seconds / 3600) || ' h'
                        else round(lane.oldest_seconds / 86400) || ' d' end,
                    case lane.why when 'no_worker' then 'No worker is alive'

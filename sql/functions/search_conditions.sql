@@ -108,6 +108,8 @@ begin
             when 'dead-lettered' then 'exists (select from public.jobs_dlq d where d.job_id = w.id and not d.superseded
                 and d.closed_at is null and d.replayed_at is null)'
             when 'lease-expired' then format('w.status = ''running'' and w.lease_expires_at < %L', search_conditions.at)
+            when 'skipped' then format('exists (select from public.bulk_action_jobs b
+                where b.action_id = %L and b.job_id = w.id and b.outcome = ''skipped'')', search_conditions.filter ->> 'action_id')
             when 'discarded' then 'exists (select from public.jobs_dlq d where d.job_id = w.id and not d.superseded
                 and d.closed_at = d.discarded_at)'
             else 'true' end

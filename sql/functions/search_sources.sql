@@ -8,6 +8,9 @@
 create or replace function cogo_internal.search_sources(filter jsonb, wanted text[], at timestamptz) returns text[]
 language sql stable set search_path = '' as $$
     select array_remove(array[
+        case when search_sources.filter -> 'conditions' ? 'skipped' then
+            format('select b.job_id from public.bulk_action_jobs b where b.action_id = %L and b.outcome = ''skipped''',
+                   search_sources.filter ->> 'action_id') end,
         case when search_sources.filter ? 'action_id' then
             format('select b.job_id from public.bulk_action_jobs b where b.action_id = %1$L union all
                     select b.new_job_id from public.bulk_action_jobs b where b.action_id = %1$L and b.new_job_id is not null',

@@ -2,7 +2,8 @@
  * Stop deliveries of certain alerts for a while: they are still counted, and delivered afterwards if they still fire.
  *
  * silence_id       A new uuid that makes the call repeatable
- * fingerprint, kind, subject_prefix   Which alerts; all that are given must match, and at least one is required
+ * fingerprint, kind, subject_prefix   Which alerts; all that are given must match, and at least one is required. A
+ *                  fingerprint must be that of an alert, a kind as in check_alert_kind
  * duration_seconds Up to 30 days
  * author           Who silences them
  *
@@ -17,8 +18,13 @@ declare
     at timestamptz := clock_timestamp();
     until timestamptz;
 begin
-    if coalesce(silence_alerts.fingerprint, silence_alerts.kind, silence_alerts.subject_prefix) is null then
+    if coalesce(nullif(silence_alerts.fingerprint, ''), nullif(silence_alerts.kind, ''), nullif(silence_alerts.subject_prefix, '')) is null then
         perform cogo_internal.invalid_argument('A silence needs a fingerprint, a kind or a subject prefix.');
+    end if;
+    perform cogo_internal.check_alert_kind(silence_alerts.kind);
+    if not exists (select from public.alerts a where a.fingerprint = silence_alerts.fingerprint) and silence_alerts.fingerprint is not null then
+        perform cogo_internal.invalid_argument(format('No alert has the fingerprint %s: `cogo alerts list` shows them.',
+                                               quote_literal(left(silence_alerts.fingerprint, 100))));
     end if;
     if coalesce(silence_alerts.duration_seconds, 0) <= 0 or silence_alerts.duration_seconds > 2592000 then
         perform cogo_internal.invalid_argument('duration_seconds must be above 0 and at most 30 days.');

@@ -7,7 +7,7 @@ import dagster as dg
 from cogo_dagster.alerts.delivery import PassReport
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_failures import (
-    failure_of,
+    described,
     needs_alert,
     record_runs,
     report_conditions,
@@ -32,8 +32,7 @@ def run_failure(context: dg.RunFailureSensorContext, cogo: CogoResource) -> None
     """Record a failed run, unless it was terminated by a user, stopped with its machine, or launched by mistake."""
     if was_terminated(context.instance, context.dagster_run.run_id):
         return
-    message = context.failure_event.message
-    failure = failure_of(context.dagster_run, context.get_step_failure_events(), message)
+    failure = described(context.instance, context.dagster_run, context.get_step_failure_events())
     if needs_alert(context.dagster_run, failure):
         within(TICK_SECONDS, "Recording a failed run", lambda: cogo.application.alerts.record_run_failures([failure]))
 

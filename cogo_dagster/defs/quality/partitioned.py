@@ -20,7 +20,6 @@ from cogo_dagster.dagster_support.window_tables import (
     pages_table,
     runs_table,
 )
-from cogo_dagster.defs.quality.assets import provider_health
 from cogo_dagster.links import artifact_content
 from cogo_dagster.quality.weeks import day_start, is_recent, week_of
 from cogo_dagster.settings import PROJECT_ROOT, load_settings
@@ -62,13 +61,14 @@ def _gate_snapshot(days: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
         key=asset_keys.GATE_SNAPSHOT,
         partitions_def=days,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[asset_keys.GATE_RUNS, asset_keys.JOBS, provider_health],
+        deps=[asset_keys.GATE_RUNS, asset_keys.JOBS],
         group_name="quality",
         owners=asset_keys.OWNERS,
         kinds={"sql", "pandas"},
         description=(
             "The numbers of a past UTC day, kept forever. Computing a day again gives the same bytes, unless rows "
-            "arrived late, which creates a revision; after a purge of jobs, the stored day is kept."
+            "arrived late, which creates a revision; after a purge of jobs, the stored day is kept. Rates are "
+            "in percent."
         ),
         freshness_policy=dg.FreshnessPolicy.cron(deadline_cron="0 4 * * *", lower_bound_delta=timedelta(hours=2)),
     )
@@ -104,7 +104,7 @@ def _weekly_summary(weeks: dg.WeeklyPartitionsDefinition) -> dg.AssetsDefinition
         kinds={"sql", "pandas"},
         description=(
             "An ISO week compared with the week before, with a chart. It is computed from the rows, not from the days' "
-            "snapshots, so that it does not depend on Sunday's snapshot."
+            "snapshots, so that it does not depend on Sunday's snapshot. Rates are in percent."
         ),
         freshness_policy=dg.FreshnessPolicy.cron(deadline_cron="0 6 * * 1", lower_bound_delta=timedelta(hours=4)),
     )

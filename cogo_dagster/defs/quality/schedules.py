@@ -19,10 +19,10 @@ _WEEKS_BACK = 3
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Stores the numbers of yesterday, and of days whose tick was missed.",
 )
-def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Request each day that is due."""
     now = context.scheduled_execution_time
-    return _requests(_due(context, asset_keys.GATE_SNAPSHOT, _DAYS_BACK), now)
+    return _requests(_due(context, asset_keys.GATE_SNAPSHOT, _DAYS_BACK), now, "day")
 
 
 @dg.schedule(
@@ -32,10 +32,10 @@ def nightly_gate_snapshot(context: dg.ScheduleEvaluationContext) -> list[dg.RunR
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Stores the summary of last week and enqueues the job that sends it, once a week.",
 )
-def weekly_enqueue(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+def weekly_enqueue(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
     """Request each week that is due."""
     now = context.scheduled_execution_time
-    return _requests(_due(context, asset_keys.WEEKLY_MESSAGE, _WEEKS_BACK), now)
+    return _requests(_due(context, asset_keys.WEEKLY_MESSAGE, _WEEKS_BACK), now, "week")
 
 
 hourly_health = dg.ScheduleDefinition(
@@ -67,6 +67,8 @@ def _due(context: dg.ScheduleEvaluationContext, key: dg.AssetKey, count: int) ->
     return missing(keys, context.instance.get_materialized_partitions(key))
 
 
-def _requests(keys: list[str], now: datetime) -> list[dg.RunRequest]:
+def _requests(keys: list[str], now: datetime, period: str) -> list[dg.RunRequest] | dg.SkipReason:
+    if not keys:
+        return dg.SkipReason(f"No {period} has ended since the first day of the partitions (COGO_FIRST_DAY).")
     # A partition is requested once per tick; the next tick may request it again.
     return [dg.RunRequest(run_key=f"{key}@{now:%Y-%m-%dT%H:%M}", partition_key=key) for key in keys]

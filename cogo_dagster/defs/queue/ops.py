@@ -3,7 +3,7 @@
     claim_jobs → execute_jobs → upload_artifacts
 
 The stages of the worker run concurrently; each op follows one stage to its end and reports it. The current op logs the
-events of all stages, so that the page of the run is up to date. Markers in the timeline show when each stage worked.
+events of all stages, each as a line of the op of its stage, so that the page of the run is up to date.
 """
 
 from collections.abc import Iterator
@@ -113,5 +113,4 @@ def _follow(context: dg.OpExecutionContext, worker: WorkerResource, stage: Stage
     report: RunReport = worker.run_report
     for event in worker.thread.follow(stage):
         report.report(context, event)
-        worker.markers.report(context, event)
     return dg.Output(None, metadata=report.stage_metadata(stage))

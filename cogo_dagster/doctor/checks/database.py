@@ -9,7 +9,7 @@ from typing import Final
 
 from cogo_dagster.doctor.findings import Finding, failed, ok, unused, warning
 from cogo_dagster.formatting.explanation import advice_for, queue_line, starts
-from cogo_dagster.formatting.values import counted
+from cogo_dagster.formatting.values import at_least
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.rows.stats import HealthFacts, HeldSnapshot, QueueStats
 from cogo_dagster.queue.stats import QueueNumbers, QueueReasons, WaitReason
@@ -157,9 +157,15 @@ def _clock(facts: Facts) -> Finding:
 
 def _stranded(stranded: Sequence[WaitReason]) -> Finding:
     lines = [queue_line(one, datetime.now(UTC)) for one in stranded]
-    jobs = sum(one.count for one in stranded)
+    count = sum(one.count for one in stranded)
+    jobs = at_least(count, more=any(one.has_more for one in stranded))
+    noun = "due job" if count == 1 else "due jobs"
     advice = dict.fromkeys(filter(None, map(advice_for, stranded)))
-    return failed("workers", f"{counted(jobs, 'due job')} cannot be claimed: {'; '.join(lines)}.", " ".join(advice))
+    return failed(
+        "workers",
+        f"{jobs} {noun} cannot be claimed: {'; '.join(lines)}.",
+        " ".join(advice),
+    )
 
 
 def _silent(workers: Sequence[str]) -> Finding:

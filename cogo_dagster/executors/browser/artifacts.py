@@ -67,6 +67,14 @@ class ArtifactCollector:
             raise
         self._record(name, size_bytes)
 
+    def discard(self, name: str) -> None:
+        """Delete an artifact, if there is one."""
+        found = next((file for file in self.files if file.name == name), None)
+        if found is not None:
+            self.files.remove(found)
+            self._total_bytes -= found.path.stat().st_size
+            found.path.unlink()
+
     def _check(self, name: str, size_bytes: int) -> None:
         if len(self.files) >= MAX_FILES:
             raise _limit(f"{name} would be artifact {MAX_FILES + 1} of the job; the limit is {MAX_FILES}.")

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.errors import first_line
+from cogo_dagster.executors.browser.failures import unreached
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession
 
@@ -19,17 +20,29 @@ async def save_evidence(
 ) -> dict[str, str]:
     """Save the screenshot, the HTML and what was extracted; return why files are missing, by their names.
 
-    Concurrently: if the page hangs, each of them takes its whole timeout.
+    Concurrently: if the page hangs, each of them takes its whole timeout. A page that shows no document of its site
+    has neither a screenshot nor HTML.
     """
     timeout_ms = FILE_TIMEOUT_SECONDS * 1000
-    files: dict[str, Work] = {
-        "extracted.json": page_session.save_extracted,
+    pictures: dict[str, Work] = {
         "screenshot.png": lambda: page_session.screenshot("screenshot", full_page=False, timeout_ms=timeout_ms),
         "page.html": lambda: page_session.html(timeout_ms),
     }
+    reason = None if running.ended() else _unreached(page_session)
+    files = {"extracted.json": page_session.save_extracted} | ({} if reason else pictures)
     wanted = [name for name in files if name not in collector]
     reasons = await asyncio.gather(*(_reason_missing(running, files[name]) for name in wanted))
-    return {name: reason for name, reason in zip(wanted, reasons, strict=True) if reason is not None}
+    missing = {name: reason for name, reason in zip(wanted, reasons, strict=True) if reason is not None}
+    reason = reason or (None if running.ended() else _unreached(page_session))  # the status is known by now
+    if reason is not None:
+        for name in pictures:
+            collector.discard(name)
+        missing |= dict.fromkeys(pictures, reason)
+    return missing
+
+
+def _unreached(page_session: PageSession) -> str | None:
+    return unreached(page_session.page.url, page_session.last_status, page_session.session)
 
 
 async def _reason_missing(running: RunningBrowser, save: Work) -> str | None:

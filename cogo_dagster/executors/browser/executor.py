@@ -93,6 +93,13 @@ class BrowserExecutor(Executor, family="browser"):
             ExecutorUnavailable: No browser can be started; the message states what to do.
             Interrupted: The worker is being stopped.
         """
+        await self.start_quietly()
+        if self.scripts_without_glyphs:
+            boxes = ", ".join(self.scripts_without_glyphs)
+            logger.warning("%s text is rendered as boxes: no installed font has its glyphs. %s", boxes, fonts_advice())
+
+    async def start_quietly(self) -> None:
+        """Start as `start` does, without logging which scripts have no font: for a trial, whose caller reports them."""
         await self._proxy.start()
         if not self._options.real_mode:
             return
@@ -106,9 +113,6 @@ class BrowserExecutor(Executor, family="browser"):
             await asyncio.to_thread(install_fonts, self._options.home / "install")
             await self._pool.stop()
             self._pool = await self._start_pool(choice)
-        if self.scripts_without_glyphs:
-            boxes = ", ".join(self.scripts_without_glyphs)
-            logger.warning("%s text is rendered as boxes: no installed font has its glyphs. %s", boxes, fonts_advice())
 
     @property
     def scripts_without_glyphs(self) -> tuple[str, ...]:

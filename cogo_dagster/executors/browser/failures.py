@@ -123,6 +123,23 @@ def check_document(url: str, status: int | None, session: ProxySession, failed_u
     raise failed(operation, classify_status(status))
 
 
+def unreached(url: str, status: int | None, session: ProxySession) -> str | None:
+    """Return why a page shows no document of its site, so that a screenshot would show none; None if it does.
+
+    Args:
+        url: The URL of the page.
+        status: As for `check_document`.
+        session: The session of the job.
+    """
+    if url in {"", "about:blank"} and not session.failures:
+        return "No page had been received when the attempt failed."
+    if url in {"", "about:blank"} or url.startswith("chrome-error:"):
+        return "The site was not reached."
+    if status is not None and status >= 400 and session.failure_at(_authority(url)) is not None:
+        return "The site was not reached."
+    return None
+
+
 def _authority(url: str) -> str:
     scheme, _, rest = url.partition("://")
     try:

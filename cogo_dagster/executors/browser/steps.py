@@ -61,6 +61,7 @@ class PageSession:
         without_glyphs: Scripts that are rendered as boxes on this machine.
         failed_resources: Resources of the last document that was read with a status of 400 or above.
         finishing: Whether the final steps are running: the document is then read once.
+        last_status: Status of the last document that was read, or of the last navigation.
     """
 
     page: Page
@@ -77,6 +78,7 @@ class PageSession:
     without_glyphs: tuple[str, ...] = ()
     failed_resources: tuple[FailedRequest, ...] = ()
     finishing: bool = False
+    last_status: int | None = None
     _looked: tuple[int, PageState] | None = None
 
     async def open(self, step: payload.Goto) -> None:
@@ -91,7 +93,7 @@ class PageSession:
             if response is None:
                 raise
         if response is not None:
-            self.status = response.status
+            self.status = self.last_status = response.status
             cause = response_failure(response.url, response.status, response.headers, self.session)
             if cause is not None:
                 raise response_error(describe(step), cause, response.headers)
@@ -112,6 +114,7 @@ class PageSession:
         changes = self.events.changes
         state = await page_state(self.page, self.without_glyphs, timeout_ms)
         self.failed_resources = state.errors
+        self.last_status = state.status or self.last_status
         self._looked = (changes, state) if self.finishing else None
         return state
 

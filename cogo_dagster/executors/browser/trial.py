@@ -15,7 +15,7 @@ async def try_browser(options: BrowserOptions) -> Sequence[str]:
     """
     executor = BrowserExecutor(options)
     try:
-        await executor.start()
+        await executor.start_quietly()
         return executor.scripts_without_glyphs
     finally:
         await executor.stop()

@@ -7,14 +7,14 @@ from typing import Final, Self
 
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.search.problems import problem_of
+from cogo_dagster.queue.search.problems import is_without_action, problem_of
 from cogo_dagster.queue.search.qualifiers import Qualifier, qualifier_of
 from cogo_dagster.queue.search.terms import Term, priority_range
 from cogo_dagster.queue.search.times import before, parse_period
 
 MAX_CHARS: Final = 500
 
-_TERM: Final = re.compile(r'(-?)(?:([A-Za-z][\w.-]{0,60}):)?(?:"([^"]*)("?)(\S*)|(\S+))')
+_TERM: Final = re.compile(r'(-?)(?:([A-Za-z][\w.-]{0,60}):)?(?:"((?:[^"]|"")*)("?)(\S*)|(\S+))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class JobSearch:
         if len(typed) > MAX_CHARS:
             problems.append(f"The search has more than {MAX_CHARS} characters, and the rest was left out: shorten it.")
         for sign, key, quoted, closing, attached, plain in _TERM.findall(typed.replace("\0", " ")[:MAX_CHARS]):
-            term = Term(_key(key), quoted or plain, bool(sign), not plain)
+            value = plain or quoted.replace('""', '"')
+            term = Term(_key(key), value, bool(sign), not plain)
             problem = _quote_problem(term, closing, attached) if not plain else None
             if problem := problem or problem_of(term, terms):
                 problems.append(problem)
@@ -45,6 +46,9 @@ class JobSearch:
             else:  # text with a colon, such as a URL, or with a hyphen in front
                 text = term.value if not key and not sign else f"{sign}{f'{key}:' if key else ''}{term.value}"
                 terms.append(Term("", text, is_quoted=term.is_quoted))
+        for term in [term for term in terms if is_without_action(term, terms)]:
+            problems.append("is:skipped finds the jobs that a bulk action skipped: add action:ID.")
+            terms.remove(term)
         return cls(tuple(terms), tuple(problems))
 
     @classmethod

@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from cogo_dagster.queue.search.qualifiers import Qualifier, nearest, nearest_value, qualifier_of
+from cogo_dagster.queue.search.qualifiers import STATUSES, Qualifier, nearest, nearest_value, qualifier_of
 from cogo_dagster.queue.search.terms import Term, priority_range
 from cogo_dagster.queue.search.times import EmptyPeriod, before, is_in_order, parse_period
 
 _ID: Final = re.compile(r"(?:[0-9A-Fa-f]-?){8,32}")
 _RELEASE: Final = re.compile(r"<(?:current|\d{1,6}(\.\d{1,6}){0,5})|[^<\s]+")
 _PORT: Final = re.compile(r"\d{1,5}(/\S*)?")
+
+_OFFSET: Final = re.compile(r"\d{2}:\d{2}")
+_TIME_OF_DAY: Final = re.compile(r"T\d{2}:\d{2}(:\d{2})?$", re.IGNORECASE)
 
 _NO_VALUE: Final = "The qualifier {0!r} has no value: write {0}:VALUE, or remove it."
 _WORDS: Final[Mapping[str, str]] = {"status": "status", "is": "condition", "sort": "order"}
@@ -26,7 +29,8 @@ _IMPLIED: Final[Mapping[str, frozenset[str]]] = {
     "dead-lettered": frozenset({"failed"}),
     "discarded": frozenset({"failed"}),
     "lease-expired": frozenset({"running"}),
-    "unaddressed": frozenset({"queued", "running", "succeeded", "failed", "cancelled"}),
+    "unaddressed": frozenset(STATUSES),
+    "skipped": frozenset(STATUSES),
 }
 """The statuses that jobs of a condition can have."""
 
@@ -36,6 +40,12 @@ _EXCLUSIVE: Final = {"due", "scheduled", "paused", "dead-lettered", "discarded",
 def problem_of(term: Term, others: Sequence[Term], now: datetime | None = None) -> str | None:
     """Return the problem of a term, by itself or beside those before it; None if there is none."""
     return _own_problem(term, now or datetime.now(UTC)) or _conflict(term, others, now or datetime.now(UTC))
+
+
+def is_without_action(term: Term, terms: Sequence[Term]) -> bool:
+    """Whether a term asks for the jobs that a bulk action skipped, and no term names the action."""
+    is_skipped = term.key == "is" and "skipped" in map(str.lower, term.values)
+    return is_skipped and not any(other.key == "action" for other in terms)
 
 
 def _own_problem(term: Term, now: datetime) -> str | None:
@@ -129,7 +139,7 @@ def _conflict(term: Term, others: Sequence[Term], now: datetime) -> str | None:
     """Return why a term cannot hold together with those before it."""
     qualifier = qualifier_of(term.key)
     if qualifier is None:
-        return None
+        return _zone_problem(term, others)
     if not qualifier.is_list and any(other.key == term.key for other in others):
         return f"The qualifier {term.key!r} is given twice: remove one of them."
     for other in others:
@@ -142,6 +152,17 @@ def _conflict(term: Term, others: Sequence[Term], now: datetime) -> str | None:
     if qualifier.key == "created":
         return _times_conflict(term, [other for other in others if _is_created(other)], now)
     return _state_conflict([*others, term])
+
+
+def _zone_problem(term: Term, others: Sequence[Term]) -> str | None:
+    """Return that a time zone has lost its plus sign, which is a space in a URL."""
+    time = others[-1] if others else None
+    qualifier = qualifier_of(time.key) if time else None
+    if time is None or qualifier is None or qualifier.kind != "time" or term.key or term.is_quoted:
+        return None
+    if not _OFFSET.fullmatch(term.value) or not _TIME_OF_DAY.search(time.value):
+        return None
+    return f"{term.value} after {time} is a time zone without its sign: write + before it, or %2B in a URL."
 
 
 def _is_created(term: Term) -> bool:

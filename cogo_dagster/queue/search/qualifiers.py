@@ -7,7 +7,16 @@ from typing import Final, Literal
 
 STATUSES: Final = ("queued", "running", "succeeded", "failed", "cancelled")
 
-CONDITIONS: Final = ("due", "scheduled", "paused", "unaddressed", "dead-lettered", "discarded", "lease-expired")
+CONDITIONS: Final = (
+    "due",
+    "scheduled",
+    "paused",
+    "unaddressed",
+    "dead-lettered",
+    "discarded",
+    "lease-expired",
+    "skipped",
+)
 
 ORDERS: Final = ("newest", "oldest")
 
@@ -66,7 +75,7 @@ _ALL: Final = (
     Qualifier("finished", "time", "finished", "finished, as `created`", _TIMES),
     Qualifier("lost", "time", "lost", "an attempt lost its lease, as `created`", _TIMES),
     Qualifier("priority", "number", "priority", "0 (first) to 9: 3, 0..3, <3 or >3", tuple(map(str, range(10)))),
-    Qualifier("is", "word", "conditions", ", ".join(CONDITIONS) + "; all must hold", CONDITIONS, is_list=True),
+    Qualifier("is", "word", "conditions", f"{', '.join(CONDITIONS)}; all must hold", CONDITIONS, is_list=True),
     Qualifier("payload", "payload", "payload", "payload.KEY:VALUE, such as payload.viewport.width:1280; * at the end"),
     Qualifier("id", "id", "ids", "8 or more first or last digits of an ID", is_list=True),
     Qualifier("attempt", "id", "attempts", "job of an attempt; its ID is in the addresses of artifacts", is_list=True),
@@ -89,6 +98,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "payload.url:https://shop.example.com/* sort:oldest": "jobs of one site, oldest first",
     "created:2026-11-20..2026-11-26 priority:<3": "jobs of a week with the first three priorities",
     "action:34bf7706": "the jobs of a bulk action, and those that replay them",
+    "action:34bf7706 is:skipped": "the jobs that a bulk action skipped",
 }
 """Filters and what they find, for the documentation."""
 

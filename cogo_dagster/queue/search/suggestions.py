@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cogo_dagster.queue.search.qualifiers import QUALIFIERS, Qualifier, nearest, qualifier_of
+from cogo_dagster.queue.search.terms import in_quotes
 
 MAX_SUGGESTIONS: Final = 12
 
@@ -94,5 +95,7 @@ def _values(qualifier: Qualifier, value: str, values: Values) -> Iterator[str]:
     for known in listed:
         if known in kept.split(","):
             continue
-        quoted = bool(re.search(r"[\s,]", known)) and not kept
-        yield f'"{known}"' if quoted else f"{kept}{comma}{known}"
+        needs_quotes = bool(re.search(r'[\s,"]', known))
+        if needs_quotes and kept:
+            continue
+        yield in_quotes(known) if needs_quotes else f"{kept}{comma}{known}"

@@ -9,6 +9,11 @@ from cogo_dagster.queue.search.qualifiers import qualifier_of
 _PRIORITY: Final = re.compile(r"(?P<exact>\d)|(?P<first>\d?)\.\.(?P<last>\d?)|(?P<sign>[<>])(?P<bound>\d)")
 
 
+def in_quotes(value: str) -> str:
+    """Return a value in quotes, with its own quotes doubled."""
+    return '"' + value.replace('"', '""') + '"'
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """A qualifier with its value, or free text (with an empty `key`).
@@ -23,8 +28,8 @@ class Term:
     is_quoted: bool = False
 
     def __str__(self) -> str:
-        quoted = self.is_quoted or not self.value or re.search(r"\s", self.value)
-        value = f'"{self.value}"' if quoted else self.value
+        is_plain = not self.is_quoted and re.fullmatch(r'[^\s"]+', self.value)
+        value = self.value if is_plain else in_quotes(self.value)
         return f"{'-' if self.negated else ''}{self.key}:{value}" if self.key else value
 
     @property

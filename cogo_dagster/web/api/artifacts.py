@@ -59,7 +59,9 @@ def get_artifact(application: ApplicationDep, artifact_id: ArtifactId) -> Artifa
     response_class=Response,
     responses={
         200: {"description": "The bytes.", "content": {"*/*": {}}},
+        206: {"description": "The part of the header Range.", "content": {"*/*": {}}},
         303: {"description": "Redirect to a signed URL, valid for some minutes."},
+        416: {"description": "The part of the header Range is outside the file."},
         **problems(404, 502),
     },
 )
@@ -74,7 +76,7 @@ def get_content(
     row = find(application.queue.get_artifacts([artifact_id]), artifact_id)
     # The trace viewer runs on another origin, which no artifact store allows (CORS).
     redirect = request.url.hostname != TRACES_HOST
-    return content_of(application.store, row, download=download, redirect=redirect)
+    return content_of(application.store, row, request.headers.get("range"), download=download, redirect=redirect)
 
 
 def find(rows: list[ArtifactRow], artifact_id: UUID) -> ArtifactRow:

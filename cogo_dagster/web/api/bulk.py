@@ -66,5 +66,6 @@ def done(application: Application, operation: Operation, actor: str, what: Filte
         skipped=totals.skipped,
         dry_run=what.dry_run,
         operation_id=totals.action_id,
+        left_out=totals.left_out.document,
         items=totals.items[:_SHOWN],
     )

@@ -15,7 +15,7 @@ from cogo_dagster.queue.rows.jobs import WholeJob
 from cogo_dagster.queue.search.grammar import MAX_CHARS, JobSearch
 from cogo_dagster.release import code_version
 from cogo_dagster.text import storable_json
-from cogo_dagster.web.actions import enqueue
+from cogo_dagster.web.actions import enqueue, validated
 from cogo_dagster.web.api.artifacts import artifact_document
 from cogo_dagster.web.api.bulk import Filters, done
 from cogo_dagster.web.api.schemas import NO_NULL, AttemptRow, Cancelled, Done, EnqueuedJob, JobDetail, JobPage, Status
@@ -99,6 +99,9 @@ def list_jobs(
 @router.post("", responses=problems(409))
 def enqueue_job(application: ApplicationDep, actor: Actor, what: JobRequest) -> EnqueuedJob:
     """Enqueue a job. The executor of its type validates the payload; 422 says what to correct."""
+    if what.dry_run:
+        validated(application, what.job)
+        return EnqueuedJob(job_id=None, created=False)
     enqueued = enqueue(application, what.job, actor)
     return EnqueuedJob(job_id=enqueued.job_id, created=enqueued.created)
 

@@ -86,8 +86,10 @@ class JobPage(BaseModel):
 class EnqueuedJob(BaseModel):
     """The job of a request to enqueue."""
 
-    job_id: UUID
-    created: bool = Field(description="False if the idempotency key belongs to an earlier job, whose ID this is.")
+    job_id: UUID | None = Field(description="null after a dry run.")
+    created: bool = Field(
+        description="False after a dry run, or if the idempotency key belongs to an earlier job, whose ID this is."
+    )
 
 
 class ArtifactPage(BaseModel):
@@ -124,6 +126,13 @@ class OperationPage(BaseModel):
     next: str | None
 
 
+class LeftOutJobs(BaseModel):
+    """Jobs that an operation cannot change."""
+
+    count: int
+    job_ids: list[str] = Field(description="The first 20 of them.")
+
+
 class Done(BaseModel):
     """Result of a bulk action or of its dry run."""
 
@@ -132,6 +141,7 @@ class Done(BaseModel):
     skipped: int
     dry_run: bool
     operation_id: str | None = Field(None, description="Id in the operations log; null for a dry run.")
+    left_out: dict[str, LeftOutJobs] = Field(description="Jobs that cannot be changed, by reason.")
     items: list[Document] = Field(description="The first 100 rows, with the result for each.")
 
 

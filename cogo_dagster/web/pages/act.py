@@ -40,7 +40,7 @@ def replay_one(application: ApplicationDep, actor: Operator, job_id: UUID) -> Re
 def undo(application: ApplicationDep, actor: Operator, operation_id: UUID) -> Response:
     """Undo a discard."""
     done = application.perform(Operation("undo_discard", {"discard_id": str(operation_id)}), actor)
-    return back("/dashboard/log", "undone", done.changed)
+    return back("/dashboard/log", "undone" if done.changed else "not_undone", done.changed)
 
 
 @router.post("/pause")
@@ -49,11 +49,14 @@ def pause(application: ApplicationDep, form: FormDep, actor: Operator) -> Respon
     change = application.pause(
         form.get("kind", ""), form.get("name", "").strip(), reason=form.get("reason", "")[:500] or None, actor=actor
     )
+    if not change.changed:
+        return back("/dashboard/workers", "paused_before")
     return back(own_page(form.get("next"), "/dashboard/workers"), "paused" if change.known else "paused_unknown")
 
 
 @router.post("/resume")
 def resume(application: ApplicationDep, form: FormDep, actor: Operator) -> Response:
     """End a pause."""
-    application.queue.resume(form.get("kind", ""), form.get("name", ""), actor=actor)
-    return back(own_page(form.get("next"), "/dashboard/workers"), "resumed")
+    change = application.queue.resume(form.get("kind", ""), form.get("name", ""), actor=actor)
+    outcome = "resumed" if change.changed else "resumed_before"
+    return back(own_page(form.get("next"), "/dashboard/workers"), outcome)

@@ -27,15 +27,17 @@ def alerts(
 ) -> Response:
     """Firing alerts, then the others, their deliveries, and the health of the targets."""
     rows = application.alerts.list_alerts(before=read_cursor(before, "last_seen_at", "id"), max_alerts=PAGE)
+    firing = application.alerts.list_alerts(status="firing", max_alerts=_MAX_FIRING) if before is None else []
     cursor = next_cursor(rows, PAGE, "last_seen_at", "id")
     return web_of(request).pages.page(
         request,
         "alerts.html",
         title="Alerts",
-        firing=application.alerts.list_alerts(status="firing", max_alerts=_MAX_FIRING) if before is None else [],
+        firing=firing,
         alerts=[row for row in rows if row.status != "firing"],
         health=application.alerts.target_health(),
         silences=application.alerts.list_silences(),
+        titles={row.fingerprint: row.title for row in (*rows, *firing)},
         following=f"?before={cursor}" if cursor else None,
     )
 
@@ -66,8 +68,8 @@ def silence(application: ApplicationDep, form: FormDep, actor: Operator) -> Resp
 @router.post("/alerts/silences/{silence_id}/end", dependencies=[Depends(form_of)])
 def end_silence(application: ApplicationDep, actor: Operator, silence_id: UUID) -> Response:
     """End a silence early."""
-    application.alerts.end_silence(silence_id, actor)
-    return back("/dashboard/alerts", "unsilenced")
+    ended = application.alerts.end_silence(silence_id, actor)
+    return back("/dashboard/alerts", "unsilenced" if ended.changed else "unsilenced_before")
 
 
 def _seconds(form: Form) -> float:

@@ -11,13 +11,23 @@ from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
 from cogo_dagster.bootstrap import Application
-from cogo_dagster.queue.bulk_actions import INELIGIBLE, PAST_TENSE, Preview, plan, preview, preview_dead_letters, run
+from cogo_dagster.queue.bulk_actions import (
+    INELIGIBLE,
+    PAST_TENSE,
+    Preview,
+    plan,
+    preview,
+    preview_dead_letters,
+    run,
+    skipped_jobs,
+)
 from cogo_dagster.queue.errors import InvalidArgument, QueueError
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.bulk_actions import ActionName, BulkAction
 from cogo_dagster.queue.search.grammar import MAX_CHARS, JobSearch
 from cogo_dagster.queue.search.suggestions import complete
 from cogo_dagster.release import code_version
+from cogo_dagster.web.backend import Backend
 from cogo_dagster.web.dependencies import ApplicationDep, require_reader, web_of
 from cogo_dagster.web.lookups import wait_reasons
 from cogo_dagster.web.pages.forms import Form, FormDep, Operator, back, form_of
@@ -84,6 +94,7 @@ def action(request: Request, application: ApplicationDep, part: str) -> Response
     """The preview of an action, its progress, and its jobs."""
     found = application.queue.find_action(part)
     search = JobSearch.parse(f"action:{found.id}")
+    left_out = skipped_jobs(application.queue, found)
     page = application.queue.query_jobs(search.filter(code_version()), max_jobs=_SHOWN)
     return web_of(request).pages.page(
         request,
@@ -92,6 +103,8 @@ def action(request: Request, application: ApplicationDep, part: str) -> Response
         action=found,
         done=PAST_TENSE.get(found.operation, ""),
         why_not=INELIGIBLE,
+        not_chosen=_reasons_in(found.summary),
+        skipped=[(reason, count, left_out.job_ids.get(reason, [])) for reason, count in left_out.counts.items()],
         release=code_version(),
         jobs=page.jobs,
         reasons=wait_reasons(application, page.jobs),
@@ -99,7 +112,7 @@ def action(request: Request, application: ApplicationDep, part: str) -> Response
 
 
 @router.post("/actions/{action_id}/run")
-def start(application: ApplicationDep, form: FormDep, actor: Operator, action_id: UUID) -> Response:
+def start(request: Request, application: ApplicationDep, form: FormDep, actor: Operator, action_id: UUID) -> Response:
     """Run an action, or try it on one job first."""
     found = application.queue.find_action(str(action_id))
     if found.state == "planned":
@@ -108,7 +121,7 @@ def start(application: ApplicationDep, form: FormDep, actor: Operator, action_id
         run(application.queue, action_id, actor, limit=1)
         return back(f"/dashboard/actions/{action_id}")
     response = back(f"/dashboard/actions/{action_id}")
-    response.background = BackgroundTask(_run, application, action_id, actor)
+    response.background = BackgroundTask(_run, web_of(request).backend, action_id, actor)
     return response
 
 
@@ -126,6 +139,15 @@ def _dead_letters(application: Application, operation: ActionName, form: Form) -
     found = preview_dead_letters(application.queue, operation, fingerprint=cause, job_id=found_id)
     search = JobSearch().and_also(**{"is": "dead-lettered"}, cause=cause, id=job_id or None)
     return search, found
+
+
+def _reasons_in(summary: Json) -> list[tuple[str, int, list[str]]]:
+    """Return why a preview left jobs out, their number, and the first of them."""
+    counts, ids = (
+        summary.get(name) if isinstance(summary, dict) else None for name in ("ineligible", "ineligible_jobs")
+    )
+    job_ids = ids if isinstance(ids, dict) else {}
+    return [(why, count, job_ids.get(why, [])) for why, count in counts.items()] if isinstance(counts, dict) else []
 
 
 def _operation(name: str | None) -> ActionName:
@@ -156,9 +178,9 @@ def _describe(application: Application, found: BulkAction, form: Form, actor: st
     )
 
 
-def _run(application: Application, action_id: UUID, actor: str) -> None:
+def _run(backend: Backend, action_id: UUID, actor: str) -> None:
     """Run an action after the response; its page continues it if this fails."""
     try:
-        run(application.queue, action_id, actor)
+        run(backend.application.queue, action_id, actor, on_batch=lambda _: backend.forget_numbers())
     except QueueError as error:
         _log.warning("The bulk action %s was interrupted: %s Its page continues it.", action_id, error)

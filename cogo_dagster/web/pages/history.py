@@ -1,22 +1,14 @@
 """Page of the history: finished jobs and the gate's pass rate, over a day, a week or a month."""
 
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from cogo_dagster.quality.comparison import GateDay, gate_days
 from cogo_dagster.web.dependencies import Web, WebDep, require_reader
-from cogo_dagster.web.history import (
-    Bucket,
-    RatePoint,
-    day_buckets,
-    hour_buckets,
-    jobs_chart,
-    rate_chart,
-    rate_points,
-    types_chart,
-)
+from cogo_dagster.web.history import Bucket, day_buckets, hour_buckets, jobs_chart, rate_chart, types_chart
 from cogo_dagster.web.pictures import bars
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
@@ -66,8 +58,6 @@ def _buckets(web: Web, chosen: Range) -> list[Bucket]:
     return hour_buckets(web.backend.history(24 if chosen == "24h" else 168).hours)
 
 
-def _rates(web: Web) -> list[RatePoint]:
-    today = web.backend.gate()
-    midnight = today.window.end.replace(hour=0, minute=0, second=0, microsecond=0)
-    stored = web.backend.application.gates.snapshots(RATE_DAYS)
-    return rate_points(stored, today.q1, midnight - timedelta(days=RATE_DAYS - 1), RATE_DAYS)
+def _rates(web: Web) -> list[GateDay]:
+    """Return the days that the page of a week shows, with the same verdicts."""
+    return gate_days(web.backend.month(), RATE_DAYS, web.backend.application.gates.threshold, datetime.now(UTC))

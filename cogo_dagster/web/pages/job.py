@@ -12,24 +12,28 @@ from starlette.responses import RedirectResponse, Response
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence
-from cogo_dagster.formatting.timeline import JobAttempt, attempts_of, timeline
+from cogo_dagster.formatting.timeline import JobAttempt, attempts_of, latest_moments, timeline
 from cogo_dagster.queue.artifacts import ArtifactStore, ArtifactStoreError
 from cogo_dagster.queue.rows.artifacts import ArtifactRow
 from cogo_dagster.queue.rows.jobs import JobContext, TruncatedJob, WholeJob
 from cogo_dagster.text import load_json
 from cogo_dagster.web.attempt_views import SCREENSHOT, StepBar, artifacts_by_attempt, waterfall, why_no_screenshot
-from cogo_dagster.web.commands import enqueue_command, enqueue_curl
+from cogo_dagster.web.commands import command_with_file, enqueue_command, enqueue_curl, job_like
 from cogo_dagster.web.content import bare_type, first_text
 from cogo_dagster.web.dependencies import ApplicationDep, require_reader, session_of, web_of
-from cogo_dagster.web.lookups import no_such_job, reason
+from cogo_dagster.web.lookups import base_url, no_such_job, reason
 from cogo_dagster.web.traces import viewer_address
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
 _READ_BYTES: Final = 64 * 1024
 _EVIDENCE_BYTES: Final = 512 * 1024
-_READ_ATTEMPTS: Final = 10
-"""Latest attempts whose records are read."""
+SHOWN_ATTEMPTS: Final = 10
+"""Latest attempts that are shown with their records and files."""
+LISTED_ATTEMPTS: Final = 200
+"""Attempts before them that are listed."""
+SHOWN_MOMENTS: Final = 40
+"""Latest events of the timeline."""
 
 _TEXTS: Final = {"text/html", "text/plain", "application/json", "text/csv", "text/markdown"}
 
@@ -136,14 +140,17 @@ def job(
 def _page(request: Request, application: Application, job_id: UUID) -> Response:
     truncated = application.queue.get_truncated_job(job_id)
     if truncated is None:
-        raise no_such_job(job_id)
+        raise no_such_job(application, job_id)
     attempts = attempts_of(truncated)
     groups, others = artifacts_by_attempt(attempts, truncated.artifacts)
+    newest_first = list(enumerate(zip(attempts, groups, strict=True)))[::-1]
     views = [
-        _attempt_view(request, application.store, truncated, key, (attempt, rows))
-        for key, (attempt, rows) in enumerate(zip(attempts, groups, strict=True))
+        _attempt_view(request, application.store, truncated, key, found, is_last=key == len(attempts) - 1)
+        for key, found in newest_first[:SHOWN_ATTEMPTS]
     ]
-    context = application.queue.context(job_id)
+    earlier = newest_first[SHOWN_ATTEMPTS:]
+    moments, left_out = latest_moments(timeline(truncated), SHOWN_MOMENTS)
+    context, copy = application.queue.context(job_id), job_like(truncated)
     return web_of(request).pages.page(
         request,
         "job.html",
@@ -151,13 +158,16 @@ def _page(request: Request, application: Application, job_id: UUID) -> Response:
         job=truncated,
         can=JobActions.of(truncated),
         why=reason(application, job_id),
-        timeline=timeline(truncated),
-        attempts=views[::-1],
+        timeline=moments,
+        left_out=left_out,
+        attempts=views,
+        earlier=[found for _, found in earlier[:LISTED_ATTEMPTS]],
+        earlier_count=len(earlier),
         others=[_preview(request, application.store, row) for row in others],
         context=context,
         last_success=_last_success(application, truncated, context),
-        command=enqueue_command(truncated),
-        curl=enqueue_curl(truncated, web_of(request).settings.metrics_base or str(request.base_url)),
+        command=enqueue_command(copy) if copy else command_with_file(truncated),
+        curl=enqueue_curl(copy, base_url(request)) if copy else None,
     )
 
 
@@ -167,16 +177,17 @@ def _attempt_view(
     job: TruncatedJob,
     key: int,
     found: tuple[JobAttempt, list[ArtifactRow]],
+    *,
+    is_last: bool,
 ) -> AttemptView:
     attempt, rows = found
-    later = len(attempts_of(job)) - 1 - key
-    evidence = _evidence(store, job, attempt, rows) if later < _READ_ATTEMPTS else None
+    evidence = _evidence(store, job, attempt, rows)
     shown = [row for row in rows if not (evidence and row.name == FILE_NAME)]
     return AttemptView(
         key=key,
         attempt=attempt,
         evidence=evidence,
-        previews=[_preview(request, store, row, reads=not later) for row in sorted(shown, key=_screenshots_first)],
+        previews=[_preview(request, store, row, reads=is_last) for row in sorted(shown, key=_screenshots_first)],
         screenshot=next((row for row in rows if row.name == SCREENSHOT), None),
         no_screenshot=why_no_screenshot(job, attempt, evidence, [row.name for row in rows]),
     )

@@ -21,6 +21,9 @@ router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[D
 
 PAGE: Final = 50
 
+_MAX_TYPED: Final = 10_000
+"""Characters of a search that are read, so that the page itself can say that it is too long."""
+
 Cursor = Annotated[str | None, Query(max_length=200)]
 
 
@@ -29,7 +32,7 @@ def jobs(
     request: Request,
     web: WebDep,
     application: ApplicationDep,
-    q: Annotated[str, Query(max_length=500)] = "",
+    q: Annotated[str, Query(max_length=_MAX_TYPED)] = "",
     before: UUID | None = None,
 ) -> Response:
     """Jobs that match a search, newest first, with counts by status."""
@@ -45,6 +48,7 @@ def jobs(
         statuses=STATUSES,
         qualifiers=QUALIFIERS,
         search=search,
+        typed=q if search.problems else str(search),
         chips=[(str(term), f"?{urlencode({'q': str(search.without(term))})}") for term in search.terms],
         link=lambda text: f"/dashboard/jobs?{urlencode({'q': str(text)})}",
         jobs=found.jobs,
@@ -98,6 +102,8 @@ def _matches(application: Application, search: JobSearch, found: FoundJobs, *, i
     """Return the number of jobs that match a search, which a complete page shows already."""
     if is_first and found.before_id is None:
         return MatchCount(count=len(found.jobs), more=False)
+    if is_first and found.looked_until is not None:  # a count would read the same jobs
+        return MatchCount(count=len(found.jobs), more=True)
     if not search.terms:
         return MatchCount(count=0, more=True)
     return application.queue.count_query(search.filter(code_version()))

@@ -14,10 +14,11 @@ from cogo_dagster.executors.registry import JobType, job_types
 from cogo_dagster.queue.errors import DuplicateJob, InvalidArgument
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import Json, NewJob
-from cogo_dagster.web.actions import copy_of, enqueue, run_again
+from cogo_dagster.web.actions import copy_of, enqueue, run_again, validated
+from cogo_dagster.web.commands import enqueue_command, enqueue_curl
 from cogo_dagster.web.dependencies import ApplicationDep, require_reader, web_of
 from cogo_dagster.web.job_requests import JobOptions
-from cogo_dagster.web.lookups import find_job
+from cogo_dagster.web.lookups import base_url, find_job
 from cogo_dagster.web.pages.forms import Form, LongFormDep, Operator, back, form_of
 from cogo_dagster.web.payload_form import WHOLE, FormField, fields_of, model_errors, read_form, write_form
 
@@ -132,9 +133,11 @@ def add_job(request: Request, application: ApplicationDep, form: LongFormDep, ac
     chosen = next(kind for kind in kinds if kind.name == (form.get("type") or kinds[0].name))
     job, entered = NewJobForm.of(chosen, as_json="as_json" in form).read(form)
     if not entered.errors:
-        added, entered = _add(application, job, actor, entered)
-        if added is not None:
-            return added
+        done, entered = _perform(application, job, actor, entered, only_show="show" in form)
+        if isinstance(done, Response):
+            return done
+        if done is not None:
+            return _page(request, kinds, entered, shown=done)
     return _page(request, kinds, entered, 422)
 
 
@@ -145,8 +148,13 @@ def again(application: ApplicationDep, actor: Operator, job_id: UUID) -> Respons
     return back(f"/dashboard/jobs/{enqueued.job_id}", "enqueued")
 
 
-def _add(application: Application, job: NewJob, actor: str, form: NewJobForm) -> tuple[Response | None, NewJobForm]:
+def _perform(
+    application: Application, job: NewJob, actor: str, form: NewJobForm, *, only_show: bool
+) -> tuple[Response | NewJob | None, NewJobForm]:
+    """Enqueue a job and return the redirect to it, or return the job that would be enqueued; None if it is invalid."""
     try:
+        if only_show:
+            return validated(application, job), form
         enqueued = enqueue(application, job, actor)
     except InvalidPayload as error:
         name = error.field if error.field in {field.name for field in form.fields} else WHOLE
@@ -166,10 +174,22 @@ def _kinds(wanted: str | None) -> list[JobType]:
     return kinds
 
 
-def _page(request: Request, kinds: list[JobType], form: NewJobForm, status: int = 200) -> Response:
+def _page(
+    request: Request, kinds: list[JobType], form: NewJobForm, status: int = 200, shown: NewJob | None = None
+) -> Response:
     fields: dict[str, Json] = {"required": [], "optional": []}
     for field in form.fields:
         fields["required" if field.required else "optional"].append(field)
     return web_of(request).pages.page(
-        request, "new_job.html", status, title="New job", kinds=kinds, form=form, prefix=PREFIX, whole=WHOLE, **fields
+        request,
+        "new_job.html",
+        status,
+        title="New job",
+        kinds=kinds,
+        form=form,
+        prefix=PREFIX,
+        whole=WHOLE,
+        command=enqueue_command(shown) if shown else None,
+        curl=enqueue_curl(shown, base_url(request)) if shown else None,
+        **fields,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from cogo_dagster.quality.comparison import compared, week_days
+from cogo_dagster.quality.comparison import compared, gate_days
 from cogo_dagster.quality.weeks import shifted
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
@@ -15,6 +15,7 @@ from cogo_dagster.web.dependencies import ApplicationDep, require_reader, web_of
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
+DAYS: Final = 7
 PAGES: Final = 12
 
 
@@ -43,8 +44,8 @@ def weeks(
         same_part=same_part,
         rows=compared(shown.this_week, same_part or shown.last_week),
         whole=compared(shown.this_week, shown.last_week),
-        days=week_days(shown.this_week, gates.threshold, now),
-        last_days=week_days(shown.last_week, gates.threshold, now),
+        days=gate_days(shown.this_week, DAYS, gates.threshold, now),
+        last_days=gate_days(shown.last_week, DAYS, gates.threshold, now),
         earlier=shifted(shown.week, -1),
         later=None if shown.week == gates.current_week() else shifted(shown.week, 1),
         pages=pages.pages,

@@ -38,5 +38,6 @@ def workers(
         losses=lost.losses,
         paused=application.queue.list_paused(),
         alive=alive,
+        pausable=sorted({name for start in starts for name in (*start.families, start.executor_id) if name}),
         max_starts=MAX_STARTS,
     )

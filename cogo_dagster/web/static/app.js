@@ -1,7 +1,7 @@
 // Live updates, keyboard shortcuts, theme. Every page works without this script.
 "use strict";
 
-const GATHER_MS = 250, POLL_MS = 10_000, AGO_MS = 10_000;
+const GATHER_MS = 250, POLL_MS = 10_000, AGO_MS = 10_000, RETRY_MS = 5_000;
 const $ = (selector) => document.querySelector(selector);
 
 /* Live updates: on an event of the server, the page is fetched again and changed regions are replaced. */
@@ -67,7 +67,12 @@ async function refresh() {
   if (live.busy) { live.again = true; return; }
   live.busy = true;
   try {
-    const response = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "error" });
+    const response = await fetch(location.pathname + location.search, { headers: { accept: "text/html" }, redirect: "manual" });
+    if (response.type === "opaqueredirect") {  // to the login page
+      pause();
+      show("lost", "logged out");
+      return;
+    }
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     if (!live.following) return;  // paused while the response was on its way
     if (response.ok) {
@@ -127,20 +132,42 @@ function toggleLive() {
 if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.follows !== undefined) {
   liveButton.addEventListener("click", toggleLive);
   if (window.EventSource) follow(); else poll();
-  // A suspended device has missed events.
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && live.following) refresh(); });
+  // A hidden page needs no stream, and browsers open at most six connections to a server: a seventh page would not load.
+  document.addEventListener("visibilitychange", () => {
+    if (!live.following) return;
+    if (document.hidden) { if (live.source) live.source.close(); return; }
+    if (window.EventSource) { live.mark = null; follow(); }
+    refresh();
+  });
   addEventListener("pagehide", () => { if (live.source) live.source.close(); });
   addEventListener("pageshow", (event) => { if (event.persisted && live.following) { live.mark = null; follow(); refresh(); } });
 }
 
+/* A page that could not be read is loaded again when it can. */
+if ($(".problem[data-retry]")) {
+  setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      const response = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "manual" });
+      if (response.status < 500) location.reload();
+    } catch { /* the server does not respond: try again */ }
+  }, RETRY_MS);
+}
+
 /* Relative times. */
 const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
+// As `span` of the server: a time in the future is rounded to the nearest number, so that "in 2 d" does not become "in 1 d".
+function span(seconds) {
+  const unitOf = (length) => UNITS.find(([size]) => length >= size);
+  let length = Math.abs(seconds), unit = unitOf(length);
+  if (unit && seconds > 0) { length = Math.round(length / unit[0]) * unit[0]; unit = unitOf(length); }
+  return unit ? `${Math.floor(length / unit[0])} ${unit[1]}` : "now";
+}
 function updateAges() {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
-    const unit = UNITS.find(([size]) => Math.abs(seconds) >= size);
-    const text = unit ? `${Math.floor(Math.abs(seconds) / unit[0])} ${unit[1]}` : "now";
-    time.textContent = !unit ? text : seconds > 0 ? `in ${text}` : `${text} ago`;
+    const text = span(seconds);
+    time.textContent = text === "now" ? text : seconds > 0 ? `in ${text}` : `${text} ago`;
   }
 }
 setInterval(updateAges, AGO_MS);
@@ -154,7 +181,7 @@ function addLocalTimes() {
     if (!at.getTimezoneOffset() || time.querySelector("small")) continue;
     const local = document.createElement("small");
     const otherDay = LOCAL_DAY.format(at) !== time.dateTime.slice(0, 10);
-    local.textContent = ` ${otherDay ? `${LOCAL_DAY.format(at)} ` : ""}${LOCAL.format(at)}`;
+    local.textContent = `${time.closest(".timeline") ? " " : " · "}${otherDay ? `${LOCAL_DAY.format(at)} ` : ""}${LOCAL.format(at)}`;
     local.className = "local";
     time.append(local);
   }

@@ -24,6 +24,7 @@ function options(chart, host) {
   const muted = colour("muted"), line = colour("line");
   const axis = { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
   const bars = chart.kind === "bars";
+  const whole = bars ? { incrs: [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((power) => [1, 2, 5].map((one) => one * 10 ** power)) } : {};
   const series = (bars ? [...chart.series].reverse() : chart.series).map((one) => ({
     label: one.name,
     stroke: colour(one.colour),
@@ -40,7 +41,7 @@ function options(chart, host) {
     legend: { show: false },
     cursor: { points: { show: false }, y: false, drag: { x: true, y: false } },
     scales: { x: { time: true, range: (_, low, high) => [low - chart.seconds / 2, high + chart.seconds / 2] }, y: { range: (_, low, high) => [0, chart.maximum || Math.max(high * 1.05, 1)] } },
-    axes: [{ ...axis, values: marks, size: 44 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en") + (chart.unit || "")) }],
+    axes: [{ ...axis, values: marks, size: 44 }, { ...axis, ...whole, size: 56, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en") + (chart.unit || "")) }],
     series: [{}, ...series],
     hooks: { draw: chart.minimum === undefined ? [] : [(plot) => threshold(plot, chart.minimum)] },
   };

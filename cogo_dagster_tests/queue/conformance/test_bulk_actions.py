@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from cogo_dagster.queue.bulk import Operation, perform
-from cogo_dagster.queue.bulk_actions import Preview, plan, preview, run
+from cogo_dagster.queue.bulk_actions import Preview, plan, preview, run, skipped_jobs
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import InvalidArgument, InvalidTransition, JobNotFound
 from cogo_dagster.queue.ids import new_request_id
@@ -62,6 +62,7 @@ def test_ineligible_jobs_are_counted_and_skipped(queue: Queue) -> None:
     found = look_for(queue, "retry", "since:1h")
     assert [item.id for item in found.items] == [job]
     assert found.ineligible == {"replayed": 1, "not_failed": 2}
+    assert found.left_out.job_ids["replayed"] == [str(replayed)]
     assert found.found == 4
     assert found.counts("error_class") == [("timeout", 1)]
     assert look(queue, waiting)["status"] == "queued"
@@ -83,6 +84,11 @@ def test_every_operation_skips_what_changed_since(queue: Queue, operation: Actio
         perform(queue, Operation("retry_failed", {"job_ids": [str(first)]}), "me")
     done = run(queue, stored.id, "me")
     assert (done.changed, done.skipped) == (1, 1)
+    assert find(queue, f"action:{stored.id} is:skipped") == [first]
+    assert skipped_jobs(queue, done).job_ids.popitem() == (
+        {"cancel": "finished", "retry": "not_failed"}.get(operation, "retried"),
+        [str(first)],
+    )
     expected = {"replay": "failed", "discard": "failed", "cancel": "cancelled", "retry": "queued"}[operation]
     assert look(queue, second)["status"] == expected
     assert look(queue, later)["status"] == ("queued" if operation == "cancel" else "failed")
