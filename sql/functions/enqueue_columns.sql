@@ -86,7 +86,9 @@ begin
             get diagnostics added = row_count;
         end if;
         if added = job_count then
-            perform cogo_internal.wake_workers();
+            if job_count > 0 then
+                perform cogo_internal.wake_workers();
+            end if;
             return json_build_object('job_ids', ids, 'created', null);
         end if;
 
