@@ -255,7 +255,8 @@ def test_two_batches_are_sent_at_a_time_after_the_first() -> None:
 
     found = list(enqueued_batches(enqueue, lines, 2, pytest.fail))
     assert [(one[0].job_id.int, len(one)) for one in found] == [(0, 1_000), (1, 1_000), (2, 500)]
-    assert events[:4] == ["began 0", "ended 0", "began 1", "began 2"]
+    assert events[:2] == ["began 0", "ended 0"]
+    assert events.index("began 2") < events.index("ended 1")  # their threads may begin in any order
 
 
 def test_a_failure_waits_for_the_other_batch() -> None:

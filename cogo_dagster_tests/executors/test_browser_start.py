@@ -12,6 +12,7 @@ import pytest
 
 from cogo_dagster.executors.browser import BrowserOptions, process
 from cogo_dagster.executors.browser import executor as executor_module
+from cogo_dagster.executors.browser.executor import BrowserExecutor
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.node import check_node, node_program
 from cogo_dagster.executors.browser.trial import try_browser
@@ -141,10 +142,18 @@ def latin_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FONTCONFIG_FILE", str(configuration))
 
 
+async def start_and_stop(executor: BrowserExecutor) -> None:
+    """Start an executor as a worker does, and stop it."""
+    await executor.start()
+    await executor.stop()
+
+
 @pytest.mark.usefixtures("latin_only")
 def test_a_worker_logs_scripts_without_glyphs(caplog: pytest.LogCaptureFixture) -> None:
-    """The worker logs the scripts without glyphs and how to install fonts."""
+    """The worker logs the scripts without glyphs and how to install fonts; a trial returns the scripts."""
     missing = asyncio.run(try_browser(replace(OPTIONS, install=False)))
+    assert "Hangul" not in caplog.text
+    asyncio.run(start_and_stop(BrowserExecutor(replace(OPTIONS, install=False))))
     assert {"Hangul", "Han", "Hiragana", "Katakana"} <= set(missing)
     assert not {"Latin", "Greek", "Cyrillic"} & set(missing)
     assert "Hangul, Han" in caplog.text

@@ -17,6 +17,8 @@ PATHS: Final[dict[str, Json]] = {
 }
 SEARCHES: Final = "/api/actions"
 """Its preview has a different form."""
+JOBS: Final = "/api/jobs"
+"""It enqueues unless a dry run is requested; see test_new_jobs."""
 
 
 def test_every_route_with_a_dry_run_is_listed(site: Site) -> None:
@@ -29,7 +31,7 @@ def test_every_route_with_a_dry_run_is_listed(site: Site) -> None:
         return any("dry_run" in str(_resolved(schemas, one["schema"])) for one in content.values())
 
     able = {path for path, methods in document["paths"].items() if any(map(takes_dry_run, methods.values()))}
-    assert {*PATHS, SEARCHES} == able
+    assert {*PATHS, SEARCHES, JOBS} == able
 
 
 @pytest.mark.parametrize("path", PATHS)
