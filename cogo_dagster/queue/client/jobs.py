@@ -232,10 +232,10 @@ def _columns(jobs: Sequence[NewJob]) -> dict[str, JsonValue]:
         "types": types[:1] if types.count(types[0]) == len(types) else types,
         "payloads": [job.payload if type(job.payload) is dict else dict(job.payload) for job in jobs],
     }
-    rows = list(map(_OPTIONAL_VALUES, jobs))
-    if rows.count(_DEFAULTS) != len(rows):
-        values = zip(_OPTIONAL_COLUMNS, _DEFAULTS, zip(*rows, strict=True), strict=True)
-        columns |= {name: column for name, default, column in values if column.count(default) != len(column)}
+    for name, attribute, default in _OPTIONAL_COLUMNS:
+        column = list(map(attribute, jobs))
+        if column.count(default) != len(column):
+            columns[name] = column
     return columns
 
 
@@ -247,9 +247,7 @@ _COLUMNS: Final = {
     "run_in_seconds": "run_in_seconds",
     "timeout_seconds": "timeout_seconds",
 }
-_OPTIONAL_COLUMNS: Final = tuple(_COLUMNS[name] for name, _ in NEW_JOB_DEFAULTS)
-_OPTIONAL_VALUES: Final = attrgetter(*(name for name, _ in NEW_JOB_DEFAULTS))
-_DEFAULTS: Final = tuple(default for _, default in NEW_JOB_DEFAULTS)
+_OPTIONAL_COLUMNS: Final = tuple((_COLUMNS[name], attrgetter(name), default) for name, default in NEW_JOB_DEFAULTS)
 
 
 def content_key(type: str, executor_id: str | None, payload: Mapping[str, JsonValue]) -> str:
