@@ -47,7 +47,7 @@ _CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
 )
 """The first match applies."""
 
-_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)(?!password@)\S+@")
+_PASSWORD: Final = re.compile(r"(://[^\s:/@]*:)(?!password@host:5432/)\S+@")
 """A password in a connection string, which drivers quote if they cannot parse it; not the one of an example."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import AdaptContext, PQGen
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import _WaitTimeout  # the only exception by which psycopg reports the timeout of a wait
 from psycopg.rows import TupleRow
 
@@ -83,6 +84,10 @@ def connect(
             "COGO_DATABASE_URL is not a Postgres address: write it as postgresql://user:password@host:5432/database."
         ) from None
     except psycopg.Error as error:
+        if _has_open_at_sign(dsn):  # the driver's message has the rest of the password
+            raise DatabaseUnavailable(
+                "COGO_DATABASE_URL has an @ in its user or password: write it there as %40."
+            ) from None
         raise _connect_error(first_line(error)) from None
     except TimeoutError:
         raise _connect_error(f"no response within {seconds:.2g} s") from None
@@ -115,6 +120,11 @@ def translated(error: psycopg.Error) -> QueueError:
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message, without a trailing full stop."""
     return str(error).strip().split("\n", 1)[0].rstrip(".")
+
+
+def _has_open_at_sign(dsn: str) -> bool:
+    """Whether a host contains an @, since the address was split at an earlier one. An abstract socket begins with @."""
+    return any("@" in host[1:] for host in str(conninfo_to_dict(dsn).get("host") or "").split(","))
 
 
 def _connect_error(reason: str) -> QueueError:

@@ -98,7 +98,14 @@ def test_an_invalid_database_url(nowhere: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["postgresql://me:hush@127.0.0.1:1/x", "mysql://me:hush@127.0.0.1/x", "://me:hush@x"]
+    "address",
+    [
+        "postgresql://me:hush@127.0.0.1:1/x",
+        "postgresql://me:a@hush@127.0.0.1:1/x",
+        "mysql://me:hush@127.0.0.1/x",
+        "mysql://me:password@hush@127.0.0.1/x",
+        "://me:hush@x",
+    ],
 )
 def test_a_password_is_never_shown(nowhere: Terminal, address: str) -> None:
     """Messages do not contain the password, even if the driver quotes an address that it cannot parse."""
