@@ -144,6 +144,7 @@ def test_only_a_document_of_the_site_is_evidence() -> None:
     assert unreached("https://other.test/cart", 502, session) is None
     for url, status in (("https://shop.test/cart", 502), ("about:blank", None), ("chrome-error://chromewebdata/", 502)):
         assert unreached(url, status, session)
+    assert unreached("about:blank", 200, session) is None  # a page of the site opened it
 
 
 @pytest.mark.parametrize("status", [204, 205, 304])

@@ -131,9 +131,11 @@ def unreached(url: str, status: int | None, session: ProxySession) -> str | None
         status: As for `check_document`.
         session: The session of the job.
     """
-    if url in {"", "about:blank"} and not session.failures:
-        return "No page had been received when the attempt failed."
-    if url in {"", "about:blank"} or url.startswith("chrome-error:"):
+    if url in {"", "about:blank"}:
+        if status is not None:
+            return None  # a page of the site opened it
+        return "The site was not reached." if session.failures else "No page had been received when the attempt failed."
+    if url.startswith("chrome-error:"):
         return "The site was not reached."
     if status is not None and status >= 400 and session.failure_at(_authority(url)) is not None:
         return "The site was not reached."
