@@ -56,22 +56,21 @@ def content_of(
         # An artifact's content never changes.
         "cache-control": "private, max-age=3600",
     }
-    size = row.size_bytes
-    file = store.open(row.storage_key)
-    kind, status = shown or "application/octet-stream", 200
+    kind, size = shown or "application/octet-stream", row.size_bytes
     if size is None:
-        return StreamingResponse(_chunks(file, None), status, headers, kind)
+        return StreamingResponse(_chunks(store.open(row.storage_key), None), 200, headers, kind)
     headers["accept-ranges"] = "bytes"
     try:
         part = requested_range(wanted, size)
-    except Unsatisfiable:
-        file.close()
+    except Unsatisfiable:  # before the file is opened, which copies it from a remote store
         return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
-    if part is not None:
-        status, headers["content-range"] = 206, part.header(size)
-        file.seek(part.start)
-    length = part.end - part.start if part else size
-    return StreamingResponse(_chunks(file, length), status, headers | {"content-length": str(length)}, kind)
+    file = store.open(row.storage_key)
+    if part is None:
+        return StreamingResponse(_chunks(file, size), 200, headers | {"content-length": str(size)}, kind)
+    file.seek(part.start)
+    length = part.end - part.start
+    headers |= {"content-range": part.header(size), "content-length": str(length)}
+    return StreamingResponse(_chunks(file, length), 206, headers, kind)
 
 
 def first_text(store: ArtifactStore, storage_key: str, max_bytes: int) -> tuple[str, bool]:

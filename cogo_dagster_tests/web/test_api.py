@@ -157,6 +157,8 @@ def test_a_part_of_a_file_is_read(read_only: tuple[Site, Population], header: st
     start, end, _ = part.indices(size)
     found = {206: f"bytes {start}-{end - 1}/{size}", 416: f"bytes */{size}"}
     assert answer.headers.get("content-range") == found.get(status)
+    conditional = site.client.get(file["content_url"], headers={**ADMIN, "range": header, "if-range": '"1"'})
+    assert (conditional.status_code, conditional.content) == (200, whole.content)
 
 
 def test_an_object_missing_in_the_store_is_a_502(site: Site, populated: Population) -> None:
