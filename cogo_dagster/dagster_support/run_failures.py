@@ -8,10 +8,9 @@ import dagster as dg
 
 from cogo_dagster.dagster_support.asset_keys import JOBS_OF_ASSETS
 from cogo_dagster.dagster_support.backlog import unserved
-from cogo_dagster.dagster_support.hooks import CHECK_FAILED, error_class
 from cogo_dagster.dagster_support.launches import is_mistaken_launch
 from cogo_dagster.dagster_support.resources import CogoResource
-from cogo_dagster.dagster_support.run_status import failed_checks, seconds_since, was_terminated
+from cogo_dagster.dagster_support.run_status import error_class, error_message, seconds_since, was_terminated
 from cogo_dagster.dagster_support.watched import failing_sensors, message_of, watched_schedules
 from cogo_dagster.dagster_support.worker_runs import PROCESS_JOBS
 from cogo_dagster.executors.registry import left_to_others
@@ -22,6 +21,7 @@ _LOOK_BACK: Final = timedelta(hours=6)
 _MAX_RUNS: Final = 200
 _ASSET_JOB: Final = "__ASSET_JOB"
 """Dagster's name of every run that is launched from assets: a backfill, a materialization, a check."""
+_ENDED: Final = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 
 
 def record_runs(instance: dg.DagsterInstance, cogo: CogoResource) -> None:
@@ -97,8 +97,8 @@ def failure_of(run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent], ended: str 
 def described(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: Iterable[dg.DagsterEvent]) -> dict[str, Json]:
     """Describe a failed run as `failure_of` does; a failed check by its description, which names the numbers."""
     failure = failure_of(run, steps, end_of(instance, run))
-    checks = failed_checks(instance, run.run_id) if failure["error_class"] == CHECK_FAILED else ""
-    return {**failure, "error_message": checks or failure["error_message"]}
+    message = error_message(instance, run.run_id, str(failure["error_class"]), str(failure["error_message"]))
+    return {**failure, "error_message": message}
 
 
 def end_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
@@ -150,20 +150,19 @@ def _recent_failures(instance: dg.DagsterInstance) -> list[dict[str, Json]]:
 
 
 def _recoveries(instance: dg.DagsterInstance, firing: Sequence[AlertRow]) -> list[dict[str, Json]]:
-    """Return the Dagster jobs whose last finished run succeeded; SQL ignores runs started before the failure."""
+    """Return the Dagster jobs whose last finished run, or that of their assets, succeeded.
+
+    SQL ignores runs that started before the failure.
+    """
+    if not firing:
+        return []
     recoveries = []
+    of_assets = instance.get_run_records(dg.RunsFilter(job_name=_ASSET_JOB, statuses=_ENDED), limit=_MAX_RUNS)
     for job_name in {str(alert.subject) for alert in firing}:
-        record = _last_ended(instance, job_name)
+        own = instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=_ENDED), limit=1)
+        same = [record for record in of_assets if job_name_of(record.dagster_run) == job_name][:1]
+        record = max([*own, *same], key=lambda found: found.storage_id, default=None)
         if record and record.dagster_run.status is dg.DagsterRunStatus.SUCCESS and record.start_time:
             ago, run_id = seconds_since(record.start_time), record.dagster_run.run_id
             recoveries.append({"job_name": job_name, "op_name": None, "run_id": run_id, "seconds_ago": ago})
     return recoveries
-
-
-def _last_ended(instance: dg.DagsterInstance, job_name: str) -> dg.RunRecord | None:
-    """Return the last finished run of a Dagster job, or of the assets that it materializes."""
-    ended = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
-    own = instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=ended), limit=1)
-    of_assets = instance.get_run_records(dg.RunsFilter(job_name=_ASSET_JOB, statuses=ended), limit=_MAX_RUNS)
-    same = [record for record in of_assets if job_name_of(record.dagster_run) == job_name][:1]
-    return max([*own, *same], key=lambda record: record.storage_id, default=None)

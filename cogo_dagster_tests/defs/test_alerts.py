@@ -20,7 +20,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from cogo_dagster.alerts.service import Alerts
 from cogo_dagster.dagster_support import asset_keys
-from cogo_dagster.dagster_support.hooks import HOOKS, error_class
+from cogo_dagster.dagster_support.hooks import HOOKS
 from cogo_dagster.dagster_support.resources import CogoResource
 from cogo_dagster.dagster_support.run_failures import (
     _recoveries,
@@ -29,6 +29,7 @@ from cogo_dagster.dagster_support.run_failures import (
     failure_of,
     job_name_of,
 )
+from cogo_dagster.dagster_support.run_status import error_class
 from cogo_dagster.dagster_support.watched import _watched
 from cogo_dagster.defs.alerts.jobs import deliver_alerts
 from cogo_dagster.defs.alerts.sensors import run_failure, undelivered_alerts
