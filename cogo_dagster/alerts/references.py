@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from cogo_dagster.queue.model import Json
-from cogo_dagster.queue.search.terms import in_quotes
+from cogo_dagster.queue.search.terms import search_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,7 @@ def _quoted(text: str) -> str:
 
 
 def _search(**qualifiers: str) -> str:
-    text = " ".join(f"{name}:{in_quotes(value)}" for name, value in qualifiers.items())
-    return f"/dashboard/jobs?q={quote(text, safe='')}"
+    return f"/dashboard/jobs?q={quote(search_for(qualifiers), safe='')}"
 
 
 _PAGES: Final[Mapping[str, Callable[[AlertFacts], Iterator[Reference]]]] = {

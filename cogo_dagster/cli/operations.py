@@ -16,6 +16,7 @@ from cogo_dagster.cli.options import (
     Since,
     TypePrefix,
     Where,
+    executor_option,
     part_of_id,
     read_settings,
 )
@@ -74,15 +75,7 @@ def failed(
             help="Only types with this prefix.",
         ),
     ] = None,
-    executor_id: Annotated[
-        str | None,
-        typer.Option(
-            "--executor",
-            envvar="EXECUTOR_ID",
-            autocompletion=completion.executors,
-            help="Only jobs addressed to this executor ID.",
-        ),
-    ] = None,
+    executor_id: Annotated[str | None, executor_option("EXECUTOR_ID")] = None,
     since_seconds: Since = None,
     reset_attempts: Annotated[
         bool,

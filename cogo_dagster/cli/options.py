@@ -1,7 +1,7 @@
 """Options shared by commands, and reading of settings with options applied."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -101,10 +101,23 @@ Fingerprint = Annotated[
     str | None,
     typer.Option(autocompletion=completion.fingerprints, help="Only this fingerprint, from `cogo list incidents`."),
 ]
-ExecutorFilter = Annotated[
-    str | None,
-    typer.Option("--executor", autocompletion=completion.executors, help="Only jobs addressed to this executor ID."),
-]
+
+
+def executor_option(envvar: str | None = None) -> Any:
+    """Return the option that filters by an executor ID, as an annotation.
+
+    Args:
+        envvar: The environment variable that also sets it.
+    """
+    return typer.Option(
+        "--executor",
+        envvar=envvar,
+        autocompletion=completion.executors,
+        help="Only jobs addressed to this executor ID.",
+    )
+
+
+ExecutorFilter = Annotated[str | None, executor_option()]
 
 
 def read_settings(**options: Json) -> Settings:

@@ -1,6 +1,6 @@
 """Values that templates derive from rows: labels, icons, colours and addresses. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -19,7 +19,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.rows.alerts import AlertRow, AlertTarget
 from cogo_dagster.queue.rows.jobs import FoundJob, JobRow
 from cogo_dagster.queue.search.qualifiers import STATUSES
-from cogo_dagster.queue.search.terms import in_quotes
+from cogo_dagster.queue.search.terms import search_for
 from cogo_dagster.queue.stats import Numbers, WaitReason
 from cogo_dagster.settings import Settings
 from cogo_dagster.supervision.replays import is_after
@@ -121,11 +121,7 @@ def status_icon(status: str) -> str:
 
 def job_search(**qualifiers: str | None) -> str:
     """Return the address of a job search, with quoted values."""
-    return job_search_text(_search_text(qualifiers))
-
-
-def _search_text(qualifiers: Mapping[str, str | None]) -> str:
-    return " ".join(f"{name}:{in_quotes(value or '')}" for name, value in qualifiers.items())
+    return job_search_text(search_for({name: value or "" for name, value in qualifiers.items()}))
 
 
 def job_search_text(typed: str) -> str:
@@ -202,7 +198,7 @@ def reason_query(reason: WaitReason) -> str:
         given["executor"] = reason.executor_id
     if reason.kind == "type" and reason.name:
         given["type"] = reason.name
-    return _search_text(given)
+    return search_for(given)
 
 
 def reason_search(reason: WaitReason) -> str:

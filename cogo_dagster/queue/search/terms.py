@@ -1,6 +1,7 @@
 """The terms of a search: a qualifier with its value, or text. Pure."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +13,11 @@ _PRIORITY: Final = re.compile(r"(?P<exact>\d)|(?P<first>\d?)\.\.(?P<last>\d?)|(?
 def in_quotes(value: str) -> str:
     """Return a value in quotes, with its own quotes doubled."""
     return '"' + value.replace('"', '""') + '"'
+
+
+def search_for(qualifiers: Mapping[str, str]) -> str:
+    """Return the search for jobs with these values of qualifiers."""
+    return " ".join(f"{name}:{in_quotes(value)}" for name, value in qualifiers.items())
 
 
 @dataclass(frozen=True, slots=True)
