@@ -67,12 +67,7 @@ def parse_storable_json(text: str) -> tuple[Json, bool]:
     Raises:
         ValueError: See `parse_json`.
     """
-    try:
-        value, end = _STRICT.raw_decode(text)
-    except (ValueError, RecursionError):
-        value, end = None, -1
-    if end != len(text):
-        value = parse_json(text)
+    value = parse_json(text)
     # Without an escape such as \\ud83d, ASCII has no surrogates, and JSON no U+0000.
     if value.__class__ is dict and text.isascii() and "\\u" not in text:
         for member in value.values():
@@ -123,7 +118,7 @@ def parse_json(text: str) -> Json:
         value, end = _STRICT.raw_decode(text)
     except (ValueError, RecursionError):
         value, end = None, -1  # raised again below
-    if end == len(text):
+    if end == len(text) or (end > 0 and not text[end:].strip(_SPACE)):
         return value
     try:
         return json.loads(text, parse_constant=_reject_constant)
@@ -141,6 +136,9 @@ def printable(text: str) -> str:
 def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
+
+_SPACE: Final = " \t\r\n"
+"""The whitespace of JSON."""
 
 _PLAIN: Final = frozenset({str, bool, type(None)})
 
