@@ -126,8 +126,8 @@ def _start_replay_sensor(url: str) -> None:
     request = {"query": _START_SENSOR, "variables": {"selector": selector}}
     try:
         response = httpx.post(f"{url}/graphql", json=request, timeout=_GRAPHQL_SECONDS, trust_env=False)
-        started = '"Sensor"' in response.text
-    except httpx.HTTPError:
+        started = response.json()["data"]["startSensor"]["__typename"] == "Sensor"
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
         started = False
     if not started:
         typer.echo("The sensor dlq_replay could not be started: start it in the Dagster UI.", err=True)

@@ -143,11 +143,11 @@ def _dead_letters(application: Application, operation: ActionName, form: Form) -
 
 def _reasons_in(summary: Json) -> list[tuple[str, int, list[str]]]:
     """Return why a preview left jobs out, their number, and the first of them."""
-    counts, ids = (
-        summary.get(name) if isinstance(summary, dict) else None for name in ("ineligible", "ineligible_jobs")
+    counts, job_ids = (
+        found if isinstance(summary, dict) and isinstance(found := summary.get(name), dict) else {}
+        for name in ("ineligible", "ineligible_jobs")
     )
-    job_ids = ids if isinstance(ids, dict) else {}
-    return [(why, count, job_ids.get(why, [])) for why, count in counts.items()] if isinstance(counts, dict) else []
+    return [(why, count, job_ids.get(why, [])) for why, count in counts.items()]
 
 
 def _operation(name: str | None) -> ActionName:
