@@ -9,6 +9,7 @@ import pytest
 from cogo_dagster.formatting.explanation import queue_line
 from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.search.qualifiers import STATUSES
+from cogo_dagster.queue.stats import MAX_PER_LANE, MAX_QUEUED
 from cogo_dagster.web.views import reason_search, tiles
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import BROKEN, a_worker, add, register, running_job, settle, take_one
@@ -199,3 +200,11 @@ def test_each_count_of_a_preview_leads_to_its_jobs(busy_site: Site) -> None:
     assert {link: _rows(busy_site, link.replace("&amp;", "&")) for _, link in links} == {
         link: int(count) for count, link in links
     }
+
+
+def test_the_limits_of_counts_are_those_of_the_database(owner: Owner) -> None:
+    """Numbers have a plus from the number on at which the SQL functions stop counting."""
+    sources: dict[str, str] = dict(owner.execute("select proname, prosrc from pg_proc").fetchall())
+    assert f"limit {MAX_QUEUED})" in sources["queue_numbers"]
+    assert f"count_limit, {MAX_PER_LANE}))" in sources["queue_groups"]
+    assert f"count_limit, {MAX_PER_LANE}))" in sources["queue_stats"]
