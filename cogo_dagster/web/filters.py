@@ -84,11 +84,15 @@ def with_job_links(message: Markup) -> Markup:
     return Markup(_JOB_ID.sub(r'<a href="/dashboard/jobs/\g<0>"><code>\g<0></code></a>', str(message)))  # noqa: S704 - of hexadecimal digits
 
 
-def number(value: object) -> str:
-    """Format a number with thin spaces between thousands; return any other value as text."""
+def number(value: object, more: bool = False) -> str:
+    """Format a number with thin spaces between thousands; return any other value as text.
+
+    Args:
+        more: Whether the number is the least that there are: `10 000+`.
+    """
     if not isinstance(value, int | float) or not -1e30 < value < 1e30:
         return cut(value, 60)
-    return f"{value:,}".replace(",", "\u2009")
+    return f"{value:,}".replace(",", "\u2009") + ("+" if more else "")
 
 
 def counted(value: int, noun: str) -> str:

@@ -131,8 +131,8 @@ def job_search_text(typed: str) -> str:
 
 def tiles(numbers: Numbers) -> list[Tile]:
     """Return the numbers at the top of the overview."""
-    queued = number(numbers.queued) + ("+" if numbers.has_more_queued else "")
-    ready = number(numbers.ready) + ("+" if numbers.has_more_ready else "")
+    queued = number(numbers.queued, numbers.has_more_queued)
+    ready = number(numbers.ready, numbers.has_more_ready)
     late = numbers.oldest_ready_seconds
     search = "/dashboard/jobs?q="
     return [
