@@ -173,6 +173,13 @@ def test_an_idle_worker_is_woken_by_an_enqueue(queue: Queue, listener: psycopg.C
     assert _wakings(listener) == 1
 
 
+def test_a_prepared_enqueue_wakes_no_worker(queue: Queue, listener: psycopg.Connection) -> None:
+    """It adds no job."""
+    _claim(queue, _registered(queue), idle=True)
+    queue.prepare_enqueue()
+    assert _wakings(listener) == 0
+
+
 def test_a_worker_that_claims_again_is_busy(queue: Queue, listener: psycopg.Connection) -> None:
     """A claim without the flag leaves it unchanged."""
     worker = _registered(queue)
