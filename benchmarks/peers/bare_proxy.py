@@ -5,6 +5,7 @@ bodies, and shows what a proxy costs at least.
 """
 
 import asyncio
+import sys
 from urllib.parse import urlsplit
 
 
@@ -63,10 +64,10 @@ class _Server(asyncio.Protocol):
 
 
 async def main() -> None:
-    """Forward until the process is killed."""
+    """Forward until standard input is closed, which happens at the latest when the loop has ended."""
     server = await asyncio.get_running_loop().create_server(_Client, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":

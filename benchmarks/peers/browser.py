@@ -144,8 +144,9 @@ async def _fast_picture(page: Page) -> bytes:
 
 def _bare_proxy() -> str:
     """Start the proxy, whose CPU time counts as that of the loop; return its URL."""
+    until_end, _ = os.pipe()  # the other end stays open until this process ends
     process: Any = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.peers.bare_proxy"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.peers.bare_proxy"], stdin=until_end, stdout=subprocess.PIPE, text=True
     )
     return f"http://127.0.0.1:{int(process.stdout.readline())}"
 
