@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 import pytest
@@ -14,6 +14,7 @@ from cogo_dagster.queue.client import Queue, leases
 from cogo_dagster.queue.errors import TransportError
 from cogo_dagster.queue.executor import Snooze, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
+from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add
@@ -32,9 +33,8 @@ _IGNORED_CALLS: Final = {"report_stuck_worker"}
 _READS: Final = {"next_due"}
 """Not stable, since it depends on the clock, but writes nothing."""
 _TIMEOUT_SECONDS: Final = 20.0
-_ACTIVE: Final = (
-    "select count(*) from pg_stat_activity"
-    " where datname = current_database() and application_name = 'cogo' and state = 'active'"
+_CONNECTED: Final = (
+    "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'cogo'"
 )
 
 
@@ -131,7 +131,8 @@ def test_a_crash_at_any_point_costs_at_most_one_attempt(
         bench.drain(executor(point, once), concurrency=2, **_UPKEEP)
     wait_for_calls()
     # The server may still execute a call whose connection was closed.
-    eventually(lambda: owner.execute(_ACTIVE).fetchone() == (0,), "no call is executed")
+    pool = cast("PostgresTransport", bench.queue.transport)._pool
+    eventually(lambda: owner.execute(_CONNECTED).fetchone() == (len(pool._idle),), "the call of the worker has ended")
     owner.execute("update public.jobs set lease_expires_at = now() - interval '1 s' where status = 'running'")
     bench.queue.recover()
     bench.drain(executor(point, once), concurrency=2)
