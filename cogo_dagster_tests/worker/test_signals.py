@@ -34,7 +34,7 @@ def test_a_wait_ends_at_its_timeout() -> None:
 
 
 def test_a_wait_with_a_set_signal_lets_the_loop_continue() -> None:
-    """A loop that waits for a signal nobody clears must not block the others."""
+    """A loop that waits for a signal that stays set does not block the others."""
 
     async def run() -> list[str]:
         signal, steps = Signal(), list[str]()
