@@ -4,7 +4,7 @@ import re
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
@@ -61,29 +61,45 @@ def drain_queued(server: BenchServer, peer: Peer, dsn: str, jobs: int, workers: 
         programs = [stack.enter_context(Program(peer, "worker", dsn, expected=expected)) for _ in range(workers)]
         for program in programs:
             program.wait_until_ready()
-        watcher.execute(peer.unfinished)
+        is_unfinished = _check_of(watcher, peer, jobs)
         meter = Meter(watcher, server.pid, [program.pid for program in programs])
         meter.start()
         started_at = time.perf_counter()
         for program in programs:
             program.go()
-        _wait_until_done(programs, watcher, peer, jobs)
+        _wait_until_done(programs, is_unfinished, peer, jobs)
         seconds = time.perf_counter() - started_at
         meter.stop()
+        if watcher.execute(peer.unfinished).fetchone() != (False,):
+            raise ProgramFailed(f"{peer.name} has unfinished jobs")
         ran = sum(program.ran for program in programs)
         for program in programs:
             program.end()
         return {"jobs_per_second": jobs / seconds, "duplicates": ran - jobs} | meter.cost(jobs).to_json()
 
 
-def _wait_until_done(programs: Sequence[Program], watcher: "psycopg.Connection[Any]", peer: Peer, jobs: int) -> None:
+def _check_of(watcher: "psycopg.Connection[Any]", peer: Peer, jobs: int) -> Callable[[], bool]:
+    """Return the check whether a job of the coming drain is unfinished; it was called once."""
+    query, arguments = peer.unfinished, None
+    if peer.remaining is not None:
+        row = watcher.execute("select clock_timestamp()").fetchone()
+        query, arguments = peer.remaining, {"jobs": jobs, "since": row and row[0]}
+
+    def is_unfinished() -> bool:
+        return watcher.execute(query, arguments).fetchone() != (False,)
+
+    is_unfinished()
+    return is_unfinished
+
+
+def _wait_until_done(programs: Sequence[Program], is_unfinished: Callable[[], bool], peer: Peer, jobs: int) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while (ran := sum(program.ran for program in programs)) < jobs:
         _check_time(deadline, f"{peer.name} ran {ran} of {jobs} jobs")
         for program in programs:
             program.check_alive()
         programs[0].wait_for_progress(0.01 if len(programs) > 1 else 0.5)
-    while watcher.execute(peer.unfinished).fetchone() != (False,):
+    while is_unfinished():
         _check_time(deadline, f"{peer.name} ran all jobs, and some are not finished")
         time.sleep(POLL_SECONDS)
 

@@ -25,6 +25,8 @@ class Peer:
         program: A module of this package, or a script for Node.js.
         packages: The packages whose versions are reported.
         unfinished: A query that returns whether any job is unfinished.
+        remaining: The same for `%(jobs)s` jobs since `%(since)s`, if `unfinished` is slow while a snapshot is held: in
+            the third drain it took 40 ms of 440, since it read all dead rows. It confirms the result at the end.
         jobs: The maximum number of jobs, for a slow queue.
         settings: The settings for the report.
         environment: Environment variables of its program.
@@ -39,6 +41,7 @@ class Peer:
     environment: Mapping[str, str] = field(default_factory=dict)
     jobs: int | None = None
     in_all: bool = True
+    remaining: str | None = None
 
     @property
     def needs_node(self) -> bool:
@@ -82,6 +85,10 @@ COGO: Final = Peer(
     packages=("cogo-dagster", "psycopg"),
     unfinished=_OURS,
     settings={"concurrency": 500, "prefetch": 0},
+    remaining=(
+        "select count(*) < %(jobs)s from public.jobs"
+        " where status = 'succeeded' and finished_at >= %(since)s::timestamptz"
+    ),
 )
 
 GRAPHILE: Final = "graphile-worker"

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
-from cogo_dagster.queue.model import Enqueued, NewJob
+from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.threads import started
+
+T = TypeVar("T")
 
 Line: TypeAlias = tuple[int, NewJob]
 """The number of a line, and its job."""
@@ -37,11 +39,11 @@ def prepare_calls(prepare: Callable[[], None], connections: int) -> None:
 
 
 def enqueued_batches(
-    enqueue: Callable[[list[NewJob]], list[Enqueued]],
+    enqueue: Callable[[list[NewJob]], T],
     lines: Sequence[Line],
     at_once: int,
     report: Callable[[str], object],
-) -> Iterator[list[Enqueued]]:
+) -> Iterator[T]:
     """Enqueue in batches of 1,000; yield the results in order.
 
     The first batch is sent alone: if the database rejects it, nothing else was sent. Afterwards the database works on
@@ -54,7 +56,7 @@ def enqueued_batches(
         report: Called with the lines that are left, if the batches end early.
     """
     batches = [lines[first : first + _BATCH] for first in range(0, len(lines), _BATCH)]
-    calls: list[Future[list[Enqueued]]] = []
+    calls: list[Future[T]] = []
     received = 0
     try:
         for batch in batches:

@@ -20,7 +20,7 @@ from cogo_dagster.cli.progress import progress_bar
 from cogo_dagster.executors.registry import PayloadValidator
 from cogo_dagster.formatting.values import counted
 from cogo_dagster.queue.executor import InvalidPayload
-from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, NewJob, family_of
+from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Json, NewJob, family_of
 from cogo_dagster.settings import Settings
 from cogo_dagster.text import parse_storable_json
 
@@ -81,19 +81,16 @@ def _prepare(application: Application) -> None:
 
 
 def _enqueued(application: Application, lines: Sequence[Line], at_once: int, *, quiet: bool) -> Report:
-    enqueued: list[Enqueued] = []
+    job_ids: list[str] = []
+    created = 0
     report_left = partial(typer.echo, err=True)
     with progress_bar("jobs", lambda: len(lines), quiet=quiet) as advance:
         for done in enqueued_batches(application.queue.enqueue, lines, at_once, report_left):
-            enqueued += done
-            advance(len(enqueued))
-    created = sum(one.created for one in enqueued)
-    document = {
-        "enqueued": len(enqueued),
-        "created": created,
-        "job_ids": [str(one.job_id) for one in enqueued],
-    }
-    existing = len(enqueued) - created
+            job_ids += done.ids
+            created += done.created
+            advance(len(job_ids))
+    document = {"enqueued": len(job_ids), "created": created, "job_ids": job_ids}
+    existing = len(job_ids) - created
     known = f"; {counted(existing, 'job')} with the same idempotency key existed" if existing else ""
     return Report(document, f"Enqueued {counted(created, 'job')}{known}.")
 

@@ -9,12 +9,12 @@ outcome    how an attempt ended
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, Self, TypeAlias
+from typing import Any, Final, Generic, NamedTuple, Self, TypeAlias, overload
 from uuid import UUID
 
 from typing_extensions import TypeVar
@@ -287,3 +287,58 @@ class Enqueued(NamedTuple):
 
     job_id: UUID
     created: bool
+
+
+class EnqueuedJobs(Sequence[Enqueued]):
+    """The results for enqueued jobs, in order; each is made when it is read.
+
+    Made in advance, 20,000 of them take as long to create and to search for cycles as their jobs take to encode.
+
+    Attributes:
+        ids: The IDs as text.
+    """
+
+    __slots__ = ("_existing", "ids")
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._existing: set[int] = set()
+
+    @property
+    def created(self) -> int:
+        """The number of jobs that were created."""
+        return len(self.ids) - len(self._existing)
+
+    def add(self, ids: Sequence[str], created: Sequence[bool] | None) -> None:
+        """Append the results of one call; `created` is None if it created all jobs."""
+        if created is not None:
+            self._existing.update(number for number, new in enumerate(created, len(self.ids)) if not new)
+        self.ids.extend(ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Enqueued: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Enqueued]: ...
+
+    def __getitem__(self, index: int | slice) -> Enqueued | list[Enqueued]:
+        if isinstance(index, slice):
+            return [self._result(number) for number in range(len(self.ids))[index]]
+        return self._result(range(len(self.ids))[index])
+
+    def __iter__(self) -> Iterator[Enqueued]:
+        return map(self._result, range(len(self.ids)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EnqueuedJobs | list) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+    def _result(self, number: int) -> Enqueued:
+        return Enqueued(StoredId(self.ids[number]), number not in self._existing)

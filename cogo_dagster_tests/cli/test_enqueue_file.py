@@ -18,7 +18,7 @@ from cogo_dagster.cli.enqueue_batches import Line, calls_at_once, enqueued_batch
 from cogo_dagster.executors import registry
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.errors import DatabaseUnavailable
-from cogo_dagster.queue.model import Enqueued, NewJob
+from cogo_dagster.queue.model import Enqueued, EnqueuedJobs, NewJob
 from cogo_dagster.settings import load_settings
 from cogo_dagster.text import parse_storable_json
 from cogo_dagster_tests.cli.terminal import Terminal
@@ -206,7 +206,7 @@ def test_a_failure_names_the_line_to_continue_with(
     enqueue = Queue.enqueue
     calls: list[int] = []
 
-    def fails_at_the_second(self: Queue, jobs: Sequence[NewJob]) -> list[Enqueued]:
+    def fails_at_the_second(self: Queue, jobs: Sequence[NewJob]) -> EnqueuedJobs:
         calls.append(len(jobs))
         if len(calls) == 2:
             raise DatabaseUnavailable("The database cannot be reached.")

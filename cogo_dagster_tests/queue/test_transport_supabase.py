@@ -1,9 +1,12 @@
 """The Supabase transport: lost replies, failing gateways, wrong keys, and the error of each response."""
 
+import gzip
 import math
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Barrier
 from typing import Any
 
@@ -299,3 +302,30 @@ def test_errors_do_not_contain_keys(stand_in: StandIn) -> None:
         assert SERVICE_ROLE not in str(error)
         error = error.__cause__
     transport.close()
+
+
+class _Gateway(BaseHTTPRequestHandler):
+    """Answers every call as a gateway that compresses replies."""
+
+    def do_POST(self) -> None:
+        """Send a compressed document."""
+        body = gzip.compress(b'{"ready": 7}')
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Write nothing."""
+
+
+def test_a_compressed_reply_is_read() -> None:
+    """Gateways compress long replies, since the client accepts it."""
+    with HTTPServer(("127.0.0.1", 0), _Gateway) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        transport = SupabaseTransport(Project(f"http://127.0.0.1:{server.server_port}", SERVICE_ROLE))
+        assert transport.call("queue_stats", {}) == {"ready": 7}
+        transport.close()
+        server.shutdown()

@@ -10,6 +10,7 @@ from cogo_dagster.queue.artifacts import StoredObject, files
 from cogo_dagster.queue.artifacts.files import LocalFile
 from cogo_dagster.queue.artifacts.folder import FolderObjects
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Ended
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 
 CALLS: Final = (
@@ -52,15 +53,19 @@ def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
         raise KeyError(point)
     when, _, what = point.partition(" ")
     before, after = (handler, _nothing) if when == "before" else (_nothing, handler)
-    call, put = PostgresTransport.call, FolderObjects.put
+    call, start, put = PostgresTransport.call, PostgresTransport.start, FolderObjects.put
 
     def called(transport: PostgresTransport, function: str, arguments: Mapping[str, Json]) -> Json:
-        if function != what:
+        if function != what or _prepares(arguments):
             return call(transport, function, arguments)
         before()
         answer = call(transport, function, arguments)
         after()
         return answer
+
+    def started(transport: PostgresTransport, function: str, arguments: Mapping[str, Json], ended: Ended) -> object:
+        # None: the call is made in a thread, whose exceptions reach the task that waits for it.
+        return None if function == what else start(transport, function, arguments, ended)
 
     def stored(objects: FolderObjects, name: str, file: LocalFile, content_type: str) -> StoredObject:
         before()
@@ -75,7 +80,14 @@ def at(point: str, handler: Callable[[], None]) -> Iterator[None]:
             patch.setattr(FolderObjects, "put", stored)
         else:
             patch.setattr(PostgresTransport, "call", called)
+            patch.setattr(PostgresTransport, "start", started)
         yield
+
+
+def _prepares(arguments: Mapping[str, Json]) -> bool:
+    """Whether a call only prepares later ones: its failure has no effect, and it commits nothing."""
+    families = [request["family"] for request in arguments.get("families", ()) if isinstance(request, dict)]
+    return arguments.get("job_ids") == [] or families == [""]
 
 
 def _nothing() -> None:

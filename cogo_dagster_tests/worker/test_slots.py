@@ -48,7 +48,7 @@ def test_no_more_jobs_are_claimed_ahead_than_were_short_in_a_row() -> None:
 def test_the_number_of_jobs_claimed_ahead_is_limited() -> None:
     """A worker with more slots claims for all of them."""
     assert paced(4, jobs=100_000).limit(11.0) == MAX_CLAIMED
-    assert paced(1_800, jobs=100_000).limit(11.0) == 1_800
+    assert paced(2_500, jobs=100_000).limit(11.0) == 2_500
 
 
 def test_half_of_the_jobs_claimed_ahead_are_requested_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_half_of_the_jobs_claimed_ahead_are_requested_at_once(monkeypatch: pytes
     for _ in range(100_000):
         slots.note(job, 0.0001)
     now = 11.0
-    assert slots.requests(0, prefetch=False) == ([ClaimRequest("browser", 500)], 500)
+    assert slots.requests(0, prefetch=False) == ([ClaimRequest("browser", 1_000)], 1_000)
     assert slots.limit() == MAX_CLAIMED
 
 

@@ -11,6 +11,8 @@ from cogo_dagster.queue.client.leases import (
     Recovered,
     Settled,
     WorkerIdentity,
+    claim_request,
+    success_request,
 )
 from cogo_dagster.queue.client.operations import OperatorCalls
 from cogo_dagster.queue.client.workers import WorkerCalls
@@ -24,7 +26,9 @@ __all__ = [
     "Recovered",
     "Settled",
     "WorkerIdentity",
+    "claim_request",
     "content_key",
+    "success_request",
 ]
 
 

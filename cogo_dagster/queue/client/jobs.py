@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,8 +10,8 @@ from typing import Final
 from uuid import UUID
 
 from cogo_dagster.queue.errors import InvalidArgument, JobNotFound
-from cogo_dagster.queue.ids import StoredId, new_request_id
-from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, Enqueued, Json, JsonValue, NewJob
+from cogo_dagster.queue.ids import new_request_id
+from cogo_dagster.queue.model import NEW_JOB_DEFAULTS, EnqueuedJobs, Json, JsonValue, NewJob
 from cogo_dagster.queue.rows.base import Cursor, read_list
 from cogo_dagster.queue.rows.dead_letters import DeadLetter, Incident
 from cogo_dagster.queue.rows.jobs import (
@@ -37,14 +36,13 @@ class JobCalls:
 
     _transport: Transport
 
-    def enqueue(self, jobs: Sequence[NewJob]) -> list[Enqueued]:
+    def enqueue(self, jobs: Sequence[NewJob]) -> EnqueuedJobs:
         """Enqueue jobs in order, in batches of 1,000, each of them atomically."""
-        enqueued: list[Enqueued] = []
+        enqueued = EnqueuedJobs()
         for first in range(0, len(jobs), _ENQUEUE_BATCH):
             arguments = _columns(jobs[first : first + _ENQUEUE_BATCH])
             result = self._transport.call("enqueue_columns", {**arguments, "request_id": str(new_request_id())})
-            created = result["created"] or itertools.repeat(True)
-            enqueued.extend(map(Enqueued, map(StoredId, result["job_ids"]), created))
+            enqueued.add(result["job_ids"], result["created"])
         return enqueued
 
     def prepare_enqueue(self) -> None:

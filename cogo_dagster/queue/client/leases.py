@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.model import Job, Json, JsonValue, Settlement
-from cogo_dagster.queue.transports.base import Transport
+from cogo_dagster.queue.transports.base import Request, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,60 @@ class WorkerIdentity:
     dagster_run_id: str | None = None
 
 
+class ClaimEnded(Exception):
+    """A lease of this claim was recovered, so that the claim returns no jobs."""
+
+
+def claim_request(
+    claim_id: UUID,
+    requests: Sequence[ClaimRequest],
+    worker: WorkerIdentity,
+    *,
+    lease_seconds: int,
+    max_jobs: int,
+    idle: bool | None,
+    after: ClaimCursor | None,
+) -> Request[ClaimedJobs]:
+    """Return the request of `LeaseCalls.claim`; reading its reply raises `ClaimEnded`."""
+
+    def read(result: Json) -> ClaimedJobs:
+        if result.get("claim_ended"):
+            raise ClaimEnded
+        return ClaimedJobs(Job.list_from_compact(result["jobs"], claim_id), result["cursor"])
+
+    arguments = {
+        "claim_id": str(claim_id),
+        "families": [{"family": a.family, "max_jobs": a.max_jobs, "prefetch": a.prefetch} for a in requests],
+        "worker_id": worker.worker_id,
+        "instance_id": str(worker.instance_id),
+        "executor_id": worker.executor_id,
+        "lease_seconds": lease_seconds,
+        "max_jobs": max_jobs,
+        "idle": idle,
+        "compact": True,
+        "after": after,
+    }
+    return Request("claim_jobs", arguments, read)
+
+
+def success_request(settlements: Sequence[Settlement]) -> Request[list[Settled]]:
+    """Return the request that settles plain successes."""
+
+    def read(result: Json) -> list[Settled]:
+        if result is None:
+            return [_SUCCEEDED] * len(settlements)
+        return [Settled(*pair) for pair in zip(result["statuses"], result["job_statuses"], strict=True)]
+
+    arguments: dict[str, Json] = {
+        "job_ids": [str(settlement.job.id) for settlement in settlements],
+        "lease_tokens": _texts([settlement.job.lease_token for settlement in settlements]),
+        "run_seconds": [settlement.run_seconds for settlement in settlements],
+    }
+    if any(settlement.result is not None for settlement in settlements):
+        arguments["results"] = [settlement.result for settlement in settlements]
+    return Request("succeed_jobs", arguments, read)
+
+
 class LeaseCalls:
     """Calls of a worker."""
 
@@ -118,24 +172,21 @@ class LeaseCalls:
             idle: Whether enqueues should wake this worker; None keeps the current value.
             after: The cursor of an earlier claim; unaddressed jobs of its priority that became due earlier are skipped.
         """
-        result = self._transport.call(
-            "claim_jobs",
-            {
-                "claim_id": str(claim_id),
-                "families": [{"family": a.family, "max_jobs": a.max_jobs, "prefetch": a.prefetch} for a in requests],
-                "worker_id": worker.worker_id,
-                "instance_id": str(worker.instance_id),
-                "executor_id": worker.executor_id,
-                "lease_seconds": lease_seconds,
-                "max_jobs": max_jobs,
-                "idle": idle,
-                "compact": True,
-                "after": after,
-            },
+        request = claim_request(
+            claim_id, requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle, after=after
         )
-        if result.get("claim_ended"):
+        try:
+            return request.read(self._transport.call(request.function, request.arguments))
+        except ClaimEnded:
             return self.claim(uuid4(), requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
-        return ClaimedJobs(Job.list_from_compact(result["jobs"], claim_id), result["cursor"])
+
+    def prepare_claim(self, worker: WorkerIdentity, max_jobs: int) -> None:
+        """Claim from a family that no job can have: a connection is open and the claim planned before the first one."""
+        self.claim(uuid4(), [ClaimRequest("", max_jobs)], worker, lease_seconds=60, max_jobs=max_jobs)
+
+    def prepare_settle(self) -> None:
+        """Settle no jobs, for the same reason."""
+        self._succeed([])
 
     def fail_unreadable(self, claim_id: UUID, *, every_one: bool = False) -> int:
         """Fail claimed jobs with a payload beyond the limits permanently as `unreadable`; return how many.
@@ -235,17 +286,8 @@ class LeaseCalls:
         return [Settled(*pair) for pair in zip(result["statuses"], result["job_statuses"], strict=True)]
 
     def _succeed(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        arguments: dict[str, Json] = {
-            "job_ids": [str(settlement.job.id) for settlement in settlements],
-            "lease_tokens": _texts([settlement.job.lease_token for settlement in settlements]),
-            "run_seconds": [settlement.run_seconds for settlement in settlements],
-        }
-        if any(settlement.result is not None for settlement in settlements):
-            arguments["results"] = [settlement.result for settlement in settlements]
-        result = self._transport.call("succeed_jobs", arguments)
-        if result is None:
-            return [_SUCCEEDED] * len(settlements)
-        return [Settled(*pair) for pair in zip(result["statuses"], result["job_statuses"], strict=True)]
+        request = success_request(settlements)
+        return request.read(self._transport.call(request.function, request.arguments))
 
     def recover(self, batch_size: int = 500) -> Recovered:
         """Recover all jobs with expired leases, in batches."""

@@ -1,10 +1,15 @@
 """The interface by which all code calls the queue's SQL functions."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster.queue.model import Json, JsonValue
+
+T = TypeVar("T")
+
+Ended = Callable[[bytes | None, Exception | None], None]
+"""Takes a reply as JSON, None for null; or the error of the call."""
 
 
 class Transport(Protocol):
@@ -24,6 +29,43 @@ class Transport(Protocol):
     def close(self) -> None:
         """Release the connections. No call may be made afterwards."""
         ...
+
+
+class LoopCall(Protocol):
+    """A call in progress whose reply the event loop reads."""
+
+    def abandon(self) -> None:
+        """End the call without its reply."""
+        ...
+
+
+@runtime_checkable
+class LoopTransport(Protocol):
+    """A transport that can make calls without a thread."""
+
+    def start(self, function: str, arguments: Mapping[str, object], ended: Ended) -> LoopCall | None:
+        """Start a call whose reply the running event loop reads; None if that is not possible now.
+
+        It has no retries: after an error, the same call is to be made by `call`.
+
+        Args:
+            function: Returns JSON.
+            arguments: By name.
+            ended: Called later, in the loop, with the reply or the reason why there is none.
+        """
+        ...
+
+
+class Request(NamedTuple, Generic[T]):
+    """A call of a function, and how its reply is read.
+
+    Attributes:
+        read: Returns what the reply means.
+    """
+
+    function: str
+    arguments: Mapping[str, object]
+    read: Callable[[Json], T]
 
 
 def without_none(**arguments: JsonValue) -> dict[str, JsonValue]:

@@ -4,6 +4,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -20,12 +21,16 @@ class PooledConnection:
 
     Attributes:
         connection: Used by one caller at a time.
+        functions: The functions that were called on it, for which its session has plans.
+        prepared: The statements that were prepared for calls in an event loop.
     """
 
-    __slots__ = ("connection", "idle_since", "opened_at")
+    __slots__ = ("connection", "functions", "idle_since", "opened_at", "prepared")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.functions: set[str] = set()
+        self.prepared: set[bytes] = set()
         self.opened_at = self.idle_since = time.monotonic()
 
     def is_usable(self, opened_after: float) -> bool:
@@ -42,7 +47,10 @@ class PooledConnection:
 
 
 class Pool:
-    """A LIFO pool of connections. Thread-safe.
+    """A pool of connections. Thread-safe.
+
+    A call gets the connection that was used last, of those whose session has plans for its function if there are any:
+    the first call in a session takes 5 to 10 ms more.
 
     Args:
         opened: Opens a connection within the given number of seconds.
@@ -59,11 +67,12 @@ class Pool:
         self._opened_after = 0.0
         self._closed = False
 
-    def take(self, seconds: float) -> PooledConnection:
+    def take(self, seconds: float, function: str = "") -> PooledConnection:
         """Check out a connection.
 
         Args:
             seconds: Timeout of the wait for a connection, and then of opening a new one.
+            function: The function to be called.
 
         Raises:
             DatabaseUnavailable: All connections are in use, or a new one cannot be opened.
@@ -79,10 +88,21 @@ class Pool:
                 f"All {self._size} connections to the database were in use for {seconds:.1f} s: raise COGO_POOL_SIZE."
             ) from None
         try:
-            return self._take_idle() or PooledConnection(self._opened(seconds))
+            return self._take_idle(function) or PooledConnection(self._opened(seconds))
         except BaseException:
             self._permits.put(None)
             raise
+
+    def take_idle(self, function: str) -> PooledConnection | None:
+        """Check out an open connection; None if there is none, without waiting."""
+        try:
+            self._permits.get_nowait()
+        except Empty:
+            return None
+        idle = None if self._closed else self._take_idle(function)
+        if idle is None:
+            self._permits.put(None)
+        return idle
 
     def put_back(self, taken: PooledConnection) -> None:
         """Return a connection to the pool; a closed one is replaced at the next checkout."""
@@ -105,15 +125,23 @@ class Pool:
         self._closed = True
         self._close_idle()
 
-    def _take_idle(self) -> PooledConnection | None:
+    def _take_idle(self, function: str) -> PooledConnection | None:
         while True:
             try:
-                idle = self._idle.pop()
+                idle = self._with_plan(function) or self._idle.pop()
             except IndexError:
                 return None
             if idle.is_usable(self._opened_after):
                 return idle
             idle.connection.close()
+
+    def _with_plan(self, function: str) -> PooledConnection | None:
+        for idle in reversed(list(self._idle)):
+            if function in idle.functions:
+                with suppress(ValueError):  # another thread has taken it
+                    self._idle.remove(idle)
+                    return idle
+        return None
 
     def _close_idle(self) -> None:
         while True:

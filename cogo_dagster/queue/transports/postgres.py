@@ -1,5 +1,6 @@
 """The transport over Postgres connections, with a pool."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -24,12 +25,15 @@ from cogo_dagster.queue.errors import (
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.limits import CALL_SECONDS, REPLY_SECONDS, STATEMENT_SECONDS, call_limit
 from cogo_dagster.queue.model import Json
+from cogo_dagster.queue.transports.base import Ended
+from cogo_dagster.queue.transports.in_loop import LoopCall, Statement
 from cogo_dagster.queue.transports.pool import Pool, PooledConnection
 from cogo_dagster.queue.transports.retries import Failed, encoded, logged, with_retries
 
 _TRIES: Final = 4
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _TURNS: Final = 4
+_NUMBERS: Final = itertools.count()
 _MIN_SECONDS: Final = 0.05
 
 _LONG_SECONDS: Final[Mapping[str, int]] = dict.fromkeys(
@@ -81,18 +85,44 @@ class PostgresTransport:
         statement = _statement(function, tuple(arguments))
         long_seconds = _LONG_SECONDS.get(function)
         return with_retries(
-            lambda seconds: self._once(statement, document, seconds, long_seconds),
+            lambda seconds: self._once(function, statement, document, seconds, long_seconds),
             tries=_TRIES,
             first_pause_seconds=_FIRST_PAUSE_SECONDS,
             seconds=CALL_SECONDS if long_seconds is None else 2.0 * long_seconds,
         )
 
+    def start(self, function: str, arguments: Mapping[str, object], ended: Ended) -> LoopCall | None:
+        """Start a call whose reply the running event loop reads; None if no connection is free: see `LoopTransport`."""
+        taken = self._pool.take_idle(function) if self._prepare else None
+        if taken is None:
+            return None
+        try:
+            document = encoded(arguments).encode()
+        except QueueError:  # raised again by `call`
+            self._pool.put_back(taken)
+            return None
+        name, text = _prepared(function, tuple(arguments))
+
+        def put_back(reply: bytes | None, error: Exception | None) -> None:
+            if error is None:
+                taken.functions.add(function)
+                taken.prepared.add(name)
+            else:
+                taken.connection.close()
+            self._pool.put_back(taken)
+            ended(reply, error)
+
+        statement = Statement(name, None if name in taken.prepared else text)
+        return LoopCall(taken.connection, statement, document, put_back, seconds=REPLY_SECONDS)
+
     def close(self) -> None:
         """Close the pool."""
         self._pool.close()
 
-    def _once(self, statement: sql.Composed, document: str, seconds: float, long_seconds: int | None) -> Json:
-        taken = self._taken(seconds)
+    def _once(
+        self, function: str, statement: sql.Composed, document: str, seconds: float, long_seconds: int | None
+    ) -> Json:
+        taken = self._taken(function, seconds)
         connection = taken.connection
         try:
             connection.wait_seconds = min(seconds, REPLY_SECONDS if long_seconds is None else long_seconds + 2.0)
@@ -100,6 +130,7 @@ class PostgresTransport:
                 row = connection.execute(statement, (document,)).fetchone()
             else:
                 row = _with_timeout(connection, statement, document, long_seconds or STATEMENT_SECONDS)
+            taken.functions.add(function)
             return row[0] if row else None
         except psycopg.Error as error:
             raise self._failed(connection, error) from error
@@ -112,9 +143,9 @@ class PostgresTransport:
         finally:
             self._pool.put_back(taken)
 
-    def _taken(self, seconds: float) -> PooledConnection:
+    def _taken(self, function: str, seconds: float) -> PooledConnection:
         try:
-            taken = self._pool.take(min(seconds, REPLY_SECONDS))
+            taken = self._pool.take(min(seconds, REPLY_SECONDS), function)
         except QueueError as error:
             # A server that was reachable may be restarting; for one that never was, a wait only delays the error.
             tries = TRIES if self._was_connected and isinstance(error, DatabaseUnavailable) else 1
@@ -201,6 +232,14 @@ def _with_timeout(
 def _timeout_of(seconds: int, *, own: str | None = None, local: bool = False) -> sql.Composed:
     before = _CURRENT_TIMEOUT if own is None else sql.Literal(own)
     return _SET_TIMEOUT.format(own=before, seconds=seconds, local=local)
+
+
+@lru_cache(maxsize=256)
+def _prepared(function: str, names: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """Return a name, for one session, and the text of a call's prepared statement."""
+    return b"%s_%d" % (function.encode(), next(_NUMBERS)), _statement(function, names).as_bytes(None).replace(
+        b"%s", b"$1"
+    )
 
 
 @lru_cache(maxsize=256)

@@ -1,19 +1,24 @@
 """Calls the synchronous queue client from the worker's event loop, with retries during an outage."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, ParamSpec, TypeVar
 
 from cogo_dagster.queue.backoff import Backoff
+from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, TransportError
 from cogo_dagster.queue.threads import DaemonThreads
+from cogo_dagster.queue.transports.base import LoopCall, LoopTransport, Request, Transport
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _MAX_PAUSE_SECONDS: Final = 5.0
+_MAX_DECODED_BYTES: Final = 1_000_000
+"""A longer reply is decoded in a thread, so that the event loop is not blocked for long."""
 _DENIED_SECONDS: Final = 30.0
 """How long access may be denied before that is an error, since a key or role may be changing."""
 
@@ -54,6 +59,8 @@ class Calls:
         self._threads = DaemonThreads("cogo-call", threads)
         self._on_outage = on_outage
         self._outage = False
+        self._in_progress: set[LoopCall] = set()
+        self._closed = False
 
     @property
     def outage(self) -> bool:
@@ -62,12 +69,16 @@ class Calls:
 
     def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
         """Start a blocking call in a thread; return its future."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._in_thread(future, lambda: function(*args, **kwargs))
+        return future
+
+    def _in_thread(self, future: "asyncio.Future[T]", function: Callable[[], T]) -> None:
+        loop = future.get_loop()
 
         def work() -> None:
             try:
-                result = function(*args, **kwargs)
+                result = function()
             except StopIteration as error:  # a future cannot carry it
                 _deliver(loop, future, None, RuntimeError(repr(error)))
             except BaseException as error:  # noqa: BLE001 - raised in the awaiting task
@@ -76,6 +87,39 @@ class Calls:
                 _deliver(loop, future, result, None)
 
         self._threads.submit(work)
+
+    def in_loop(self, transport: Transport, request: Request[T], otherwise: Callable[[], T]) -> "asyncio.Future[T]":
+        """Make a call whose reply the event loop reads; return its future.
+
+        Args:
+            transport: Makes the call.
+            request: The call; it must be repeatable.
+            otherwise: Makes the same call in a thread, if the transport cannot or the first attempt fails.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def ended(reply: bytes | None, error: Exception | None) -> None:
+            self._in_progress.discard(call)
+            if self._closed or future.done():  # no task waits for it
+                return
+            if error is None and reply is not None and len(reply) > _MAX_DECODED_BYTES:
+                self._in_thread(future, lambda: request.read(decode(reply)))
+                return
+            if error is None:
+                with contextlib.suppress(Exception):  # raised again by the second attempt
+                    future.set_result(request.read(None if reply is None else decode(reply)))
+                    return
+            self._in_thread(future, otherwise)
+
+        call = (
+            transport.start(request.function, request.arguments, ended)
+            if isinstance(transport, LoopTransport)
+            else None
+        )
+        if call is None:
+            self._in_thread(future, otherwise)
+        else:
+            self._in_progress.add(call)
         return future
 
     def with_retry(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
@@ -116,6 +160,9 @@ class Calls:
 
     def close(self) -> None:
         """Let the threads end; calls in progress are not awaited."""
+        self._closed = True
+        for call in list(self._in_progress):
+            call.abandon()
         self._threads.close()
 
 
@@ -136,24 +183,77 @@ def _deliver(
         return
 
 
-async def wait_for_any(*events: asyncio.Event, timeout_seconds: float | None = None) -> None:
-    """Return when one of the events is set or the timeout expires."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
+class Signal(asyncio.Event):
+    """An event that can be awaited together with others, without a task for each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiters_for_any: set[asyncio.Future[None]] = set()
+
+    def set(self) -> None:
+        """Set the event, and end the waits for it."""
+        super().set()
+        for waiter in self._waiters_for_any:
+            _release(waiter)
+
+    def add_waiter(self, waiter: "asyncio.Future[None]") -> None:
+        """Give the future a result when the event is set."""
+        self._waiters_for_any.add(waiter)
+
+    def remove_waiter(self, waiter: "asyncio.Future[None]") -> None:
+        """Do not inform the future any more."""
+        self._waiters_for_any.discard(waiter)
+
+
+async def wait_for_any(*signals: Signal, timeout_seconds: float | None = None) -> None:
+    """Return when one of the signals is set or the timeout expires."""
+    if any(signal.is_set() for signal in signals):
+        await asyncio.sleep(0)
+        return
+    loop = asyncio.get_running_loop()
+    waiter = loop.create_future()
+    timer = None if timeout_seconds is None else loop.call_later(timeout_seconds, _release, waiter)
+    for signal in signals:
+        signal.add_waiter(waiter)
     try:
-        await asyncio.wait(waits, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        await waiter
     finally:
-        for wait in waits:
-            wait.cancel()
+        if timer is not None:
+            timer.cancel()
+        for signal in signals:
+            signal.remove_waiter(waiter)
 
 
-async def finish_or_give_up(work: Coroutine[Any, Any, T], signal: asyncio.Event, last_seconds: float) -> T | None:
+async def wait_for_result(future: "asyncio.Future[Any]", signal: Signal) -> bool:
+    """Wait for the future or the signal; return whether the future has a result and no exception."""
+    waiter = asyncio.get_running_loop().create_future()
+
+    def release(_: object) -> None:
+        _release(waiter)
+
+    future.add_done_callback(release)
+    signal.add_waiter(waiter)
+    try:
+        if not signal.is_set():
+            await waiter
+    finally:
+        future.remove_done_callback(release)
+        signal.remove_waiter(waiter)
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+async def finish_or_give_up(work: Coroutine[Any, Any, T], signal: Signal, last_seconds: float) -> T | None:
     """Await the work; after the signal, for at most `last_seconds` more. Return None if it was abandoned."""
     task = asyncio.ensure_future(work)
-    signalled = asyncio.ensure_future(signal.wait())
     try:
-        await asyncio.wait([task, signalled], return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait([task], timeout=last_seconds)
+        await wait_for_result(task, signal)
+        if not task.done():
+            await asyncio.wait([task], timeout=last_seconds)
         return task.result() if task.done() else None
     finally:
-        signalled.cancel()
         task.cancel()
+
+
+def _release(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)

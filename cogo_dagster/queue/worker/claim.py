@@ -2,15 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.backoff import Backoff, jittered
-from cogo_dagster.queue.client import ClaimCursor, ClaimedJobs, ClaimRequest
+from cogo_dagster.queue.client import ClaimCursor, ClaimedJobs, ClaimRequest, claim_request
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
-from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any
+from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any, wait_for_result
 from cogo_dagster.queue.worker.execute import Runner
 from cogo_dagster.queue.worker.state import WorkerState
 
@@ -21,7 +20,7 @@ _CLAIM_GAP_SECONDS = 0.01
 _GAP_STEP_SECONDS = 0.001
 _FEW_SLOTS = 250
 """With 500 slots, claiming again without the gap was slower: 28,000 instead of 35,000 jobs per second."""
-_LARGE_CLAIM = 500
+_LARGE_CLAIM = 1_000
 """A claim of this many jobs does not wait for more free slots, so the server works while other jobs run."""
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.2
@@ -94,8 +93,7 @@ class Claimer:
             if time.monotonic() < self._single_until:
                 capacity = 1
             idle = not len(self._state.held)
-            claim = self._claim(requests, capacity)
-            claimed = await finish_or_give_up(claim, self._state.stopping, _LAST_CLAIM_SECONDS)
+            claimed = await self._claim(requests, capacity)
             if claimed is None:
                 continue
             # Nothing is awaited between this and the next full claim, which is sent before these jobs are executed.
@@ -108,6 +106,7 @@ class Claimer:
             self._polled = False
             self._runner.prefetch_enabled = len(jobs) == capacity
             if len(jobs) < capacity:
+                await asyncio.sleep(0)  # start these jobs before the next call
                 await self._wait_for_work()
         return reason
 
@@ -149,17 +148,20 @@ class Claimer:
             timeout_seconds=min(seconds for seconds in limits if seconds is not None),
         )
 
-    def _claim(self, requests: Sequence[ClaimRequest], capacity: int) -> Coroutine[Any, Any, ClaimedJobs | None]:
+    async def _claim(self, requests: Sequence[ClaimRequest], capacity: int) -> ClaimedJobs | None:
         """Claim once, repeating the call until it succeeds; return None if the claim is abandoned.
 
-        The call is started before this returns, so that it precedes the execution of the jobs claimed before.
+        The call is started before anything is awaited, so that it precedes the execution of the jobs claimed before.
         A claim that fails three times while other calls succeed is abandoned, and for a minute jobs are
         claimed one at a time, since one of them may cause the failure. Leases that the claim took expire.
         """
         idle, claim_id = self._idle_transition(), uuid4()
         self._requested_at = self._last_claim_at = time.monotonic()
         first = self._claim_once(claim_id, requests, capacity, idle)
-        return self._until_claimed(first, claim_id, requests, capacity, idle)
+        if await wait_for_result(first, self._state.stopping):
+            return self._claimed_by(first.result(), requests, capacity)
+        again = self._until_claimed(first, claim_id, requests, capacity, idle)
+        return await finish_or_give_up(again, self._state.stopping, _LAST_CLAIM_SECONDS)
 
     async def _until_claimed(
         self,
@@ -179,9 +181,7 @@ class Claimer:
             except Exception as error:  # noqa: BLE001 - unknown errors are transient
                 failures += await self._failed(error)
             else:
-                if len(claimed.jobs) >= capacity:
-                    self._cursor.move(requests, claimed.cursor)
-                return claimed
+                return self._claimed_by(claimed, requests, capacity)
             if failures >= _TRIES:
                 self._single_until = time.monotonic() + _SINGLE_SECONDS
                 self._state.reported_idle = False
@@ -192,18 +192,37 @@ class Claimer:
             self._last_claim_at = time.monotonic()
             attempt = self._claim_once(claim_id, requests, capacity, idle)
 
+    def _claimed_by(self, claimed: ClaimedJobs, requests: Sequence[ClaimRequest], capacity: int) -> ClaimedJobs:
+        if len(claimed.jobs) >= capacity:
+            self._cursor.move(requests, claimed.cursor)
+        return claimed
+
     def _claim_once(
         self, claim_id: UUID, requests: Sequence[ClaimRequest], capacity: int, idle: bool | None
     ) -> "asyncio.Future[ClaimedJobs]":
-        return self._state.calls.once(
-            self._state.queue.claim,
-            claim_id,
-            requests,
-            self._state.identity,
-            lease_seconds=self._state.options.lease_seconds,
-            max_jobs=capacity,
-            idle=idle,
-            after=self._cursor.of(requests),
+        state = self._state
+        after = self._cursor.of(requests)
+        lease_seconds = state.options.lease_seconds
+        return state.calls.in_loop(
+            state.queue.transport,
+            claim_request(
+                claim_id,
+                requests,
+                state.identity,
+                lease_seconds=lease_seconds,
+                max_jobs=capacity,
+                idle=idle,
+                after=after,
+            ),
+            lambda: state.queue.claim(
+                claim_id,
+                requests,
+                state.identity,
+                lease_seconds=lease_seconds,
+                max_jobs=capacity,
+                idle=idle,
+                after=after,
+            ),
         )
 
     async def _failed(self, error: Exception) -> int:

@@ -13,6 +13,7 @@ from cogo_dagster.queue.client import ClaimRequest
 from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.attempt import run_attempt
+from cogo_dagster.queue.worker.calls import Signal
 from cogo_dagster.queue.worker.events import EventKind, Stage
 from cogo_dagster.queue.worker.slots import Slots
 from cogo_dagster.queue.worker.state import Abandonment, HeldJob, Phase, WorkerState
@@ -55,7 +56,7 @@ class Runner:
         self._unstarted: asyncio.Task[None] | None = None
         self._starter: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
-        self.capacity_available = asyncio.Event()
+        self.capacity_available = Signal()
         self.prefetch_enabled = False
         self.lost_slots = 0
 

@@ -9,14 +9,14 @@ from typing import Final
 
 from cogo_dagster.queue.artifacts import ArtifactStoreError, storage_key
 from cogo_dagster.queue.backoff import Backoff
-from cogo_dagster.queue.client import Settled
+from cogo_dagster.queue.client import Settled, success_request
 from cogo_dagster.queue.errors import AccessDenied, InvalidArgument, QueueError, TransportError
 from cogo_dagster.queue.model import Job, JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.calls import Denial
 from cogo_dagster.queue.worker.events import EventKind, SettledAttempt, Stage
 from cogo_dagster.queue.worker.state import HeldJob, WorkerState
 
-_BATCH: Final = 1_000
+_BATCH: Final = 2_000
 _TRIES: Final = 3
 """How often one call may fail on new connections, while other calls succeed, before the batch is split."""
 _FIRST_PAUSE_SECONDS: Final = 0.3
@@ -106,7 +106,7 @@ class Settler:
         pauses = Backoff(_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS).pauses()
         while True:
             try:
-                results = await self._state.calls.once(self._state.queue.settle, settlements)
+                results = await self._settle_call(settlements)
             except InvalidArgument:
                 raise
             except QueueError as error:
@@ -120,6 +120,14 @@ class Settler:
             else:
                 self._state.calls.note_success()
                 return results
+
+    def _settle_call(self, settlements: list[Settlement]) -> "asyncio.Future[list[Settled]]":
+        """Start a call; successes without results, whose size is limited, are settled without a thread."""
+        calls, queue = self._state.calls, self._state.queue
+        if all(settlement.is_plain_success and settlement.result is None for settlement in settlements):
+            request = success_request(settlements)
+            return calls.in_loop(queue.transport, request, lambda: queue.settle(settlements))
+        return calls.once(queue.settle, settlements)
 
     async def _others_succeed(self) -> bool:
         try:

@@ -7,8 +7,8 @@ from typing import Final
 from cogo_dagster.queue.client import ClaimRequest
 from cogo_dagster.queue.worker.state import HeldJob, WorkerState
 
-MAX_CLAIMED: Final = 1_000
-"""How many very short jobs may be claimed: 500 that are executed while a call claims 500 others."""
+MAX_CLAIMED: Final = 2_000
+"""How many very short jobs may be claimed: 1,000 that are executed while a call claims 1,000 others."""
 _SHORT_SECONDS: Final = 0.01
 _AHEAD_SECONDS: Final = 0.1
 """How long jobs claimed ahead are expected to wait for a slot."""

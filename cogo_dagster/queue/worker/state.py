@@ -12,7 +12,7 @@ from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.queue.model import Job, JobError, Json, Outcome, Settlement
 from cogo_dagster.queue.stopping import STOP
-from cogo_dagster.queue.worker.calls import Calls
+from cogo_dagster.queue.worker.calls import Calls, Signal
 from cogo_dagster.queue.worker.events import EventKind, Observer, SettledAttempt, Stage, WorkerEvent
 from cogo_dagster.queue.worker.metrics import WorkerMetrics
 from cogo_dagster.queue.worker.options import WorkerOptions
@@ -152,11 +152,11 @@ class WorkerState:
     held: HeldJobs = field(default_factory=HeldJobs)
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     storage: StorageState = field(default_factory=StorageState)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    force_stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: Signal = field(default_factory=Signal)
+    force_stop: Signal = field(default_factory=Signal)
     force_stop_at: float | None = None
     claims_ended: bool = False
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    wake: Signal = field(default_factory=Signal)
     wakeable: bool = False
     reported_idle: bool = False
     report_missed_wakeup: Callable[[], None] = lambda: None

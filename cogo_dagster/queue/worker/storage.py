@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cogo_dagster.queue.artifacts import ArtifactStore
-from cogo_dagster.queue.worker.calls import Calls
+from cogo_dagster.queue.worker.calls import Calls, Signal
 
 _CHECK_TIMEOUT_SECONDS: Final = 30.0
 
@@ -22,7 +22,7 @@ class StorageState:
     def __init__(self) -> None:
         self.unavailable = False
         self.failed = asyncio.Event()
-        self.available = asyncio.Event()
+        self.available = Signal()
         self.available.set()
 
     def note_failure(self) -> bool:

@@ -13,6 +13,7 @@ from cogo_dagster.queue.client import Queue, WorkerIdentity
 from cogo_dagster.queue.executor import Executor, Interrupted
 from cogo_dagster.queue.model import Outcome, Settlement
 from cogo_dagster.queue.stopping import STOP
+from cogo_dagster.queue.transports.base import LoopTransport
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster.queue.worker.claim import Claimer
 from cogo_dagster.queue.worker.events import EventKind, Observer, Stage
@@ -28,6 +29,7 @@ from cogo_dagster.queue.worker.watchdog import Watchdog
 
 _UPLOADERS: Final = 3
 _CANCEL_TIMEOUT_SECONDS: Final = 0.5
+_PREPARE_SECONDS: Final = 2.0
 
 
 class WorkerStuck(Exception):
@@ -107,6 +109,7 @@ class Worker:
         async with contextlib.AsyncExitStack() as cleanup:
             cleanup.callback(state.calls.close)
             cleanup.push_async_callback(self._stop_executors)
+            await self._prepare_calls()
             try:
                 for executor in state.executors.values():
                     await executor.start()
@@ -118,6 +121,19 @@ class Worker:
             # Not after an error: the attempts of a worker that ends unexpectedly are counted.
             await self._deregister(upkeep)
         return WorkerReport(dict(state.metrics.counters), time.monotonic() - started_at, reason)
+
+    async def _prepare_calls(self) -> None:
+        """Open two connections and plan the frequent calls; an outage does not matter yet."""
+        state = self._state
+        if not isinstance(state.queue.transport, LoopTransport):
+            return
+        calls = [
+            state.calls.once(state.queue.prepare_claim, state.identity, state.options.concurrency),
+            state.calls.once(state.queue.prepare_settle),
+        ]
+        for call in calls:
+            call.add_done_callback(_ignore_error)
+        await asyncio.wait(calls, timeout=_PREPARE_SECONDS)
 
     def request_stop(self, grace_seconds: float | None = None) -> None:
         """Stop claiming and end within the grace period; a second call, or 0, forces the stop. Thread-safe.
@@ -145,12 +161,13 @@ class Worker:
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         keeper = LeaseKeeper(state, denied=partial(_fail, failed))
         watchdog = Watchdog(state, end=lambda: _fail(failed, WorkerStuck(state.stuck)), last_resort=self._last_resort)
+        # First, so that the first claim does not wait for the calls of the other tasks.
+        stages = asyncio.create_task(self._stages(runner, uploader, settler), name="stages")
         background = [asyncio.create_task(run, name="background") for run in self._background_loops(runner, upkeep)]
         background += [
             asyncio.create_task(settler.run(), name="settle"),
             *(asyncio.create_task(uploader.run(), name="upload") for _ in range(_UPLOADERS)),
         ]
-        stages = asyncio.create_task(self._stages(runner, uploader, settler), name="stages")
         watched: list[asyncio.Future[Any]] = [stages, failed, *background]
         keeper.start()
         watchdog.start()
@@ -256,6 +273,11 @@ class Worker:
             state.warn(f"The {executor.family} executor did not stop in time.")
         elif not stop.cancelled() and (error := stop.exception()) is not None:
             state.warn(f"The {executor.family} executor did not stop cleanly: {error}")
+
+
+def _ignore_error(call: "asyncio.Future[None]") -> None:
+    if not call.cancelled():
+        call.exception()
 
 
 def _fail(failed: "asyncio.Future[None]", error: Exception) -> None:
