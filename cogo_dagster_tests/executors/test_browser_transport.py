@@ -3,15 +3,18 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Iterable
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
 import pytest
+from playwright.async_api import ConsoleMessage, Error, Page
 
-from cogo_dagster.executors.browser import transport
+from cogo_dagster.executors.browser import events, evidence, executor, run, steps, transport
 from cogo_dagster.executors.browser.transport import DriverTransport
-from cogo_dagster_tests.executors.bench import Bench
+from cogo_dagster.queue.worker import execute
+from cogo_dagster_tests.executors.bench import Bench, artifact, names
 
 HANDLE = {"guid": "page@1", "method": "__create__", "params": {"type": "JSHandle", "guid": "handle@2"}}
 ABOUT_HANDLE = {"guid": "handle@2", "method": "__dispose__", "params": {"reason": "gc"}}
@@ -120,3 +123,90 @@ def test_a_page_that_logs_many_values_leaves_no_handles(shared: Bench) -> None:
     assert len(found.result["console_errors"]) == 20
     assert "ElementHandle" in created
     assert "JSHandle" not in created
+
+
+def test_a_page_above_the_limit_keeps_its_screenshot(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTML that the browser does not return leaves the screenshot, the reason, and a browser for the next job."""
+    shared.site.pages["/large"] = f"<title>Large</title><!--{'x' * 300_000}-->"
+    before = shared.running
+    monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 200_000)
+    error = shared.fail({"url": shared.site.url("/large")})
+    assert (error.error_class, error.retryable) == ("artifact_limit", False)
+    assert "the limit is 200,000" in error.message
+    assert names(error) == {"screenshot.png", "evidence.json"}
+    assert shared.run({"url": shared.site.url()}).result["title"] == "Home"
+    assert shared.running is before
+
+
+def test_extracted_values_are_cut_in_the_page(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long text and of many elements, only what is kept is transferred."""
+    shared.site.pages["/many"] = (
+        "<p></p><script>document.querySelector('p').textContent = 'x'.repeat(400000);"
+        "document.querySelector('p').title = 'y'.repeat(400000);"
+        "for (let i = 0; i < 1500; i++) document.body.append(document.createElement('b'))</script>"
+    )
+    actions = [
+        {"do": "extract", "name": "text", "selector": "p"},
+        {"do": "extract", "name": "title", "selector": "p", "attribute": "title"},
+        {"do": "extract", "name": "all", "selector": "b", "all": True},
+    ]
+    monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 200_000)
+    found = shared.run({"url": shared.site.url("/many"), "actions": actions, "html": False})
+    extracted = json.loads(artifact(found, "extracted.json"))
+    assert extracted == {"text": "x" * 100_000, "title": "y" * 100_000, "all": [""] * 1_000}
+    assert found.result["notes"] == ["all has the first 1000 of 1500 matches."]
+
+
+def test_a_page_that_returns_too_much_as_its_state_is_saved(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that replaces the functions of the browser loses its title, and keeps its screenshot and HTML."""
+    shared.site.pages["/state"] = "<title>x</title><script>String.prototype.slice = () => 'x'.repeat(300000)</script>"
+    monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 200_000)
+    found = shared.run({"url": shared.site.url("/state")})
+    assert (found.result["title"], found.result["status"]) == ("", 200)
+    assert names(found) == {"screenshot.png", "page.html"}
+
+
+def test_a_screenshot_above_the_limit_is_taken_of_less(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of a whole page that the browser does not return is taken again of the upper part."""
+    shared.site.pages["/noise"] = (
+        "<body style='margin:0'><canvas width=200 height=2000 style='display:block'></canvas><script>"
+        "const context = document.querySelector('canvas').getContext('2d'), image = context.createImageData(200, 2000);"
+        "for (let at = 0, seed = 1; at < image.data.length; at++)"
+        " image.data[at] = at % 4 === 3 ? 255 : (seed = seed * 16807 % 2147483647) & 255;"
+        "context.putImageData(image, 0, 0)</script>"
+    )
+    monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 800_000)
+    monkeypatch.setattr(steps, "MAX_FILE_BYTES", 600_000)
+    payload = {"url": shared.site.url("/noise"), "full_page": True, "viewport": {"width": 200, "height": 200}}
+    found = shared.run(payload)
+    assert 200_000 < len(artifact(found, "screenshot.png")) <= 600_000
+    [note] = found.result["notes"]
+    assert re.fullmatch(r"screenshot\.png shows the upper \d{3} of 2000 pixels\.", note)
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_what_cannot_be_read_is_noted(shared: Bench, monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
+    """If console messages cannot be read, a note has the reason; a driver that is busy gets no further job."""
+    monkeypatch.setattr(events, "LIST_TIMEOUT_SECONDS", 0.05 if busy else 5)
+    before = shared.running
+
+    async def messages(_: Page) -> list[ConsoleMessage]:
+        if busy:
+            await asyncio.sleep(0.1)
+        raise Error("The browser's reply has 200,000,000 bytes; the limit is 100,000,000")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Page, "console_messages", messages)
+        notes = shared.run({"url": shared.site.url()}).result["notes"]
+    reason = "Timeout 50ms exceeded" if busy else "The browser's reply has 200,000,000 bytes; the limit is 100,000,000"
+    assert f"Console messages could not be read: {reason}." in notes
+    assert before.unhealthy is busy
+    assert shared.run({"url": shared.site.url()}).result["title"] == "Home"
+
+
+def test_an_attempt_ends_before_the_worker_cancels_it() -> None:
+    """Collecting evidence and closing the page of a browser that hangs take less time than the worker's margin."""
+    assert max(evidence.FILE_TIMEOUT_SECONDS, run.TRACE_TIMEOUT_SECONDS) < executor.EVIDENCE_TIMEOUT_SECONDS
+    assert events.LIST_TIMEOUT_SECONDS < executor.EVIDENCE_TIMEOUT_SECONDS
+    longest = executor.EVIDENCE_TIMEOUT_SECONDS + run.CLOSE_TIMEOUT_SECONDS + run.REPLY_TIMEOUT_SECONDS
+    assert longest < execute._TIMEOUT_MARGIN_SECONDS

@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
-EVIDENCE_TIMEOUT_SECONDS = 15.0
-"""How long to collect evidence after an attempt has reached its time limit."""
+EVIDENCE_TIMEOUT_SECONDS = 4.5
+"""How long to collect evidence after an attempt has reached its time limit.
+
+With the time that closing the page may take, it is below the ten seconds after which the worker cancels the attempt.
+"""
 DEATH_CLASSES = frozenset({"driver_gone", "browser_gone", "page_crash"})
 """Error classes that a signal to the browser's processes causes."""
 SIDE_EFFECT_CLASSES = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})

@@ -46,8 +46,8 @@ from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable
 
-CLOSE_TIMEOUT_SECONDS = 5
-EVIDENCE_TIMEOUT_SECONDS = 5
+CLOSE_TIMEOUT_SECONDS = 4
+TRACE_TIMEOUT_SECONDS = 4
 REPLY_TIMEOUT_SECONDS = 1
 MAX_RESULT_CHARS = 16_000
 
@@ -147,10 +147,9 @@ class BrowserAttempt:
         if page_session is None or self._evidence:
             return
         self._evidence = True  # a failed step and the time limit can both call this
-        if self._running.ended() is None:
-            await self._save_trace()
-        missing = await save_evidence(self._running, page_session, self._collector)
-        seen = PageEvents() if self._running.ended() else await page_session.events.record()
+        _, missing, seen = await asyncio.gather(
+            self._save_trace(), save_evidence(self._running, page_session, self._collector), self._seen(page_session)
+        )
         record = self._record(page_session, seen, missing)
         with contextlib.suppress(ExecutionFailed):
             self._collector.add_json(FILE_NAME, record.model_dump(mode="json", exclude_none=True))
@@ -175,11 +174,20 @@ class BrowserAttempt:
             missing=missing or {},
         )
 
+    async def _seen(self, page_session: PageSession) -> PageEvents:
+        """Return what the page did; a driver that does not respond gets no further job."""
+        if self._running.ended() is not None:
+            return PageEvents()
+        seen = await page_session.events.record()
+        if page_session.events.unresponsive:
+            self._running.unhealthy = True
+        return seen
+
     async def _save_trace(self) -> None:
         """Save trace.zip, if the browser responds."""
-        if self._context is None or not self._traced:
+        if self._context is None or not self._traced or self._running.ended() is not None:
             return
-        await ends_within(self._context.tracing.stop(path=self._collector.path("trace.zip")), EVIDENCE_TIMEOUT_SECONDS)
+        await ends_within(self._context.tracing.stop(path=self._collector.path("trace.zip")), TRACE_TIMEOUT_SECONDS)
         with contextlib.suppress(ExecutionFailed, FileNotFoundError):
             self._collector.take("trace.zip")
 
@@ -187,7 +195,7 @@ class BrowserAttempt:
         request, verified = self._request, self._running.verifies_connections
         url = await self._proxy.open_port(self._session, self._running.has_connection) if verified else self._proxy.url
         proxy: ProxySettings = {"server": url, "bypass": "<-loopback>"}
-        options = context_options(request)
+        options = payload.context_options(request)
         context = self._context = await self._running.browser.new_context(proxy=proxy, **options)
         if self._abandoned:
             raise StepTimeout("The attempt was abandoned.")
@@ -296,7 +304,7 @@ class BrowserAttempt:
         return request.url if request is not None else None
 
     async def _result(self, page_session: PageSession) -> Json:
-        seen = await page_session.events.record()
+        seen = await self._seen(page_session)
         document = await self._step("title", page_session.last_document())
         url = page_session.page.url
         status = await _last_status(page_session, document, url)
@@ -324,25 +332,6 @@ async def _last_status(page_session: PageSession, document: PageState, url: str)
         response = await response_to(page_session.events.failed)
         return response.status if response is not None else None
     return (document.status or page_session.status) if url.startswith("http") else None
-
-
-def context_options(request: payload.BrowserPayload) -> dict[str, Any]:
-    """Return the arguments of `new_context`: those of the payload, and restrictions for every page."""
-    headers = {name: value for name, value in request.extra_headers.items() if name.lower() != "cookie"}
-    options = {
-        "viewport": request.viewport.model_dump(),
-        "user_agent": request.user_agent,
-        "locale": request.locale,
-        "timezone_id": request.timezone,
-        "color_scheme": request.color_scheme,
-        "extra_http_headers": headers or None,
-    }
-    return {
-        **{name: value for name, value in options.items() if value is not None},
-        "accept_downloads": False,
-        "service_workers": "block",
-        "permissions": [],
-    }
 
 
 def truncated(extracted: dict[str, Json]) -> Json:

@@ -31,6 +31,8 @@ _REPLY: Final = re.compile(rb'\{"id":"([^"]+)",')
 _LOGGED_VALUE: Final = re.compile(rb'\{"guid":(?:"handle@|"[^"]*","method":"__create__","params":\{"type":"JSHandle")')
 """Messages about handles. A page cannot imitate them: quotation marks in its strings are escaped."""
 
+_TOO_LONG: Final = re.compile(r"browser's reply has ([\d,]+) bytes")
+
 
 class DriverTransport(PipeTransport):
     """Reads the messages of a driver."""
@@ -84,6 +86,12 @@ class DriverTransport(PipeTransport):
             self.on_message(message)
         except Exception:
             logger.warning("A message of Playwright's driver could not be handled.", exc_info=True)
+
+
+def reply_bytes(message: str) -> int | None:
+    """Return the size of the reply, if *message* is the error of a call whose reply was above the limit."""
+    match = _TOO_LONG.search(message)
+    return int(match[1].replace(",", "")) if match else None
 
 
 async def start_driver() -> Playwright:
