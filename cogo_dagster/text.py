@@ -36,9 +36,14 @@ _CONTROL_CHARACTERS: Final = re.compile(
 
 def is_storable(text: str) -> bool:
     """Whether PostgreSQL, JSON and UTF-8 files accept the text."""
-    if text.isascii():
-        return "\0" not in text
-    return _UNSTORABLE.search(text) is None
+    if "\0" in text:
+        return False
+    if not text.isascii():
+        try:
+            text.encode()  # takes a third of the time of a search
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def storable(text: str) -> str:

@@ -127,3 +127,31 @@ def test_fast_screenshots_have_the_same_pixels(shared: Bench, full_page: bool, m
     slow = pixels(artifact(shared.run(payload), "screenshot.png"))
     assert taken == ["fast", "playwright"]
     assert fast == slow
+
+
+@pytest.mark.parametrize("changing", [False, True])
+def test_the_html_is_requested_together_with_the_screenshot(
+    shared: Bench, changing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is not kept open for one after the other; HTML from before a navigation is not kept."""
+    shared.site.pages["/mixed"] = MIXED
+    requested = asyncio.Event()
+    real_content, real_capture = Page.content, DevTools.capture
+
+    async def content(self: Page) -> str:
+        html = await real_content(self)
+        requested.set()
+        return html
+
+    async def capture(self: DevTools, clip: Any) -> bytes:
+        await asyncio.wait_for(requested.wait(), 10)
+        if changing:
+            change = "history.pushState(0, '', '#after'); document.body.append('changed')"
+            await self._session.send("Runtime.evaluate", {"expression": change})
+        return await real_capture(self, clip)
+
+    monkeypatch.setattr(Page, "content", content)
+    monkeypatch.setattr(DevTools, "capture", capture)
+    found = shared.run({"url": shared.site.url("/mixed")})
+    assert (b"changed" in artifact(found, "page.html")) == changing
+    assert [step["step"] for step in found.result["steps"]][-3:] == ["screenshot", "html", "title"]

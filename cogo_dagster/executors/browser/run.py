@@ -33,12 +33,7 @@ from cogo_dagster.executors.browser.navigation import diagnose, response_to
 from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession, describe, perform
-from cogo_dagster.executors.browser.tasks import (
-    StepTimeout,
-    ends_within,
-    skip_stacks,
-    unless_broken,
-)
+from cogo_dagster.executors.browser.tasks import StepTimeout, ends_within, skip_stacks, unless_broken
 from cogo_dagster.formatting.browser_evidence import FILE_NAME, BrowserEvidence, TimedStep
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
@@ -216,6 +211,7 @@ class BrowserAttempt:
         )
         self._page_session.scrolls = request.scroll
         self._page_session.without_glyphs = self._without_glyphs
+        self._page_session.saves_html = request.html
         return self._page_session
 
     async def _run_steps(self, page_session: PageSession) -> None:
@@ -304,27 +300,27 @@ class BrowserAttempt:
         return request.url if request is not None else None
 
     async def _result(self, page_session: PageSession) -> Json:
-        seen = await self._seen(page_session)
         document = await self._step("title", page_session.last_document())
         url = page_session.page.url
         status = await _last_status(page_session, document, url)
         if page_session.events.broken.done():
             raise failed(f"the last document, {url[:300]}", classify(page_session.events.broken.result()))
         check_document(url, status, self._session, self._failed_url())
+        if self._request.trace:
+            await self._save_trace()
+        # The driver answers in order: the page is closed without waiting for what the driver has recorded of it.
+        seen, _ = await asyncio.gather(self._seen(page_session), self.close())
         if document.boxed:
             page_session.note(boxes_note(document.boxed))
-        found: Json = {
+        return {
             "mode": "browser",
             "url": page_session.storable("url", url[:2_000]),
             "status": status,
             "title": page_session.storable("title", document.title[:500]),
             "browser": self._running.browser.version,
             "extracted": truncated(page_session.extracted),
+            **self._record(page_session, seen).model_dump(mode="json", exclude_none=True),
         }
-        found |= self._record(page_session, seen).model_dump(mode="json", exclude_none=True)
-        if self._request.trace:
-            await self._save_trace()
-        return found
 
 
 async def _last_status(page_session: PageSession, document: PageState, url: str) -> int | None:

@@ -1,5 +1,7 @@
 """Performs the actions of a payload on a page."""
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, cast
@@ -15,7 +17,7 @@ from cogo_dagster.executors.browser.failures import response_error, response_fai
 from cogo_dagster.executors.browser.navigation import replaced_response
 from cogo_dagster.executors.browser.page_state import PageState, page_state
 from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height
-from cogo_dagster.executors.browser.tasks import unless_broken, with_timeout
+from cogo_dagster.executors.browser.tasks import begin, unless_broken, with_timeout
 from cogo_dagster.executors.browser.transport import reply_bytes
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.net.proxy import ProxySession
@@ -66,6 +68,7 @@ class PageSession:
         without_glyphs: Scripts that are rendered as boxes on this machine.
         failed_resources: Resources of the last document that was read with a status of 400 or above.
         finishing: Whether the final steps are running: the document is then read once.
+        saves_html: Whether a final step saves page.html.
         last_status: Status of the last document that was read, or of the last navigation.
     """
 
@@ -83,8 +86,10 @@ class PageSession:
     without_glyphs: tuple[str, ...] = ()
     failed_resources: tuple[FailedRequest, ...] = ()
     finishing: bool = False
+    saves_html: bool = False
     last_status: int | None = None
     _looked: tuple[int, PageState] | None = None
+    _requested: "tuple[int, asyncio.Task[str]] | None" = None
 
     async def open(self, step: payload.Goto) -> None:
         """Navigate and check the response."""
@@ -142,6 +147,8 @@ class PageSession:
         if full_page and state.height:
             shown = min(state.height, max_height(state.width))
             clip = {"x": 0, "y": 0, "width": state.width, "height": shown}
+        elif self.finishing and self.saves_html and state.settled and len(self.page.frames) == 1:
+            self._requested = self.events.changes, begin(self.page.content())
 
         async def take() -> tuple[bytes, bool]:
             return await capture_page(self.page, self.devtools, state, clip, full_page=full_page, timeout_ms=timeout_ms)
@@ -180,8 +187,23 @@ class PageSession:
 
     async def html(self, timeout_ms: int) -> None:
         """Save the current document, in UTF-8 with a byte order mark."""
-        content = await with_timeout(self.page.content(), timeout_ms / 1000)
+        content = await with_timeout(self._content(), timeout_ms / 1000)
         self.collector.add("page.html", BOM + self.storable("page.html", content).encode())
+
+    async def _content(self) -> str:
+        """Return the HTML, which may have been requested together with the screenshot.
+
+        A page is open for a shorter time then. Its scripts, for example one that builds an index for a search, use CPU
+        time until it is closed.
+        """
+        requested, self._requested = self._requested, None
+        if requested is not None:
+            changes, task = requested
+            with contextlib.suppress(Error):
+                content = await task
+                if changes == self.events.changes:
+                    return content
+        return await self.page.content()
 
     def note(self, text: str) -> None:
         """Add a note, unless it is there already."""
