@@ -128,6 +128,15 @@ class PageSession:
         self._looked = (changes, state) if self.finishing else None
         return state
 
+    async def _look_unless_navigating(self, timeout_ms: int) -> PageState:
+        """Return the state of the current document; nothing is known of a page that keeps navigating."""
+        try:
+            return await self.look(timeout_ms)
+        except Error as error:
+            if not NAVIGATED_AWAY.search(str(error)):
+                raise
+            return PageState()
+
     async def last_document(self) -> PageState:
         """Return the state of the last document; it is not read again if a final step did and nothing has changed."""
         if self._looked is not None and self._looked[0] == self.events.changes:
@@ -136,12 +145,7 @@ class PageSession:
 
     async def screenshot(self, name: str, *, full_page: bool, timeout_ms: int) -> None:
         """Save a screenshot of the window or the whole page, up to the limits of the browser and of an artifact."""
-        try:
-            state = await self.look(timeout_ms)
-        except Error as error:
-            if not NAVIGATED_AWAY.search(str(error)):
-                raise
-            state = PageState()
+        state = await self._look_unless_navigating(timeout_ms)
         clip: FloatRect | None = None
         shown = state.height
         if full_page and state.height:
