@@ -158,11 +158,11 @@ class BrowserExecutor(Executor, family="browser"):
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
                 raise Interrupted("The browser ended because the worker was being stopped.") from error
             await self._clean(collector)
-            error.artifacts = tuple(collector.files)
+            error.artifacts = collector.finish()
             if not self._options.force_success:
                 raise
             result = forced(error, self._options.secrets)
-        return ExecutionResult(result, tuple(collector.files))
+        return ExecutionResult(result, collector.finish())
 
     async def _clean(self, collector: ArtifactCollector) -> None:
         """Remove credentials from the trace; a trace that cannot be read is not kept."""

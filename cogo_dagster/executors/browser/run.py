@@ -114,7 +114,8 @@ class BrowserAttempt:
     async def close(self) -> None:
         """Close the context with its pages; a browser in which this hangs gets no further job."""
         context, self._context = self._context, None
-        if context is not None and not await ends_within(context.close(), CLOSE_TIMEOUT_SECONDS):
+        timeout_seconds = CLOSE_TIMEOUT_SECONDS if self._running.alive else REPLY_TIMEOUT_SECONDS
+        if context is not None and not await ends_within(context.close(), timeout_seconds):
             self._running.unhealthy = True
 
     async def abandon(self, work: "asyncio.Task[Json]") -> None:
