@@ -1,18 +1,24 @@
 """How messages of Playwright's driver are read."""
 
 import asyncio
+import gc
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
 import pytest
+from playwright._impl._connection import ChannelOwner, Connection, ProtocolCallback
 from playwright.async_api import ConsoleMessage, Error, Page
 
 from cogo_dagster.executors.browser import events, evidence, executor, run, steps, transport
+from cogo_dagster.executors.browser.artifacts import ArtifactCollector
+from cogo_dagster.executors.browser.run import BrowserAttempt
 from cogo_dagster.executors.browser.transport import DriverTransport
+from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.worker import execute
 from cogo_dagster_tests.executors.bench import Bench, artifact, names
 
@@ -210,3 +216,28 @@ def test_an_attempt_ends_before_the_worker_cancels_it() -> None:
     assert events.LIST_TIMEOUT_SECONDS < executor.EVIDENCE_TIMEOUT_SECONDS
     longest = executor.EVIDENCE_TIMEOUT_SECONDS + run.CLOSE_TIMEOUT_SECONDS + run.REPLY_TIMEOUT_SECONDS
     assert longest < execute._TIMEOUT_MARGIN_SECONDS
+
+
+def held(bench: Bench) -> Counter[str]:
+    """Return how many objects of pages, calls and attempts exist, by class."""
+    gc.collect()
+    kinds = (ChannelOwner, Connection, ProtocolCallback, BrowserAttempt, ProxySession, ArtifactCollector, asyncio.Task)
+    found = Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds))
+    connection = bench.running._driver._impl_obj._connection
+    return found + Counter({"in the connection": len(connection._objects), "calls": len(connection._callbacks)})
+
+
+def test_ended_jobs_leave_no_objects(shared: Bench) -> None:
+    """After jobs that succeeded, failed, or logged values, the worker holds as many objects as before."""
+    shared.site.pages["/logs"] = "<script>for (let i = 0; i < 50; i++) console.error(i, {i}, document.head)</script>"
+    steps = [{"do": "click", "selector": "#missing", "timeout_ms": 100}]
+
+    def jobs() -> Counter[str]:
+        shared.run({"url": shared.site.url("/logs")})
+        shared.fail({"url": shared.site.url("/"), "actions": steps})
+        shared.fail({"url": shared.site.url("/missing")}, attempts=2)
+        return held(shared)
+
+    jobs()
+    first = jobs()
+    assert jobs() == first
