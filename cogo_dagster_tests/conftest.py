@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
@@ -20,8 +20,8 @@ from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.stopping import STOP
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests import machine
+from cogo_dagster_tests.kept import KeptConnections
 from cogo_dagster_tests.needs import prepare
 from cogo_dagster_tests.order import place, processes
 from cogo_dagster_tests.servers import Major, TestServer, shared_server, swept_home
@@ -133,19 +133,23 @@ def embedded_home() -> Iterator[Path]:
 
 
 @pytest.fixture
-def owner(dsn: str) -> Iterator[Owner]:
-    """Connect to the test's database with all privileges."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        yield connection
+def connections(server: TestServer, dsn: str) -> Iterator[KeptConnections]:
+    """Yield connections to the test's database; those to a lent one stay open for the next test."""
+    with server.kept(dsn) as connections:
+        yield connections
 
 
 @pytest.fixture
-def transport(dsn: str) -> Iterator[Transport]:
+def owner(connections: KeptConnections) -> Owner:
+    """Connect to the test's database with all privileges."""
+    return connections.owner()
+
+
+@pytest.fixture
+def transport(dsn: str, connections: KeptConnections) -> Iterator[Transport]:
     """Yield a transport with the privileges of service_role only."""
-    transport = PostgresTransport(dsn, role="service_role")
-    yield transport
-    transport.close()
-    assert_disconnected(dsn)
+    yield connections.transport()
+    assert_disconnected(dsn, connections.idle_processes)
 
 
 @pytest.fixture
@@ -155,9 +159,9 @@ def queue(transport: Transport) -> Queue:
 
 
 @pytest.fixture
-def stand_in(dsn: str) -> Iterator[StandIn]:
+def stand_in(dsn: str, connections: KeptConnections) -> Iterator[StandIn]:
     """Yield a Supabase project over the test's database."""
-    with supabase(dsn) as stand_in:
+    with supabase(dsn, kept=connections.postgrest()) as stand_in:
         yield stand_in
 
 
@@ -195,12 +199,12 @@ def lose(owner: Owner) -> Lose:
     return lose
 
 
-def assert_disconnected(dsn: str) -> None:
-    """Wait until the server has closed every connection of a closed transport."""
-    query = "select from pg_stat_activity where datname = %s and application_name = 'cogo'"
+def assert_disconnected(dsn: str, kept: Callable[[], Collection[int]] = tuple) -> None:
+    """Wait until the server has closed every connection of a transport but those of the kept processes."""
+    query = "select from pg_stat_activity where datname = %s and application_name = 'cogo' and pid <> all (%s)"
     watcher, database = _watcher(make_conninfo(dsn, dbname="postgres")), conninfo_to_dict(dsn)["dbname"]
     deadline = time.monotonic() + 5
-    while open_ones := watcher.execute(query, (database,)).rowcount:
+    while open_ones := watcher.execute(query, (database, list(kept()))).rowcount:
         assert time.monotonic() < deadline, f"{open_ones} connections of the closed transport are still open."
         time.sleep(0.005)
 

@@ -21,6 +21,7 @@ from psycopg import sql
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.embedded.locks import lock, locked, open_lock, try_lock
 from cogo_dagster_tests.apt import apt_install
+from cogo_dagster_tests.kept import KeptConnections
 from cogo_dagster_tests.postgres15 import fetched_binaries, kept_binaries
 from cogo_dagster_tests.programs import missing
 from cogo_dagster_tests.spares import Spare, State
@@ -63,6 +64,7 @@ class TestServer:
         self._folder = folder
         self._spares: dict[str, list[Spare]] = {}
         self._states: dict[str, State] = {}
+        self._lent: dict[str, Spare] = {}
 
     def dsn(self, database: str) -> str:
         """Return the URL of a database, as its owner."""
@@ -100,13 +102,27 @@ class TestServer:
         """Yield the URL of a database like the template. It is used again unless its user changes more than rows."""
         spares = self._spares.setdefault(template, [])
         spare = spares.pop() if spares else self._new_spare(template)
+        self._lent[spare.dsn] = spare
         try:
             yield spare.dsn
         finally:
+            del self._lent[spare.dsn]
             if spare.restore(self._states[template]):
                 spares.append(spare)
             else:
                 self._drop(spare)
+
+    @contextmanager
+    def kept(self, dsn: str) -> Iterator[KeptConnections]:
+        """Yield connections to a database, which stay open for its next user if it is lent."""
+        if dsn in self._lent:
+            yield self._lent[dsn].kept
+            return
+        connections = KeptConnections(dsn)
+        try:
+            yield connections
+        finally:
+            connections.close()
 
     def close(self) -> None:
         """Drop all databases that are kept for later users."""

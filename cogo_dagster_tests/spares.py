@@ -7,6 +7,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from cogo_dagster_tests.kept import KeptConnections
+
 _CATALOGUES: Final = (
     *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_default_acl", "pg_depend", "pg_event_trigger"),
     *("pg_extension", "pg_index", "pg_namespace", "pg_policy", "pg_proc", "pg_publication", "pg_rewrite"),
@@ -38,10 +40,8 @@ where c.relkind = 'r' and c.relnamespace not in ('pg_catalog'::regnamespace, 'in
 _MAX_BYTES: Final = 2_000_000
 """A larger table would make later tests slower: deleted rows take space until a vacuum."""
 
-_DISCONNECT: Final = (
-    "select pg_terminate_backend(pid) from pg_stat_activity"
-    " where datname = current_database() and pid <> pg_backend_pid()"
-)
+_OTHERS: Final = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+_DISCONNECT: Final = "select pg_terminate_backend(pid) from unnest(%s::int[]) pid"
 _DISCONNECT_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.002
 """The server's own wait for the end of a connection lasts at least 100 ms."""
@@ -66,11 +66,15 @@ class Spare:
     Args:
         name: The name of the database.
         dsn: Its URL, as its owner.
+
+    Attributes:
+        kept: Connections that its users use one after another.
     """
 
     def __init__(self, name: str, dsn: str) -> None:
         self.name = name
         self.dsn = dsn
+        self.kept = KeptConnections(dsn)
         self._open: psycopg.Connection[Any] | None = None
 
     def state(self) -> State:
@@ -82,7 +86,11 @@ class Spare:
         )
 
     def restore(self, template: State) -> bool:
-        """Disconnect all users and delete the rows; return False if more than rows has changed, or too many."""
+        """Delete the rows and close all connections but the kept ones.
+
+        Returns:
+            False if more than rows has changed, or too many.
+        """
         try:
             if not self._disconnect_others():
                 return False
@@ -100,7 +108,8 @@ class Spare:
         return True
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close all connections."""
+        self.kept.close()
         if self._open is not None:
             self._open.close()
 
@@ -112,11 +121,16 @@ class Spare:
 
     def _disconnect_others(self) -> bool:
         deadline = time.monotonic() + _DISCONNECT_SECONDS
-        while self._connection.execute(_DISCONNECT).rowcount:
+        kept = self.kept.reset(self._others())
+        while others := self._others() - kept:
             if time.monotonic() > deadline:
                 return False
+            self._connection.execute(_DISCONNECT, (list(others),))
             time.sleep(_LOOK_SECONDS)
         return True
+
+    def _others(self) -> set[int]:
+        return {pid for (pid,) in self._connection.execute(_OTHERS).fetchall()}
 
     def _rows(self, table: str) -> Any:
         query = f"select count(*), sum(xmin::text::bigint) from {table}"

@@ -15,6 +15,9 @@ from httpx._transports import default as transports
 
 _LOOK_SECONDS: Final = 0.005
 
+COUNT_OF_FROZEN: Final = gc.get_freeze_count
+"""The function of the interpreter, which is replaced."""
+
 _OBJECTS: Final = 20_000
 """How many objects are made between two collections: with Python's 700, a quarter of a web test's time goes there."""
 
@@ -34,6 +37,8 @@ def after_collection() -> None:
     gc.enable()
     gc.freeze()
     gc.set_threshold(_OBJECTS, 10, 10)
+    # Every worker asks whether there are any; counting a million of them takes up to 80 ms.
+    vars(gc)["get_freeze_count"] = lambda: 1
 
 
 def _keep_bytecode() -> None:

@@ -19,6 +19,9 @@ from cogo_dagster.settings import PROJECT_ROOT
 UPSTREAM: Final = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("PIP_INDEX_URL") or "https://pypi.org/simple"
 """The configured index of this machine."""
 
+CLIENT: Final = httpx.Client(follow_redirects=True, timeout=60)
+"""One for all pages: a new client reads the certificates of all authorities."""
+
 
 class Mirror(BaseHTTPRequestHandler):
     """Serves the pages of the index as HTML, which has no upload times."""
@@ -29,7 +32,7 @@ class Mirror(BaseHTTPRequestHandler):
         """Respond with a page of links."""
         name = self.path.removeprefix("/simple/").strip("/")
         page = f"{UPSTREAM.rstrip('/')}/{name}/"
-        answer = httpx.get(page, headers={"Accept": "text/html"}, follow_redirects=True, timeout=60)
+        answer = CLIENT.get(page, headers={"Accept": "text/html"})
         links = re.sub(r'href="([^"]+)"', lambda link: f'href="{urljoin(page, link[1])}"', answer.text)
         Mirror.asked |= {name}
         self.send_response(answer.status_code)

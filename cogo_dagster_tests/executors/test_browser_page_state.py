@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from cogo_dagster.executors.browser import page_state
+from cogo_dagster.executors.browser.fonts import RANGES, SCRIPTS
 from cogo_dagster.executors.browser.page_state import PageState, parsed
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster_tests.executors.bench import Bench
@@ -68,3 +69,26 @@ def test_a_page_that_breaks_its_own_functions_is_captured(shared: Bench) -> None
     )
     found = shared.run({"url": shared.site.url("/broken"), "full_page": True})
     assert (found.result["title"], found.result["status"]) == ("Broken", 200)
+
+
+def test_every_character_of_a_script_is_in_its_ranges(shared: Bench) -> None:
+    """The search that most pages end with overlooks no text that may be rendered as boxes."""
+    overlooked = """ranges => Object.entries(ranges).flatMap(([script, range]) => {
+        const property = script === 'emoji' ? 'Emoji_Presentation' : `Script=${script}`
+        const member = new RegExp(`\\\\p{${property}}`, 'u'), found = new RegExp(`[${range}]`)
+        const points = Array.from({length: 0x110000}, (_, point) => point)
+        return points.filter(point => {
+            const character = String.fromCodePoint(point)
+            return member.test(character) && !found.test(character)
+        }).map(point => `${script} ${point.toString(16)}`)
+    })"""
+
+    async def evaluated() -> Any:
+        context = await shared.running.browser.new_context()
+        try:
+            return await (await context.new_page()).evaluate(overlooked, RANGES)
+        finally:
+            await context.close()
+
+    assert RANGES.keys() == SCRIPTS.keys()
+    assert shared.do(evaluated()) == []

@@ -130,7 +130,7 @@ def test_a_hanging_login_does_not_keep_the_process_alive(mute: int) -> None:
 
 def test_a_server_that_closes_idle_sessions_fails_no_call(dsn: str, owner: Owner) -> None:
     """The closed connection is detected before it is used: the first attempt succeeds."""
-    owner.execute(f"alter database {owner.info.dbname} set idle_session_timeout = '200ms'")
+    owner.execute(f"alter database {owner.info.dbname} set idle_session_timeout = '1s'")
     transport = PostgresTransport(dsn, role="service_role")
     statements: list[str] = []
     once = transport._once

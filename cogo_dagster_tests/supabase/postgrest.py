@@ -110,6 +110,13 @@ class Postgrest:
         """The process on the server that sends notifications to this one."""
         return self._listener.info.backend_pid
 
+    def idle_processes(self) -> set[int] | None:
+        """Return the server's processes of its connections; None if one is in use or lost."""
+        stats = self._pool.get_stats()
+        if stats.get("pool_size", 0) != stats.get("pool_available", 0) or self._listener.closed:
+            return None
+        return {self.listener_pid, *(connection.info.backend_pid for connection in self._pool._pool)}
+
     def close(self) -> None:
         """Close all connections."""
         self._pool.close(timeout=5)

@@ -58,15 +58,18 @@ class StandIn:
 
 
 @contextmanager
-def supabase(dsn: str, *, realtime: bool = False, gateway: bool = True) -> Iterator[StandIn]:
+def supabase(
+    dsn: str, *, realtime: bool = False, gateway: bool = True, kept: Postgrest | None = None
+) -> Iterator[StandIn]:
     """Run a project over a database.
 
     Args:
         dsn: Of a role with all rights.
         realtime: Whether the database has the schema of Realtime.
         gateway: False passes requests to PostgREST unchanged.
+        kept: The PostgREST of this database that is used, and stays open.
     """
-    postgrest, storage = Postgrest(dsn), Storage()
+    postgrest, storage = kept or Postgrest(dsn), Storage()
     channels = Realtime(dsn) if realtime else None
     faults = Faults(_application(postgrest, storage, channels, gateway=gateway))
     config = uvicorn.Config(
@@ -89,8 +92,10 @@ def supabase(dsn: str, *, realtime: bool = False, gateway: bool = True) -> Itera
         thread.join(10)
         if channels is not None:
             channels.close()
-        postgrest.close()
-        assert postgrest.endless == [], f"A real PostgREST would retry these forever: {postgrest.endless}"
+        if kept is None:
+            postgrest.close()
+        endless, postgrest.endless = postgrest.endless, []
+        assert endless == [], f"A real PostgREST would retry these forever: {endless}"
 
 
 def _port(server: uvicorn.Server) -> int:

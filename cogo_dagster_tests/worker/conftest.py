@@ -1,7 +1,7 @@
 """Fixtures for workers: a database per test, over each transport, with the matching artifact store."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,9 @@ from cogo_dagster.queue.artifacts import ArtifactStore, FolderStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.supabase.store import SupabaseStore
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.transports.supabase import SupabaseTransport
 from cogo_dagster_tests.conftest import assert_disconnected
+from cogo_dagster_tests.kept import KeptConnections
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 from cogo_dagster_tests.worker.bench import Bench
 
@@ -25,19 +25,22 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def project(way: str, dsn: str) -> Iterator[StandIn | None]:
+def project(way: str, dsn: str, connections: KeptConnections) -> Iterator[StandIn | None]:
     """Yield a Supabase project over the test's database if the transport needs it."""
     with ExitStack() as running:
-        yield running.enter_context(supabase(dsn)) if way == "supabase" else None
+        over_rest = way == "supabase"
+        yield running.enter_context(supabase(dsn, kept=connections.postgrest())) if over_rest else None
 
 
 @pytest.fixture
-def transport(project: StandIn | None, dsn: str) -> Iterator[Transport]:
+def transport(project: StandIn | None, dsn: str, connections: KeptConnections) -> Iterator[Transport]:
     """Yield a transport with the privileges of service_role only."""
-    transport = SupabaseTransport(project.project()) if project else PostgresTransport(dsn, role="service_role")
-    yield transport
-    transport.close()
-    assert_disconnected(dsn)
+    if project is None:
+        yield connections.transport()
+        assert_disconnected(dsn, connections.idle_processes)
+        return
+    with closing(SupabaseTransport(project.project())) as transport:
+        yield transport
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.queue.worker import EventKind, Stage
 from cogo_dagster_tests.queue.steps import add, look
+from cogo_dagster_tests.startup import COUNT_OF_FROZEN
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 
@@ -33,8 +34,11 @@ def test_a_worker_runs_what_is_due_and_ends_drained(bench: Bench, queue: Queue) 
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_modules_are_not_searched_for_garbage_during_the_jobs(bench: Bench, queue: Queue, frozen: bool) -> None:
+def test_modules_are_not_searched_for_garbage_during_the_jobs(
+    bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch, frozen: bool
+) -> None:
     """Afterwards they are again, unless the process had excluded them before."""
+    monkeypatch.setattr(gc, "get_freeze_count", COUNT_OF_FROZEN)
     add(queue)
     counts: list[int] = []
 

@@ -1,5 +1,6 @@
 """Detects scripts without glyphs: renders a character of each script and compares it with the missing-glyph box."""
 
+import json
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,6 +17,21 @@ SCRIPTS: Final = {
     "emoji": "\N{GRINNING FACE}",
 }
 """A character of each script that is tested. Han covers Chinese and Japanese kanji."""
+
+RANGES: Final = {
+    "Latin": r"A-Za-z\xaa-\uffff",
+    "Greek": r"\u0370-\uffff",
+    "Cyrillic": r"\u0400-\uffff",
+    "Hangul": r"\u1100-\u11ff\u302e-\u327e\ua960-\ua97c\uac00-\ud7fb\uffa0-\uffdc",
+    "Han": r"\u2e80-\u303b\u3400-\u9fff\uf900-\ufad9\ud81b-\ud8ff",
+    "Hiragana": r"\u3041-\u309f\ud82c\ud83c",
+    "Katakana": r"\u30a1-\u3357\uff66-\uff9d\ud82b\ud82c",
+    "emoji": r"\u231a-\u3299\ud83c-\ud83e",
+}
+"""Classes of UTF-16 code units, one of which is in every character of a script.
+
+A regular expression with a property such as `\\p{Script=Han}` takes much longer to build in each new process of a page.
+"""
 
 _RENDERS: Final = """
 const SIZE = 64
@@ -44,14 +60,17 @@ _WITHOUT: Final = f"""characters => {{ {_RENDERS}
 }}"""
 
 BOXED: Final = f"""missing => {{ {_RENDERS}
-  const names = missing.map(script => script === 'emoji' ? 'Emoji_Presentation' : `Script=${{script}}`)
-  const classes = Object.fromEntries(missing.map((script, at) => [script, new RegExp(`\\\\p{{${{names[at]}}}}`, 'u')]))
-  // Most pages have none of them, which one search in the whole text finds out.
   const shown = field => field.type === 'password' ? '' : field.value || field.placeholder || ''
   const fields = [...document.querySelectorAll('input, textarea')].slice(0, 500)
   const text = [document.documentElement.textContent, ...fields.map(shown)].join('\\n')
-  if (!new RegExp(`[${{names.map(name => `\\\\p{{${{name}}}}`).join('')}}]`, 'u').test(text)) return []
-  const scripts = missing.filter(script => classes[script].test(text))
+  // Most pages have none of them, which one search in the whole text finds out.
+  const ranges = {json.dumps(RANGES)}
+  const possible = missing.filter(script => new RegExp(`[${{ranges[script]}}]`).test(text))
+  const property = script => script === 'emoji' ? 'Emoji_Presentation' : `Script=${{script}}`
+  const of = script => new RegExp(`\\\\p{{${{property(script)}}}}`, 'u')
+  const classes = Object.fromEntries(possible.map(script => [script, of(script)]))
+  const scripts = possible.filter(script => classes[script].test(text))
+  if (!scripts.length) return []
   const boxed = new Set(), seen = new Set()
   for (const script of scripts) {{
     const field = fields.find(field => classes[script].test(shown(field)) && field.checkVisibility())
