@@ -176,7 +176,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=40, help="jobs per program and round")
-    parser.add_argument("--pages", nargs="+", choices=(*KINDS, "noisy"), default=KINDS)
+    parser.add_argument("--pages", nargs="+", choices=(*KINDS, "quiet", "noisy"), default=KINDS)
     parser.add_argument("--sides", nargs="+", choices=tuple(SIDES), default=DEFAULT_SIDES)
     parser.add_argument("--dry", action="store_true", help="do not write the results")
     return parser.parse_args()

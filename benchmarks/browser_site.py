@@ -3,6 +3,7 @@
 It runs in its own process, so that its CPU time is not part of a job's. Connections are kept open.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -49,8 +50,8 @@ _NOISY: Final = (
 def site() -> Iterator[dict[str, list[str]]]:
     """Serve the pages; yield the URLs by the kind of page.
 
-    `small` makes four requests, `many` 61; `docs` are pages of this project's documentation site; `noisy` logs 500
-    lines and makes 30 requests that fail.
+    `small` makes four requests, `many` 61; `docs` are pages of this project's documentation site, and `quiet` the same
+    with an empty index of the search; `noisy` logs 500 lines and makes 30 requests that fail.
     """
     with TemporaryDirectory(prefix="cogo-benchmark-") as folder:
         _write_pages(Path(folder))
@@ -62,6 +63,7 @@ def site() -> Iterator[dict[str, list[str]]]:
                 yield {
                     "small": [f"{base}/small.html"],
                     "docs": [f"{base}/docs/{name}/" for name in DOCUMENTS],
+                    "quiet": [f"{base}/quiet/{name}/" for name in DOCUMENTS],
                     "many": [f"{base}/many.html"],
                     "noisy": [f"{base}/noisy.html"],
                 }
@@ -77,6 +79,9 @@ def _write_pages(folder: Path) -> None:
     for number in range(IMAGES):
         (folder / "pictures" / f"{number}.svg").write_text(_PICTURE.format(radius=40 + number))
     _build_documentation(folder / "docs")
+    shutil.copytree(folder / "docs", folder / "quiet")
+    index = folder / "quiet" / "search.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"items": []}))
 
 
 def _build_documentation(target: Path) -> None:
