@@ -202,6 +202,7 @@ class BrowserExecutor(Executor, family="browser"):
     ) -> Json:
         from cogo_dagster.executors.browser.run import BrowserAttempt  # noqa: PLC0415
 
+        started_at = time.monotonic()  # the limit includes the launch of a browser, as it does for the worker
         try:
             async with pool.browser() as running:
                 attempt = BrowserAttempt(
@@ -214,19 +215,19 @@ class BrowserExecutor(Executor, family="browser"):
                     without_glyphs=pool.scripts_without_glyphs,
                     traced=traced,
                 )
-                return await _run_watched(attempt, limit_seconds)
+                return await _run_watched(attempt, limit_seconds, time.monotonic() - started_at)
         except ExecutorUnavailable as error:
             raise ExecutionFailed(str(error), error_class="browser_gone", retryable=True) from error
 
 
-async def _run_watched(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
+async def _run_watched(attempt: "BrowserAttempt", limit_seconds: float, spent_seconds: float = 0) -> Json:
     """Run an attempt in its own task, since a Playwright call must not be cancelled: only its context can be closed.
 
     The browser's processes are also watched: a call that is waiting when the browser is killed sometimes never returns.
     """
     work = asyncio.create_task(attempt.run())
     work.add_done_callback(retrieve_exception)  # it may fail while the evidence of the time limit is collected
-    deadline = asyncio.get_running_loop().time() + limit_seconds
+    deadline = asyncio.get_running_loop().time() + limit_seconds - spent_seconds
     try:
         while not work.done():
             left_seconds = deadline - asyncio.get_running_loop().time()

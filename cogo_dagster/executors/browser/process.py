@@ -30,7 +30,7 @@ _NO_SANDBOX = re.compile(
     re.IGNORECASE,
 )
 CLOSE_TIMEOUT_SECONDS = 5
-RESPONSE_SECONDS = 2
+RESPONSE_SECONDS = 1.4
 NETWORK_SEARCHES = 5
 CRASH_REPORT_SECONDS = 5
 """How long a browser may take to report a crash."""

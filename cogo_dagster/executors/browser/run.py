@@ -41,9 +41,9 @@ from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable
 
-CLOSE_TIMEOUT_SECONDS = 4
+CLOSE_TIMEOUT_SECONDS = 3.5
 TRACE_TIMEOUT_SECONDS = 4
-REPLY_TIMEOUT_SECONDS = 1
+REPLY_TIMEOUT_SECONDS = 0.5
 MAX_RESULT_CHARS = 16_000
 
 UNDIAGNOSED = frozenset({"aborted", "invalid_url", "timeout"})
