@@ -96,6 +96,42 @@ def test_a_lent_database_with_another_schema_is_dropped(
         psycopg.connect(changed)
 
 
+def test_connections_to_a_lent_database_stay_open(servers: Callable[[Major], TestServer], major: Major) -> None:
+    """The next user has the same processes of the server, and the settings of a new session."""
+    server = servers(major)
+    with server.lend("migrated") as dsn, server.kept(dsn) as first:
+        transport, owner = first.transport(), first.owner()
+        transport.call("queue_stats", {})
+        owner.execute("set work_mem = '8MB'")
+        processes = first.idle_processes()
+        assert len(processes) == 2
+    with server.lend("migrated") as dsn, server.kept(dsn) as second:
+        assert (second.transport(), second.owner()) == (transport, owner)
+        assert owner.execute("select setting = reset_val from pg_settings where name = 'work_mem'").fetchone() == (
+            True,
+        )
+        assert transport.call("queue_stats", {})["ready"] == 0
+        assert second.idle_processes() == processes
+
+
+def test_a_connection_that_was_lost_or_is_in_use_is_replaced(
+    servers: Callable[[Major], TestServer], major: Major
+) -> None:
+    """The next user of the database gets new connections."""
+    server = servers(major)
+    with server.lend("migrated") as dsn, server.kept(dsn) as first:
+        lost, used = first.transport(), first.owner()
+        lost.call("queue_stats", {})
+        used.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where application_name = 'cogo' and datname = current_database()"
+        )
+        used.execute("begin")
+    with server.lend("migrated") as dsn, server.kept(dsn) as second:
+        assert second.transport() is not lost
+        assert second.owner() is not used
+
+
 def test_users_of_one_run_share_a_server_until_the_last_leaves(tmp_path: Path) -> None:
     """Two users of a run share one server, and the last one removes it."""
     with shared_server(18, tmp_path) as first, shared_server(18, tmp_path) as second:

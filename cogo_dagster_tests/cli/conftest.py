@@ -8,6 +8,7 @@ import pytest
 
 from cogo_dagster_tests.cli.slow_site import SlowSite, slow_site
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
+from cogo_dagster_tests.kept import KeptConnections
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import supabase
 
@@ -19,12 +20,12 @@ def way() -> str:
 
 
 @pytest.fixture
-def cogo(way: str, tmp_path: Path, dsn: str) -> Iterator[Terminal]:
+def cogo(way: str, tmp_path: Path, dsn: str, connections: KeptConnections) -> Iterator[Terminal]:
     """Yield a terminal on a migrated, empty database, reached over Postgres or as a Supabase project."""
     if way == "postgres":
         yield terminal(tmp_path, dsn, {})
         return
-    with supabase(dsn) as stand_in:
+    with supabase(dsn, kept=connections.postgrest()) as stand_in:
         keys = {"SUPABASE_URL": stand_in.url, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
         yield replace(terminal(tmp_path, None, keys), objects=stand_in.addresses)
 

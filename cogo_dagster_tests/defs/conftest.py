@@ -12,6 +12,7 @@ from cogo_dagster.dagster_support.storage_database import databases
 from cogo_dagster.executors.registry import Loaded
 from cogo_dagster.queue.executor import Executor
 from cogo_dagster.settings import PROJECT_ROOT
+from cogo_dagster_tests.kept import KeptConnections
 from cogo_dagster_tests.servers import TestServer
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import supabase
@@ -55,7 +56,7 @@ def database_kind() -> str:
 
 
 @pytest.fixture
-def settings(database_kind: str, dsn: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+def settings(database_kind: str, dsn: str, tmp_path: Path, connections: KeptConnections) -> Iterator[dict[str, str]]:
     """Return settings for the test's database and a folder, independent of the environment."""
     chosen = {"COGO_HOME": str(tmp_path), "COGO_GRACE_SECONDS": "5", "WORKER_ID": "run"}
     unset = dict.fromkeys(
@@ -64,7 +65,7 @@ def settings(database_kind: str, dsn: str, tmp_path: Path) -> Iterator[dict[str,
     if database_kind == "postgres":
         yield {**unset, **chosen, "COGO_DATABASE_URL": dsn}
         return
-    with supabase(dsn) as stand_in:
+    with supabase(dsn, kept=connections.postgrest()) as stand_in:
         keys = {"SUPABASE_URL": stand_in.url, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
         yield {**unset, **chosen, **keys}
 
