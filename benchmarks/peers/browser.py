@@ -46,6 +46,7 @@ OPTIONS: Final = BrowserOptions(
     concurrency=CONCURRENCY,
     install=False,
     real_mode=KIND != "http",
+    jobs_per_browser=int(os.environ.get("BENCHMARK_JOBS_PER_BROWSER", "200")),
 )
 
 

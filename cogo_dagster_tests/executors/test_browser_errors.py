@@ -105,3 +105,30 @@ def test_artifacts_are_limited(tmp_path: Path) -> None:
         collector.add(f"{number}.png", b"x")
     with pytest.raises(ExecutionFailed, match="the limit is 25"):
         collector.add("more.png", b"x")
+
+
+def test_an_artifact_replaces_one_of_the_same_name(tmp_path: Path) -> None:
+    """A file that a step and the collection of evidence both save is one artifact: names of a job are unique."""
+    collector = ArtifactCollector(tmp_path)
+    collector.add("page.html", b"x" * (MAX_FILE_BYTES - 1))
+    collector.add("page.html", b"later")
+    collector.path("trace.zip").write_bytes(b"x")
+    collector.take("trace.zip")
+    collector.take("trace.zip")
+    assert [(file.name, file.path.read_bytes()) for file in collector.files] == [
+        ("page.html", b"later"),
+        ("trace.zip", b"x"),
+    ]
+
+
+def test_artifacts_do_not_change_after_the_attempt(tmp_path: Path) -> None:
+    """A call that is still running when its attempt has ended changes no file that is being uploaded."""
+    collector = ArtifactCollector(tmp_path)
+    collector.add("page.html", b"x")
+    [kept] = collector.finish()
+    collector.discard("page.html")
+    for name in ("page.html", "screenshot.png"):
+        with pytest.raises(ExecutionFailed, match=f"The attempt ended before {name} was saved"):
+            collector.add(name, b"y")
+    assert kept.path.read_bytes() == b"x"
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]

@@ -117,7 +117,7 @@ def test_a_network_error_after_a_stop_is_an_interruption(site: Site, folder: Pat
 def test_a_browser_that_hangs_is_killed(site: Site, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the job's time limit a hanging browser is killed, and the next job gets another one."""
     monkeypatch.setattr(run, "CLOSE_TIMEOUT_SECONDS", 0.5)
-    monkeypatch.setattr(run, "EVIDENCE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(run, "TRACE_TIMEOUT_SECONDS", 0.5)
     with bench(site, folder) as started:
         hung = started.running
 

@@ -30,7 +30,8 @@ class ArtifactCollector:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.files: list[ArtifactFile] = []
-        self._total_bytes = 0
+        self._sizes: dict[str, int] = {}
+        self._finished = False
 
     def __contains__(self, name: str) -> bool:
         return any(file.name == name for file in self.files)
@@ -38,8 +39,11 @@ class ArtifactCollector:
     def add(self, name: str, content: bytes) -> None:
         """Write an artifact; its content type follows from the file extension.
 
+        It replaces an artifact of this name: at the time limit, a step that saves a file may end while the evidence is
+        collected.
+
         Raises:
-            ExecutionFailed: A limit would be exceeded (`artifact_limit`, permanent).
+            ExecutionFailed: A limit would be exceeded (`artifact_limit`, permanent), or the attempt has ended.
         """
         self._check(name, len(content))
         (self._folder / name).write_bytes(content)
@@ -67,25 +71,34 @@ class ArtifactCollector:
             raise
         self._record(name, size_bytes)
 
+    def finish(self) -> tuple[ArtifactFile, ...]:
+        """Return the artifacts; calls that are still running must not change the files any more."""
+        self._finished = True
+        return tuple(self.files)
+
     def discard(self, name: str) -> None:
         """Delete an artifact, if there is one."""
         found = next((file for file in self.files if file.name == name), None)
-        if found is not None:
+        if found is not None and not self._finished:
             self.files.remove(found)
-            self._total_bytes -= found.path.stat().st_size
+            del self._sizes[name]
             found.path.unlink()
 
     def _check(self, name: str, size_bytes: int) -> None:
-        if len(self.files) >= MAX_FILES:
+        if self._finished:
+            raise ExecutionFailed(f"The attempt ended before {name} was saved.", error_class="timeout", retryable=True)
+        others = {other: size for other, size in self._sizes.items() if other != name}
+        if len(others) >= MAX_FILES:
             raise _limit(f"{name} would be artifact {MAX_FILES + 1} of the job; the limit is {MAX_FILES}.")
         if size_bytes > MAX_FILE_BYTES:
             raise _limit(f"{name} has {size_bytes:,} bytes; the limit for an artifact is {MAX_FILE_BYTES:,}.")
-        if self._total_bytes + size_bytes > MAX_TOTAL_BYTES:
+        if sum(others.values()) + size_bytes > MAX_TOTAL_BYTES:
             raise _limit(f"With {name}, the job's artifacts would exceed {MAX_TOTAL_BYTES:,} bytes.")
 
     def _record(self, name: str, size_bytes: int) -> None:
+        self.files = [file for file in self.files if file.name != name]
         self.files.append(ArtifactFile(name, CONTENT_TYPES[Path(name).suffix], self._folder / name))
-        self._total_bytes += size_bytes
+        self._sizes[name] = size_bytes
 
 
 def _limit(message: str) -> ExecutionFailed:

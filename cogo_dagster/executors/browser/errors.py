@@ -84,6 +84,7 @@ _RULES: tuple[tuple[str, str, bool, str], ...] = (
         False,
         "the element does not support this action",
     ),
+    (r"browser's reply has [\d,]+ bytes", "artifact_limit", False, "the page is too large"),
     (r"Invalid (timezone ID|locale name)", "option", False, "unknown time zone or locale"),
     (r"ERR_INVALID_ARGUMENT", "option", False, "the browser does not accept these extra headers"),
     (r"Timeout [\d.]+ ?ms exceeded", "timeout", True, "timed out"),

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
-from cogo_dagster.executors.browser.tasks import begin, with_timeout
+from cogo_dagster.executors.browser.errors import first_line
+from cogo_dagster.executors.browser.tasks import StepTimeout, begin, with_timeout
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.text import storable
 
@@ -49,6 +50,8 @@ class Events:
         failed: The latest document request of the page that failed or was incomplete.
         broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
             follows.
+        unresponsive: Whether the driver did not return in time what it has recorded: it is busy with a page that logged
+            a million values, for example, and serves no other page either.
     """
 
     def __init__(self, context: BrowserContext, page: Page, *, accept_dialogs: bool) -> None:
@@ -59,6 +62,7 @@ class Events:
         self._tabs: list[Page] = []
         self._requests: deque[FailedRequest] = deque(maxlen=MAX_ERRORS_PER_KIND)
         self.navigations = self.changes = 0
+        self.unresponsive = False
         self.failed: Request | None = None
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         context.on("page", self._tab)
@@ -75,12 +79,13 @@ class Events:
 
     async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
+        notes = self._note_texts()
         messages, uncaught = await asyncio.gather(
-            _listed(self._page.console_messages()), _listed(self._page.page_errors())
+            self._listed("Console messages", self._page.console_messages(), notes),
+            self._listed("Page errors", self._page.page_errors(), notes),
         )
         console = [(message.type, message.text) for message in messages]
         page_errors = [str(error) for error in uncaught]
-        notes = self._note_texts()
         if any(text == _SERVICE_WORKER for _, text in console):
             notes.append("The page tried to register a service worker. Jobs block service workers, so it may not work.")
         return PageEvents(
@@ -89,6 +94,15 @@ class Events:
             page_errors=tuple(_cut(error) for error in page_errors)[-MAX_ERRORS_PER_KIND:],
             failed_requests=tuple(self._requests),
         )
+
+    async def _listed(self, what: str, call: Coroutine[Any, Any, list[T]], notes: list[str]) -> list[T]:
+        """Return what the driver has recorded; if it cannot, note the reason and return nothing."""
+        try:
+            return await with_timeout(call, LIST_TIMEOUT_SECONDS)
+        except Exception as error:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
+            self.unresponsive = self.unresponsive or isinstance(error, StepTimeout)
+            notes.append(f"{what} could not be read: {first_line(str(error))}.")
+            return []
 
     def _note_texts(self) -> list[str]:
         shown = dict(self._notes)
@@ -153,12 +167,4 @@ class Events:
 
 def _cut(text: str) -> str:
     """Return the text on one line, at most 300 characters, without characters that cannot be stored."""
-    return storable(" ".join(text.split())[:300])
-
-
-async def _listed(call: Coroutine[Any, Any, list[T]]) -> list[T]:
-    """Return what the driver has recorded, or nothing if it does not respond."""
-    try:
-        return await with_timeout(call, LIST_TIMEOUT_SECONDS)
-    except Exception:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
-        return []
+    return storable(" ".join(text[:3_000].split())[:300])

@@ -9,10 +9,11 @@ from cogo_dagster.executors.browser.errors import first_line
 from cogo_dagster.executors.browser.failures import unreached
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession
+from cogo_dagster.executors.browser.tasks import with_timeout
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
-FILE_TIMEOUT_SECONDS: Final = 5
+FILE_TIMEOUT_SECONDS: Final = 4
 
 
 async def save_evidence(
@@ -51,7 +52,7 @@ async def _reason_missing(running: RunningBrowser, save: Work) -> str | None:
     if dead is not None:
         return f"{dead.message}."
     try:
-        await save()
+        await with_timeout(save(), FILE_TIMEOUT_SECONDS)
     except Exception as reason:  # noqa: BLE001 - Playwright raises a plain Exception if its driver ends
         return f"{first_line(str(reason))}."
     return None

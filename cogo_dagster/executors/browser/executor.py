@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
-EVIDENCE_TIMEOUT_SECONDS = 15.0
-"""How long to collect evidence after an attempt has reached its time limit."""
+EVIDENCE_TIMEOUT_SECONDS = 4.5
+"""How long to collect evidence after an attempt has reached its time limit.
+
+With the time that closing the page may take, it is below the ten seconds after which the worker cancels the attempt.
+"""
 DEATH_CLASSES = frozenset({"driver_gone", "browser_gone", "page_crash"})
 """Error classes that a signal to the browser's processes causes."""
 SIDE_EFFECT_CLASSES = frozenset({"network", "connection", "aborted", "timeout", "browser_error", "unsettled", "body"})
@@ -155,11 +158,11 @@ class BrowserExecutor(Executor, family="browser"):
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
                 raise Interrupted("The browser ended because the worker was being stopped.") from error
             await self._clean(collector)
-            error.artifacts = tuple(collector.files)
+            error.artifacts = collector.finish()
             if not self._options.force_success:
                 raise
             result = forced(error, self._options.secrets)
-        return ExecutionResult(result, tuple(collector.files))
+        return ExecutionResult(result, collector.finish())
 
     async def _clean(self, collector: ArtifactCollector) -> None:
         """Remove credentials from the trace; a trace that cannot be read is not kept."""
@@ -199,6 +202,7 @@ class BrowserExecutor(Executor, family="browser"):
     ) -> Json:
         from cogo_dagster.executors.browser.run import BrowserAttempt  # noqa: PLC0415
 
+        started_at = time.monotonic()  # the limit includes the launch of a browser, as it does for the worker
         try:
             async with pool.browser() as running:
                 attempt = BrowserAttempt(
@@ -211,19 +215,19 @@ class BrowserExecutor(Executor, family="browser"):
                     without_glyphs=pool.scripts_without_glyphs,
                     traced=traced,
                 )
-                return await _run_watched(attempt, limit_seconds)
+                return await _run_watched(attempt, limit_seconds, time.monotonic() - started_at)
         except ExecutorUnavailable as error:
             raise ExecutionFailed(str(error), error_class="browser_gone", retryable=True) from error
 
 
-async def _run_watched(attempt: "BrowserAttempt", limit_seconds: float) -> Json:
+async def _run_watched(attempt: "BrowserAttempt", limit_seconds: float, spent_seconds: float = 0) -> Json:
     """Run an attempt in its own task, since a Playwright call must not be cancelled: only its context can be closed.
 
     The browser's processes are also watched: a call that is waiting when the browser is killed sometimes never returns.
     """
     work = asyncio.create_task(attempt.run())
     work.add_done_callback(retrieve_exception)  # it may fail while the evidence of the time limit is collected
-    deadline = asyncio.get_running_loop().time() + limit_seconds
+    deadline = asyncio.get_running_loop().time() + limit_seconds - spent_seconds
     try:
         while not work.done():
             left_seconds = deadline - asyncio.get_running_loop().time()

@@ -22,7 +22,7 @@ class ProcessTree:
 
         The processes share their other memory, which the sum of what `ps` shows would count several times.
         """
-        return {pid: _anonymous_bytes(pid) for pid in self.pids()}
+        return {pid: anonymous_bytes(pid) for pid in self.pids()}
 
     def pids(self) -> list[int]:
         """Return the processes that exist."""
@@ -70,7 +70,7 @@ def network_process(browser_pid: int) -> int | None:
     return None
 
 
-def _anonymous_bytes(pid: int) -> int:
+def anonymous_bytes(pid: int) -> int:
     """Return the resident memory without what is shared; fields two and three of /proc/PID/statm, proc(5)."""
     fields = _read(pid, "statm").split()
     return (int(fields[1]) - int(fields[2])) * _PAGE_BYTES if fields else 0

@@ -8,6 +8,7 @@ from playwright.async_api import Error, Page
 from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.fonts import BOXED
 from cogo_dagster.executors.browser.tasks import with_timeout
+from cogo_dagster.executors.browser.transport import reply_bytes
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.text import storable
 
@@ -67,6 +68,8 @@ async def page_state(page: Page, without_glyphs: tuple[str, ...], timeout_ms: in
         try:
             found = await with_timeout(page.evaluate(_STATE, list(without_glyphs)), timeout_ms / 1000)
         except Error as error:
+            if reply_bytes(error.message) is not None:
+                return PageState()  # the page has replaced functions that the script uses
             if not tries_left or not NAVIGATED_AWAY.search(str(error)):
                 raise
             await page.wait_for_load_state("domcontentloaded", timeout=timeout_ms)

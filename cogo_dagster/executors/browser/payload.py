@@ -10,7 +10,7 @@ Selectors are Playwright's (CSS, `text=…`, `role=…`). No action runs a scrip
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -243,6 +243,25 @@ class BrowserPayload(_Strict):
             if name.partition(".")[0] in RESERVED_NAMES:
                 raise ValueError(f"the name {name.partition('.')[0]} is reserved for an artifact of every job")
         return self
+
+
+def context_options(request: BrowserPayload) -> dict[str, Any]:
+    """Return the arguments of `new_context`: those of the payload, and restrictions for every page."""
+    headers = {name: value for name, value in request.extra_headers.items() if name.lower() != "cookie"}
+    options = {
+        "viewport": request.viewport.model_dump(),
+        "user_agent": request.user_agent,
+        "locale": request.locale,
+        "timezone_id": request.timezone,
+        "color_scheme": request.color_scheme,
+        "extra_http_headers": headers or None,
+    }
+    return {
+        **{name: value for name, value in options.items() if value is not None},
+        "accept_downloads": False,
+        "service_workers": "block",
+        "permissions": [],
+    }
 
 
 def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayload:

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from typing import Any, Self
 
-from playwright.async_api import Browser, Error, Playwright, async_playwright
+from playwright.async_api import Browser, Error, Playwright
 
 from cogo_dagster.executors.browser.advice import browser_libraries_command, missing_library, sandbox_message
 from cogo_dagster.executors.browser.driver import clean_driver, process_exists, read_driver_pid, scratch_folder
@@ -18,6 +18,7 @@ from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.memory import ProcessTree, network_process
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.browser.tasks import ends_within
+from cogo_dagster.executors.browser.transport import start_driver
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.net.peers import Address, ProcessSockets, can_find_processes, socket_inode
 from cogo_dagster.queue.folders import LockedFolder
@@ -29,7 +30,7 @@ _NO_SANDBOX = re.compile(
     re.IGNORECASE,
 )
 CLOSE_TIMEOUT_SECONDS = 5
-RESPONSE_SECONDS = 2
+RESPONSE_SECONDS = 1.4
 NETWORK_SEARCHES = 5
 CRASH_REPORT_SECONDS = 5
 """How long a browser may take to report a crash."""
@@ -87,7 +88,7 @@ class RunningBrowser:
         driver: Playwright | None = None
         try:
             with clean_driver(scratch.path):
-                driver = await async_playwright().start()
+                driver = await start_driver()
             driver_pid = read_driver_pid(scratch.path)
             browser = await driver.chromium.launch(
                 executable_path=choice.executable_path,

@@ -41,9 +41,9 @@ from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import Json
 from cogo_dagster.text import storable
 
-CLOSE_TIMEOUT_SECONDS = 5
-EVIDENCE_TIMEOUT_SECONDS = 5
-REPLY_TIMEOUT_SECONDS = 1
+CLOSE_TIMEOUT_SECONDS = 3.5
+TRACE_TIMEOUT_SECONDS = 4
+REPLY_TIMEOUT_SECONDS = 0.5
 MAX_RESULT_CHARS = 16_000
 
 UNDIAGNOSED = frozenset({"aborted", "invalid_url", "timeout"})
@@ -114,7 +114,8 @@ class BrowserAttempt:
     async def close(self) -> None:
         """Close the context with its pages; a browser in which this hangs gets no further job."""
         context, self._context = self._context, None
-        if context is not None and not await ends_within(context.close(), CLOSE_TIMEOUT_SECONDS):
+        timeout_seconds = CLOSE_TIMEOUT_SECONDS if self._running.alive else REPLY_TIMEOUT_SECONDS
+        if context is not None and not await ends_within(context.close(), timeout_seconds):
             self._running.unhealthy = True
 
     async def abandon(self, work: "asyncio.Task[Json]") -> None:
@@ -142,10 +143,9 @@ class BrowserAttempt:
         if page_session is None or self._evidence:
             return
         self._evidence = True  # a failed step and the time limit can both call this
-        if self._running.ended() is None:
-            await self._save_trace()
-        missing = await save_evidence(self._running, page_session, self._collector)
-        seen = PageEvents() if self._running.ended() else await page_session.events.record()
+        _, missing, seen = await asyncio.gather(
+            self._save_trace(), save_evidence(self._running, page_session, self._collector), self._seen(page_session)
+        )
         record = self._record(page_session, seen, missing)
         with contextlib.suppress(ExecutionFailed):
             self._collector.add_json(FILE_NAME, record.model_dump(mode="json", exclude_none=True))
@@ -170,11 +170,20 @@ class BrowserAttempt:
             missing=missing or {},
         )
 
+    async def _seen(self, page_session: PageSession) -> PageEvents:
+        """Return what the page did; a driver that does not respond gets no further job."""
+        if self._running.ended() is not None:
+            return PageEvents()
+        seen = await page_session.events.record()
+        if page_session.events.unresponsive:
+            self._running.unhealthy = True
+        return seen
+
     async def _save_trace(self) -> None:
         """Save trace.zip, if the browser responds."""
-        if self._context is None or not self._traced:
+        if self._context is None or not self._traced or self._running.ended() is not None:
             return
-        await ends_within(self._context.tracing.stop(path=self._collector.path("trace.zip")), EVIDENCE_TIMEOUT_SECONDS)
+        await ends_within(self._context.tracing.stop(path=self._collector.path("trace.zip")), TRACE_TIMEOUT_SECONDS)
         with contextlib.suppress(ExecutionFailed, FileNotFoundError):
             self._collector.take("trace.zip")
 
@@ -182,7 +191,7 @@ class BrowserAttempt:
         request, verified = self._request, self._running.verifies_connections
         url = await self._proxy.open_port(self._session, self._running.has_connection) if verified else self._proxy.url
         proxy: ProxySettings = {"server": url, "bypass": "<-loopback>"}
-        options = context_options(request)
+        options = payload.context_options(request)
         context = self._context = await self._running.browser.new_context(proxy=proxy, **options)
         if self._abandoned:
             raise StepTimeout("The attempt was abandoned.")
@@ -301,7 +310,7 @@ class BrowserAttempt:
         if self._request.trace:
             await self._save_trace()
         # The driver answers in order: the page is closed without waiting for what the driver has recorded of it.
-        seen, _ = await asyncio.gather(page_session.events.record(), self.close())
+        seen, _ = await asyncio.gather(self._seen(page_session), self.close())
         if document.boxed:
             page_session.note(boxes_note(document.boxed))
         return {
@@ -320,25 +329,6 @@ async def _last_status(page_session: PageSession, document: PageState, url: str)
         response = await response_to(page_session.events.failed)
         return response.status if response is not None else None
     return (document.status or page_session.status) if url.startswith("http") else None
-
-
-def context_options(request: payload.BrowserPayload) -> dict[str, Any]:
-    """Return the arguments of `new_context`: those of the payload, and restrictions for every page."""
-    headers = {name: value for name, value in request.extra_headers.items() if name.lower() != "cookie"}
-    options = {
-        "viewport": request.viewport.model_dump(),
-        "user_agent": request.user_agent,
-        "locale": request.locale,
-        "timezone_id": request.timezone,
-        "color_scheme": request.color_scheme,
-        "extra_http_headers": headers or None,
-    }
-    return {
-        **{name: value for name, value in options.items() if value is not None},
-        "accept_downloads": False,
-        "service_workers": "block",
-        "permissions": [],
-    }
 
 
 def truncated(extracted: dict[str, Json]) -> Json:

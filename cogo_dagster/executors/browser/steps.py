@@ -18,6 +18,7 @@ from cogo_dagster.executors.browser.navigation import replaced_response
 from cogo_dagster.executors.browser.page_state import PageState, page_state
 from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height
 from cogo_dagster.executors.browser.tasks import begin, unless_broken, with_timeout
+from cogo_dagster.executors.browser.transport import reply_bytes
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.model import Json
@@ -30,7 +31,11 @@ MAX_TEXT_CHARS = 100_000
 BOM: Final = b"\xef\xbb\xbf"
 """Written before page.html: the document may declare another encoding, and the mark takes precedence over it."""
 
-_ATTRIBUTES = "(elements, name) => elements.map(element => element.getAttribute(name))"
+_VALUES = """(elements, [attribute, limit, chars]) => [elements.length, elements.slice(0, limit).map(element => {
+    const value = attribute === null ? element.innerText : element.getAttribute(attribute)
+    return typeof value === 'string' ? value.slice(0, chars) : value
+})]"""
+"""The number of elements, and values within the limits, so that the page need not be transferred as a whole."""
 
 _SCROLL = """async ([limitMs, limitPx]) => {
     const end = performance.now() + limitMs, pause = ms => new Promise(done => setTimeout(done, ms));
@@ -123,6 +128,15 @@ class PageSession:
         self._looked = (changes, state) if self.finishing else None
         return state
 
+    async def _look_unless_navigating(self, timeout_ms: int) -> PageState:
+        """Return the state of the current document; nothing is known of a page that keeps navigating."""
+        try:
+            return await self.look(timeout_ms)
+        except Error as error:
+            if not NAVIGATED_AWAY.search(str(error)):
+                raise
+            return PageState()
+
     async def last_document(self) -> PageState:
         """Return the state of the last document; it is not read again if a final step did and nothing has changed."""
         if self._looked is not None and self._looked[0] == self.events.changes:
@@ -131,12 +145,7 @@ class PageSession:
 
     async def screenshot(self, name: str, *, full_page: bool, timeout_ms: int) -> None:
         """Save a screenshot of the window or the whole page, up to the limits of the browser and of an artifact."""
-        try:
-            state = await self.look(timeout_ms)
-        except Error as error:
-            if not NAVIGATED_AWAY.search(str(error)):
-                raise
-            state = PageState()
+        state = await self._look_unless_navigating(timeout_ms)
         clip: FloatRect | None = None
         shown = state.height
         if full_page and state.height:
@@ -148,7 +157,14 @@ class PageSession:
         async def take() -> tuple[bytes, bool]:
             return await capture_page(self.page, self.devtools, state, clip, full_page=full_page, timeout_ms=timeout_ms)
 
-        png, early = await take()
+        try:
+            png, early = await take()
+        except Error as error:
+            size_bytes = reply_bytes(error.message)
+            if clip is None or size_bytes is None:
+                raise
+            shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / (size_bytes * 3 / 4))  # it is sent as base64
+            png, early = await take()
         if clip is not None and len(png) > MAX_FILE_BYTES:
             state = replace(state, settled=False)  # Playwright's screenshot, which is compressed more
             png, early = await take()
@@ -281,12 +297,14 @@ async def _extract(page_session: PageSession, step: payload.Extract, timeout_ms:
     await locator.first.wait_for(state="attached", timeout=timeout_ms)
     if not step.all:
         locator = locator.first
-    values = await with_timeout(
-        locator.evaluate_all(_ATTRIBUTES, step.attribute) if step.attribute else locator.all_inner_texts(),
-        timeout_ms / 1000,
-    )
-    if len(values) > MAX_MATCHES:
-        page_session.note(f"{step.name} has the first {MAX_MATCHES} of {len(values)} matches.")
+    reading = locator.evaluate_all(_VALUES, [step.attribute, MAX_MATCHES, MAX_TEXT_CHARS])
+    match await with_timeout(reading, timeout_ms / 1000):
+        case [int() as matches, [_, *_] as values]:
+            pass
+        case _:
+            raise Error("the elements have disappeared")
+    if matches > MAX_MATCHES:
+        page_session.note(f"{step.name} has the first {MAX_MATCHES} of {matches} matches.")
     kept = [value[:MAX_TEXT_CHARS] if isinstance(value, str) else value for value in values[:MAX_MATCHES]]
     page_session.extracted[step.name] = page_session.storable(step.name, kept if step.all else kept[0])
 

@@ -1,0 +1,114 @@
+"""Starts Playwright's driver with a reader of its messages that bounds their cost.
+
+Playwright's own reader copies a message once for every 32 KiB of it, so that a page of 100 MB blocks all jobs of the
+worker for a minute. It also runs the event loop once per message, and creates two objects for each value that a page
+has logged, which no job uses.
+"""
+
+import asyncio
+import logging
+import re
+from typing import Final, cast
+
+from playwright._impl._connection import Connection
+from playwright._impl._helper import ParsedMessagePayload
+from playwright._impl._object_factory import create_remote_object
+from playwright._impl._transport import PipeTransport
+from playwright.async_api import Playwright
+
+from cogo_dagster.executors.browser.tasks import begin
+
+logger = logging.getLogger(__name__)
+
+MAX_REPLY_BYTES: Final = 100_000_000
+"""Maximum size of a reply; the largest artifact takes a third of it."""
+MESSAGES_PER_TURN: Final = 16
+"""How many messages are handled before other tasks of the event loop run."""
+
+_HEAD_BYTES: Final = 100
+_CHUNK_BYTES: Final = 65_536
+_REPLY: Final = re.compile(rb'\{"id":"([^"]+)",')
+_LOGGED_VALUE: Final = re.compile(rb'\{"guid":(?:"handle@|"[^"]*","method":"__create__","params":\{"type":"JSHandle")')
+"""Messages about handles. A page cannot imitate them: quotation marks in its strings are escaped."""
+
+_TOO_LONG: Final = re.compile(r"browser's reply has ([\d,]+) bytes")
+
+
+class DriverTransport(PipeTransport):
+    """Reads the messages of a driver."""
+
+    async def run(self) -> None:
+        """Dispatch messages until the driver ends or `request_stop` is called."""
+        assert self._proc.stdout is not None  # noqa: S101 - the process was started with a pipe
+        try:
+            try:
+                await self._read(self._proc.stdout)
+            except asyncio.IncompleteReadError:
+                if not self._stopped:
+                    self.on_error_future.set_exception(Exception("Connection closed while reading from the driver"))
+            await self._proc.communicate()
+        finally:
+            if not self._stopped_future.done():
+                self._stopped_future.set_result(None)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        left = MESSAGES_PER_TURN
+        while not self._stopped:
+            size_bytes = int.from_bytes(await reader.readexactly(4), "little")
+            if size_bytes > MAX_REPLY_BYTES:
+                await self._read_long(reader, size_bytes)
+                continue
+            message = await reader.readexactly(size_bytes)
+            if not (self._stopped or _LOGGED_VALUE.match(message)):
+                self._dispatch(self.deserialize_message(message))
+            left -= 1
+            if left == 0:
+                left = MESSAGES_PER_TURN
+                await asyncio.sleep(0)
+
+    async def _read_long(self, reader: asyncio.StreamReader, size_bytes: int) -> None:
+        """Discard a reply above the limit, so that its call fails; events are needed by later ones."""
+        head = await reader.readexactly(_HEAD_BYTES)
+        left_bytes = size_bytes - len(head)
+        reply = _REPLY.match(head)
+        if reply is None:
+            self._dispatch(self.deserialize_message(head + await reader.readexactly(left_bytes)))
+            return
+        while left_bytes:
+            left_bytes -= len(await reader.readexactly(min(left_bytes, _CHUNK_BYTES)))
+        text = f"The browser's reply has {size_bytes:,} bytes; the limit is {MAX_REPLY_BYTES:,}"
+        error = {"error": {"name": "Error", "message": text, "stack": ""}}
+        self._dispatch(cast("ParsedMessagePayload", {"id": reply[1].decode(), "error": error}))
+
+    def _dispatch(self, message: ParsedMessagePayload) -> None:
+        """Handle a message; one that refers to an object of a closed page must not end the connection of all jobs."""
+        try:
+            self.on_message(message)
+        except Exception:
+            logger.warning("A message of Playwright's driver could not be handled.", exc_info=True)
+
+
+def reply_bytes(message: str) -> int | None:
+    """Return the size of the reply, if *message* is the error of a call whose reply was above the limit."""
+    match = _TOO_LONG.search(message)
+    return int(match[1].replace(",", "")) if match else None
+
+
+async def start_driver() -> Playwright:
+    """Start a driver, as `async_playwright().start()` does.
+
+    Raises:
+        Exception: The driver does not start.
+    """
+    loop = asyncio.get_running_loop()
+    transport = DriverTransport(loop)
+    connection = Connection(None, create_remote_object, transport, loop)
+    begin(connection.run())
+    started = connection.playwright_future
+    await asyncio.wait({transport.on_error_future, started}, return_when=asyncio.FIRST_COMPLETED)
+    if not started.done():
+        started.cancel()
+        transport.on_error_future.result()
+    driver = Playwright(started.result())
+    setattr(driver, "stop", connection.stop_async)  # noqa: B010 - as Playwright does, whose own method does nothing
+    return driver
