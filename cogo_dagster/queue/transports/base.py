@@ -31,7 +31,7 @@ class Transport(Protocol):
         ...
 
 
-class LoopCall(Protocol):
+class StartedCall(Protocol):
     """A call in progress whose reply the event loop reads."""
 
     def abandon(self) -> None:
@@ -43,7 +43,7 @@ class LoopCall(Protocol):
 class LoopTransport(Protocol):
     """A transport that can make calls without a thread."""
 
-    def start(self, function: str, arguments: Mapping[str, object], ended: Ended) -> LoopCall | None:
+    def start(self, function: str, arguments: Mapping[str, object], ended: Ended) -> StartedCall | None:
         """Start a call whose reply the running event loop reads; None if that is not possible now.
 
         It has no retries: after an error, the same call is to be made by `call`.

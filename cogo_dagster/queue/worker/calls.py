@@ -10,7 +10,7 @@ from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, TransportError
 from cogo_dagster.queue.threads import DaemonThreads
-from cogo_dagster.queue.transports.base import LoopCall, LoopTransport, Request, Transport
+from cogo_dagster.queue.transports.base import LoopTransport, Request, StartedCall, Transport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Calls:
         self._threads = DaemonThreads("cogo-call", threads)
         self._on_outage = on_outage
         self._outage = False
-        self._in_progress: set[LoopCall] = set()
+        self._in_progress: set[StartedCall] = set()
         self._closed = False
 
     @property
