@@ -13,7 +13,7 @@ from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports import postgres
-from cogo_dagster.queue.transports.base import Request
+from cogo_dagster.queue.transports.base import TypedCall
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker.calls import Calls
 from cogo_dagster_tests.worker.faults import Proxy, proxied
@@ -127,7 +127,7 @@ def test_a_failed_call_is_made_again_in_a_thread(
     async def call() -> Json:
         calls = Calls(on_outage=lambda _: None)
         try:
-            return await calls.in_loop(transport, Request(function, arguments, lambda found: found["seconds"]), again)
+            return await calls.in_loop(transport, TypedCall(function, arguments, lambda found: found["seconds"]), again)
         finally:
             calls.close()
 
@@ -140,7 +140,7 @@ def test_a_call_in_progress_ends_with_the_worker(transport: PostgresTransport, d
 
     async def begin() -> None:
         calls = Calls(on_outage=lambda _: None)
-        calls.in_loop(transport, Request("queue_stats", {}, lambda found: found), lambda: None)
+        calls.in_loop(transport, TypedCall("queue_stats", {}, lambda found: found), lambda: None)
         calls.close()
 
     asyncio.run(begin())

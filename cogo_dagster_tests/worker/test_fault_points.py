@@ -175,7 +175,7 @@ def test_every_call_that_commits_is_a_fault_point(owner: Owner) -> None:
     ]
     named = {name for file in files for name in re.findall(r"queue\.(\w+)", file.read_text())}
     sources = [source for name in sorted(named) for source in _sources(name)]
-    called = {name for source in sources for name in re.findall(r'(?:\.call|Request)\(\s*"(\w+)"', source)}
+    called = {name for source in sources for name in re.findall(r'(?:\.call|TypedCall)\(\s*"(\w+)"', source)}
     stable = {name for (name,) in owner.execute("select proname from pg_proc where provolatile <> 'v'").fetchall()}
     assert called - stable - _READS == {*CALLS, *RARE_CALLS} | _IGNORED_CALLS
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.model import Job, Json, JsonValue, Settlement
-from cogo_dagster.queue.transports.base import Request, Transport
+from cogo_dagster.queue.transports.base import Transport, TypedCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def claim_request(
     max_jobs: int,
     idle: bool | None,
     after: ClaimCursor | None,
-) -> Request[ClaimedJobs]:
+) -> TypedCall[ClaimedJobs]:
     """Return the request of `LeaseCalls.claim`; reading its reply raises `ClaimEnded`."""
 
     def read(result: Json) -> ClaimedJobs:
@@ -122,10 +122,10 @@ def claim_request(
         "compact": True,
         "after": after,
     }
-    return Request("claim_jobs", arguments, read)
+    return TypedCall("claim_jobs", arguments, read)
 
 
-def success_request(settlements: Sequence[Settlement]) -> Request[list[Settled]]:
+def success_request(settlements: Sequence[Settlement]) -> TypedCall[list[Settled]]:
     """Return the request that settles plain successes."""
 
     def read(result: Json) -> list[Settled]:
@@ -140,7 +140,7 @@ def success_request(settlements: Sequence[Settlement]) -> Request[list[Settled]]
     }
     if any(settlement.result is not None for settlement in settlements):
         arguments["results"] = [settlement.result for settlement in settlements]
-    return Request("succeed_jobs", arguments, read)
+    return TypedCall("succeed_jobs", arguments, read)
 
 
 class LeaseCalls:

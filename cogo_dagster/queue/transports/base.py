@@ -56,7 +56,7 @@ class LoopTransport(Protocol):
         ...
 
 
-class Request(NamedTuple, Generic[T]):
+class TypedCall(NamedTuple, Generic[T]):
     """A call of a function, and how its reply is read.
 
     Attributes:

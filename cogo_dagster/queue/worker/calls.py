@@ -10,7 +10,7 @@ from cogo_dagster.queue.backoff import Backoff
 from cogo_dagster.queue.decoding import decode
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, TransportError
 from cogo_dagster.queue.threads import DaemonThreads
-from cogo_dagster.queue.transports.base import LoopTransport, Request, StartedCall, Transport
+from cogo_dagster.queue.transports.base import LoopTransport, StartedCall, Transport, TypedCall
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class Calls:
 
         self._threads.submit(work)
 
-    def in_loop(self, transport: Transport, request: Request[T], otherwise: Callable[[], T]) -> "asyncio.Future[T]":
+    def in_loop(self, transport: Transport, request: TypedCall[T], otherwise: Callable[[], T]) -> "asyncio.Future[T]":
         """Make a call whose reply the event loop reads; return its future.
 
         Args:
