@@ -44,13 +44,6 @@ def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def proxy(dsn: str) -> Iterator[Proxy]:
-    """Yield a proxy before the test's database."""
-    with proxied(dsn) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 def distant(proxy: Proxy) -> Iterator[PostgresTransport]:
     """Yield a transport through the proxy."""
     transport = PostgresTransport(proxy.dsn, role="service_role")

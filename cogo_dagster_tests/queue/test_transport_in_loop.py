@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from typing import cast
+from unittest.mock import Mock
 from uuid import uuid4
 
 import psycopg
@@ -14,16 +15,10 @@ from cogo_dagster.queue.functions import FUNCTIONS
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports import postgres
 from cogo_dagster.queue.transports.base import TypedCall
+from cogo_dagster.queue.transports.in_loop import LoopCall
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker.calls import Calls
-from cogo_dagster_tests.worker.faults import Proxy, proxied
-
-
-@pytest.fixture
-def proxy(dsn: str) -> Iterator[Proxy]:
-    """Yield a proxy before the test's database."""
-    with proxied(dsn) as proxy:
-        yield proxy
+from cogo_dagster_tests.worker.faults import Proxy
 
 
 @pytest.fixture
@@ -82,6 +77,24 @@ def test_no_call_is_started_without_a_free_connection(transport: PostgresTranspo
     assert Queue(transport).schema_version()  # the connection of the abandoned call is replaced
 
 
+def test_a_call_that_cannot_be_sent_and_is_abandoned_ends_once(
+    transport: PostgresTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is returned once, so that the pool opens no more than its size."""
+    monkeypatch.setattr(LoopCall, "_flush", Mock(side_effect=psycopg.OperationalError("broken pipe")))
+
+    async def start() -> list[Exception | None]:
+        errors = list[Exception | None]()
+        call = transport.start("queue_stats", {}, lambda _, error: errors.append(error))
+        assert call is not None
+        call.abandon()
+        await asyncio.sleep(0.01)
+        return errors
+
+    assert len(asyncio.run(start())) == 1
+    assert transport._pool._permits.qsize() == 1
+
+
 def test_an_argument_that_is_not_json_is_left_to_the_general_call(transport: PostgresTransport) -> None:
     """The connection stays free."""
 
@@ -92,7 +105,7 @@ def test_an_argument_that_is_not_json_is_left_to_the_general_call(transport: Pos
     assert Queue(transport).schema_version()
 
 
-def wrong(transport: PostgresTransport, proxy: Proxy, dsn: str, way: str) -> None:
+def wrong(proxy: Proxy, dsn: str, way: str) -> None:
     """Let the next call fail in one way."""
     if way == "terminated":
         with psycopg.connect(dsn, autocommit=True) as admin:
@@ -104,7 +117,6 @@ def wrong(transport: PostgresTransport, proxy: Proxy, dsn: str, way: str) -> Non
         proxy.lose_reply_to("next_due")
     elif way == "silent":
         proxy.silence()
-    del transport
 
 
 @pytest.mark.parametrize("way", ["rejected", "terminated", "cut", "silent"])
@@ -117,7 +129,7 @@ def test_a_failed_call_is_made_again_in_a_thread(
     function = "no_such_function" if way == "rejected" else "next_due"
     monkeypatch.setitem(cast("dict[str, Mapping[str, str]]", FUNCTIONS), "no_such_function", {})
     arguments: dict[str, Json] = {} if way == "rejected" else {"families": ["noop"], "executor_id": None}
-    wrong(transport, proxy, dsn, way)
+    wrong(proxy, dsn, way)
     repeated = []
 
     def again() -> Json:

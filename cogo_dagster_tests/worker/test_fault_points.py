@@ -181,8 +181,8 @@ def test_every_call_that_commits_is_a_fault_point(owner: Owner) -> None:
 
 
 def _sources(method: str) -> list[str]:
-    """Return the source of a method of the client, and of the methods and requests that it uses."""
-    if method.endswith("_request"):
+    """Return the source of a method of the client, and of the methods and calls that it uses."""
+    if method.endswith("_call"):
         return [inspect.getsource(getattr(leases, method))]
     if not callable(getattr(Queue, method, None)):
         return []

@@ -11,8 +11,8 @@ from cogo_dagster.queue.client.leases import (
     Recovered,
     Settled,
     WorkerIdentity,
-    claim_request,
-    success_request,
+    claim_call,
+    success_call,
 )
 from cogo_dagster.queue.client.operations import OperatorCalls
 from cogo_dagster.queue.client.workers import WorkerCalls
@@ -26,9 +26,9 @@ __all__ = [
     "Recovered",
     "Settled",
     "WorkerIdentity",
-    "claim_request",
+    "claim_call",
     "content_key",
-    "success_request",
+    "success_call",
 ]
 
 

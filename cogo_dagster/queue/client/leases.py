@@ -93,7 +93,7 @@ class ClaimEnded(Exception):
     """A lease of this claim was recovered, so that the claim returns no jobs."""
 
 
-def claim_request(
+def claim_call(
     claim_id: UUID,
     requests: Sequence[ClaimRequest],
     worker: WorkerIdentity,
@@ -103,7 +103,7 @@ def claim_request(
     idle: bool | None,
     after: ClaimCursor | None,
 ) -> TypedCall[ClaimedJobs]:
-    """Return the request of `LeaseCalls.claim`; reading its reply raises `ClaimEnded`."""
+    """Return the call of `LeaseCalls.claim`; reading its reply raises `ClaimEnded`."""
 
     def read(result: Json) -> ClaimedJobs:
         if result.get("claim_ended"):
@@ -125,8 +125,8 @@ def claim_request(
     return TypedCall("claim_jobs", arguments, read)
 
 
-def success_request(settlements: Sequence[Settlement]) -> TypedCall[list[Settled]]:
-    """Return the request that settles plain successes."""
+def success_call(settlements: Sequence[Settlement]) -> TypedCall[list[Settled]]:
+    """Return the call that settles plain successes."""
 
     def read(result: Json) -> list[Settled]:
         if result is None:
@@ -172,11 +172,11 @@ class LeaseCalls:
             idle: Whether enqueues should wake this worker; None keeps the current value.
             after: The cursor of an earlier claim; unaddressed jobs of its priority that became due earlier are skipped.
         """
-        request = claim_request(
+        call = claim_call(
             claim_id, requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle, after=after
         )
         try:
-            return request.read(self._transport.call(request.function, request.arguments))
+            return call.read(self._transport.call(call.function, call.arguments))
         except ClaimEnded:
             return self.claim(uuid4(), requests, worker, lease_seconds=lease_seconds, max_jobs=max_jobs, idle=idle)
 
@@ -286,8 +286,8 @@ class LeaseCalls:
         return [Settled(*pair) for pair in zip(result["statuses"], result["job_statuses"], strict=True)]
 
     def _succeed(self, settlements: Sequence[Settlement]) -> list[Settled]:
-        request = success_request(settlements)
-        return request.read(self._transport.call(request.function, request.arguments))
+        call = success_call(settlements)
+        return call.read(self._transport.call(call.function, call.arguments))
 
     def recover(self, batch_size: int = 500) -> Recovered:
         """Recover all jobs with expired leases, in batches."""

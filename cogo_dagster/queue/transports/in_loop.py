@@ -47,7 +47,7 @@ class LoopCall:
         self._ended = ended
         self._reply: bytes | None = None
         self._problem: Exception | None = None
-        self._is_writing = False
+        self._is_writing = self._is_over = False
         self._timer = self._loop.call_later(seconds, self._lose, NotAnswered(f"no response within {seconds:.2g} s"))
         self._loop.add_reader(self._socket, self._read)
         self._send()
@@ -106,11 +106,14 @@ class LoopCall:
         self._lose(NotAnswered("the call was abandoned"))
 
     def _lose(self, error: Exception) -> None:
+        if self._is_over:  # abandoned between a failed write and its report
+            return
         self._release()
         self._pgconn.finish()
         self._ended(None, error)
 
     def _release(self) -> None:
+        self._is_over = True
         self._timer.cancel()
         self._loop.remove_reader(self._socket)
         if self._is_writing:

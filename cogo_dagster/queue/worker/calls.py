@@ -88,38 +88,36 @@ class Calls:
 
         self._threads.submit(work)
 
-    def in_loop(self, transport: Transport, request: TypedCall[T], otherwise: Callable[[], T]) -> "asyncio.Future[T]":
+    def in_loop(self, transport: Transport, call: TypedCall[T], otherwise: Callable[[], T]) -> "asyncio.Future[T]":
         """Make a call whose reply the event loop reads; return its future.
 
         Args:
             transport: Makes the call.
-            request: The call; it must be repeatable.
+            call: Must be repeatable.
             otherwise: Makes the same call in a thread, if the transport cannot or the first attempt fails.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def ended(reply: bytes | None, error: Exception | None) -> None:
-            self._in_progress.discard(call)
+            self._in_progress.discard(started)
             if self._closed or future.done():  # no task waits for it
                 return
             if error is None and reply is not None and len(reply) > _MAX_DECODED_BYTES:
-                self._in_thread(future, lambda: request.read(decode(reply)))
+                self._in_thread(future, lambda: call.read(decode(reply)))
                 return
             if error is None:
                 with contextlib.suppress(Exception):  # raised again by the second attempt
-                    future.set_result(request.read(None if reply is None else decode(reply)))
+                    future.set_result(call.read(None if reply is None else decode(reply)))
                     return
             self._in_thread(future, otherwise)
 
-        call = (
-            transport.start(request.function, request.arguments, ended)
-            if isinstance(transport, LoopTransport)
-            else None
+        started = (
+            transport.start(call.function, call.arguments, ended) if isinstance(transport, LoopTransport) else None
         )
-        if call is None:
+        if started is None:
             self._in_thread(future, otherwise)
         else:
-            self._in_progress.add(call)
+            self._in_progress.add(started)
         return future
 
     def with_retry(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
@@ -226,19 +224,16 @@ async def wait_for_any(*signals: Signal, timeout_seconds: float | None = None) -
 
 async def wait_for_result(future: "asyncio.Future[Any]", signal: Signal) -> bool:
     """Wait for the future or the signal; return whether the future has a result and no exception."""
-    waiter = asyncio.get_running_loop().create_future()
+    done = Signal()
 
-    def release(_: object) -> None:
-        _release(waiter)
+    def end(_: object) -> None:
+        done.set()
 
-    future.add_done_callback(release)
-    signal.add_waiter(waiter)
+    future.add_done_callback(end)
     try:
-        if not signal.is_set():
-            await waiter
+        await wait_for_any(done, signal)
     finally:
-        future.remove_done_callback(release)
-        signal.remove_waiter(waiter)
+        future.remove_done_callback(end)
     return future.done() and not future.cancelled() and future.exception() is None
 
 

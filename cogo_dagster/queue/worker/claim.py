@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID, uuid4
 
 from cogo_dagster.queue.backoff import Backoff, jittered
-from cogo_dagster.queue.client import ClaimCursor, ClaimedJobs, ClaimRequest, claim_request
+from cogo_dagster.queue.client import ClaimCursor, ClaimedJobs, ClaimRequest, claim_call
 from cogo_dagster.queue.errors import AccessDenied, DatabaseUnavailable, QueueError, SchemaOutOfDate, SchemaTooNew
 from cogo_dagster.queue.model import Job
 from cogo_dagster.queue.worker.calls import Denial, finish_or_give_up, wait_for_any, wait_for_result
@@ -201,29 +202,17 @@ class Claimer:
         self, claim_id: UUID, requests: Sequence[ClaimRequest], capacity: int, idle: bool | None
     ) -> "asyncio.Future[ClaimedJobs]":
         state = self._state
-        after = self._cursor.of(requests)
-        lease_seconds = state.options.lease_seconds
-        return state.calls.in_loop(
-            state.queue.transport,
-            claim_request(
-                claim_id,
-                requests,
-                state.identity,
-                lease_seconds=lease_seconds,
-                max_jobs=capacity,
-                idle=idle,
-                after=after,
-            ),
-            lambda: state.queue.claim(
-                claim_id,
-                requests,
-                state.identity,
-                lease_seconds=lease_seconds,
-                max_jobs=capacity,
-                idle=idle,
-                after=after,
-            ),
+        claim = partial(
+            state.queue.claim,
+            claim_id,
+            requests,
+            state.identity,
+            lease_seconds=state.options.lease_seconds,
+            max_jobs=capacity,
+            idle=idle,
+            after=self._cursor.of(requests),
         )
+        return state.calls.in_loop(state.queue.transport, claim_call(*claim.args, **claim.keywords), claim)
 
     async def _failed(self, error: Exception) -> int:
         """Report a failed claim; return 1 if only this call fails, 0 if the database does not respond."""

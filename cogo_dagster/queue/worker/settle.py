@@ -9,7 +9,7 @@ from typing import Final
 
 from cogo_dagster.queue.artifacts import ArtifactStoreError, storage_key
 from cogo_dagster.queue.backoff import Backoff
-from cogo_dagster.queue.client import Settled, success_request
+from cogo_dagster.queue.client import Settled, success_call
 from cogo_dagster.queue.errors import AccessDenied, InvalidArgument, QueueError, TransportError
 from cogo_dagster.queue.model import Job, JobError, Outcome, Settlement
 from cogo_dagster.queue.worker.calls import Denial
@@ -125,8 +125,8 @@ class Settler:
         """Start a call; successes without results, whose size is limited, are settled without a thread."""
         calls, queue = self._state.calls, self._state.queue
         if all(settlement.is_plain_success and settlement.result is None for settlement in settlements):
-            request = success_request(settlements)
-            return calls.in_loop(queue.transport, request, lambda: queue.settle(settlements))
+            call = success_call(settlements)
+            return calls.in_loop(queue.transport, call, lambda: queue.settle(settlements))
         return calls.once(queue.settle, settlements)
 
     async def _others_succeed(self) -> bool:
