@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from secrets import randbits
 from typing import Any
 
 from cogo_dagster.executors.guard import GuardedCommand
@@ -87,11 +88,12 @@ def own_addresses() -> list[str]:
 def secrets_everywhere(home: str, files: list[str], idle_port: int) -> Iterator[dict[str, Any]]:
     """Hold secrets in memory, files, sockets and the kernel; yield what an attacker could guess about them."""
     kept = ctypes.create_string_buffer(CANARY.encode(), 64)
-    abstract = f"cogo-test-{os.getpid()}"
+    number = randbits(31)  # not the process ID: a killed worker leaves its file and its segment behind
+    abstract = f"cogo-test-{number}"
     in_memory = Path(f"/dev/shm/{abstract}")
     in_memory.write_text(CANARY)
     in_memory.chmod(0o600)
-    shared_segment(os.getpid())
+    shared_segment(number)
     LIBC.syscall(248 if os.uname().machine == "x86_64" else 217, b"user", b"cogo-test", CANARY.encode(), 13, -4)
     with contextlib.ExitStack() as opened:
         opened.enter_context(Path(files[0]).open())
@@ -110,11 +112,11 @@ def secrets_everywhere(home: str, files: list[str], idle_port: int) -> Iterator[
             "port": service.getsockname()[1],
             "idle_port": idle_port,
             "addresses": own_addresses(),
-            "shm_key": os.getpid(),
+            "shm_key": number,
             "python": sys.base_prefix,
         }
     in_memory.unlink(missing_ok=True)
-    LIBC.shmctl(LIBC.shmget(os.getpid(), 0, 0), 0, None)
+    LIBC.shmctl(LIBC.shmget(number, 0, 0), 0, None)
 
 
 def run(given: dict[str, Any]) -> dict[str, Any]:
