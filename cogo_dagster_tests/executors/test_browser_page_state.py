@@ -77,7 +77,7 @@ def test_every_character_of_a_script_is_in_its_ranges(shared: Bench) -> None:
         const characters = Array.from({length: 0x110000}, (_, point) => String.fromCodePoint(point))
         return Object.entries(ranges).flatMap(([script, range]) => {
             const property = script === 'emoji' ? 'Emoji_Presentation' : `Script=${script}`
-            const member = new RegExp(`\\p{${property}}`, 'u'), found = new RegExp(`[${range}]`)
+            const member = new RegExp(`\\\\p{${property}}`, 'u'), found = new RegExp(`[${range}]`)
             const lost = characters.filter(character => member.test(character) && !found.test(character))
             return lost.map(character => `${script} ${character.codePointAt(0).toString(16)}`)
         })
