@@ -24,13 +24,14 @@ __all__ = ["commits", "repository", "run"]
 RUFF = str(Path(PYTHON).with_name("ruff"))
 LINT = [RUFF, "check", "--isolated", "--output-format", "json", "-o", "lint.json", "."]
 TEST = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=junit.xml", "."]
+WITHOUT_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 CUT = "printf '<a' > j.xml"
 REPORTS = {"eslint": "lint.json", "junit": "junit.xml"}
 
 
 def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, repository: Path) -> None:
     """A good commit is recorded as passed, with report artifacts, durations and the commit hash."""
-    result = run(lint=LINT, test=TEST, reports=REPORTS)
+    result = run(lint=LINT, test=TEST, reports=REPORTS, env=WITHOUT_PLUGINS)
     [kept] = gates.recent(None)
     assert (kept.status, kept.type, kept.branch) == ("pass", "gate", "main")
     assert kept.commit_sha == git(repository, "rev-parse", "main")
@@ -45,7 +46,7 @@ def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, reposi
 def test_a_bad_commit_is_recorded_as_failed(run: Run, gates: GateService, repository: Path) -> None:
     """A bad commit is recorded as failed after all steps, the job succeeds, and the repository is unchanged."""
     before = git(repository, "status", "--porcelain", "--branch")
-    run(payload={"branch": "broken", "pull_request": 7}, lint=LINT, test=TEST, reports=REPORTS)
+    run(payload={"branch": "broken", "pull_request": 7}, lint=LINT, test=TEST, reports=REPORTS, env=WITHOUT_PLUGINS)
     [kept] = gates.recent(None)
     assert (kept.status, kept.lint_errors, kept.tests_failed, kept.pull_request) == ("fail", 1, 1, 7)
     assert git(repository, "status", "--porcelain", "--branch") == before
