@@ -36,6 +36,7 @@ def commits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "test_it.py").write_text("def test_it():\n    assert True\n")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "good")
+    git(folder, "update-ref", "refs/remotes/origin/main", "main")  # as in a clone; broken is only a local branch
     git(folder, "checkout", "-q", "-b", "broken")
     (folder / "test_it.py").write_text("import os\n\n\ndef test_it():\n    assert False\n")
     git(folder, "commit", "-q", "-am", "broken")
