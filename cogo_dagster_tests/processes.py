@@ -31,6 +31,11 @@ def descendants(pid: int) -> set[int]:
         return set()
 
 
+def parent(pid: int) -> int:
+    """Return the parent of a living process."""
+    return int(psutil.Process(pid).ppid())
+
+
 def command_line(pid: int) -> str:
     """Return the command line of a process; empty if it is gone or a zombie."""
     with suppress(psutil.Error):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from unittest import mock
 
 from playwright.async_api import Browser
@@ -22,7 +22,13 @@ from cogo_dagster.queue.executor import ExecutionFailed, Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster_tests.executors.site import Site
 
+if TYPE_CHECKING:
+    import pytest  # worker processes of tests do not need it
+
 T = TypeVar("T")
+
+WAIT_FOREVER: Final = [{"do": "wait_for", "selector": "#never", "timeout_ms": 60_000}]
+"""Actions of a job that ends only with its browser, or at its time limit."""
 
 _PROBED: dict[str | None, tuple[str, ...]] = {}
 """The scripts without glyphs, by the configuration of the fonts."""
@@ -83,13 +89,32 @@ class Bench:
         assert current is not None
         return current
 
+    def usable(self) -> RunningBrowser:
+        """Start a browser if an earlier test has ended the current one, and return it as one without earlier jobs."""
+        assert self.executor._pool is not None
+        pool = self.executor._pool
+
+        async def chosen() -> RunningBrowser:
+            async with pool.browser() as running:
+                return running
+
+        running = self.do(chosen())
+        running.jobs = running.memory_bytes = 0
+        return running
+
+    def change(self, monkeypatch: "pytest.MonkeyPatch", resolver: Resolver = system_resolver, **options: Any) -> None:
+        """Change options of the running executor for one test, except those that a browser is started with."""
+        other = BrowserExecutor(replace(self.executor._options, **options), resolver)
+        monkeypatch.setattr(self.executor, "_options", other._options)
+        monkeypatch.setattr(self.executor, "_allowed", other._allowed)
+        monkeypatch.setattr(self.executor._proxy, "_dialer", other._proxy._dialer)
+        monkeypatch.setattr(self.executor._pool, "_options", other._options)
+
 
 @contextmanager
-def bench(
-    site: Site, folder: Path, options: BrowserOptions = OPTIONS, resolver: Resolver = system_resolver
-) -> Iterator[Bench]:
+def bench(site: Site, folder: Path, options: BrowserOptions = OPTIONS) -> Iterator[Bench]:
     """Start an executor that may open the site, and stop it afterwards."""
-    executor = BrowserExecutor(replace(options, allowed_hosts=(*options.allowed_hosts, site.authority)), resolver)
+    executor = BrowserExecutor(replace(options, allowed_hosts=(*options.allowed_hosts, site.authority)))
     with asyncio.Runner() as runner:
         try:
             with mock.patch.object(pool, "scripts_without_glyphs", _scripts_without_glyphs):

@@ -1,13 +1,12 @@
 """Fixtures: sites, and a browser shared by all tests that only open pages."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cogo_dagster.queue.transports.base import Transport
-from cogo_dagster_tests.executors.bench import OPTIONS, Bench, bench
+from cogo_dagster_tests.executors.bench import Bench, bench
 from cogo_dagster_tests.executors.figma_bench import FigmaBench, figma_bench
 from cogo_dagster_tests.executors.site import Site, serving
 
@@ -33,12 +32,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def open_bench(shared: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A browser that may connect to every port of this machine."""
-    options = replace(OPTIONS, allowed_hosts=("127.0.0.1",))
-    with bench(shared.site, tmp_path_factory.mktemp("open"), options) as started:
-        yield started
+@pytest.fixture
+def open_bench(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The shared executor, whose jobs may connect to every port of this machine during the test."""
+    shared.change(monkeypatch, allowed_hosts=("127.0.0.1",))
+    return shared
 
 
 @pytest.fixture

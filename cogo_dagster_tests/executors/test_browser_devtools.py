@@ -15,7 +15,7 @@ from cogo_dagster_tests.executors.png import pixels
 
 MIXED = (
     "<title>Mixed</title><body style='margin:0;background:#345'><h1 style='color:#fa0'>Text</h1>"
-    "<div style='height:300px;width:300px;background:linear-gradient(45deg,red,rgba(0,0,255,.5))'></div>"
+    "<div style='height:150px;width:150px;background:linear-gradient(45deg,red,rgba(0,0,255,.5))'></div>"
 )
 
 
@@ -107,7 +107,7 @@ def test_fast_screenshots_have_the_same_pixels(shared: Bench, full_page: bool, m
     payload: dict[str, Any] = {
         "url": shared.site.url("/mixed"),
         "full_page": full_page,
-        "viewport": {"width": 200, "height": 200},
+        "viewport": {"width": 100, "height": 100},
     }
     taken: list[Any] = []
     real_screenshot, real_capture = Page.screenshot, DevTools.capture

@@ -64,7 +64,17 @@ def test_messages_have_classes(message: str, error_class: str, retryable: bool) 
 
 @pytest.mark.parametrize(
     ("status", "retryable"),
-    [(400, False), (401, False), (404, False), (408, True), (429, True), (500, True), (599, True)],
+    [
+        (400, False),
+        (401, False),
+        (403, False),
+        (404, False),
+        (408, True),
+        (429, True),
+        (500, True),
+        (503, True),
+        (599, True),
+    ],
 )
 def test_statuses_have_classes(status: int, retryable: bool) -> None:
     """Server errors and rate limits are retryable; other statuses are not."""

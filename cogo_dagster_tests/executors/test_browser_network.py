@@ -3,12 +3,11 @@
 import json
 import socket
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload
-from cogo_dagster_tests.executors.bench import Bench, artifact, bench, names
+from cogo_dagster_tests.executors.bench import Bench, artifact, names
 from cogo_dagster_tests.executors.site import Site
 
 
@@ -107,16 +106,24 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_parts_of_a_page_cannot_reach_a_private_address(shared: Bench, secret: Site, part: str) -> None:
+def test_parts_of_a_page_cannot_reach_a_private_address(shared: Bench, secret: Site) -> None:
     """No kind of subresource reaches the private site, and the page cannot detect that it exists."""
-    shared.site.pages["/part"] = (
-        "<p id='p'>waiting</p>"
-        "<script>blind = {mode: 'no-cors'}; done = ok => p.textContent = ok ? 'reached' : 'refused'</script>"
-        + PARTS[part].format(url=secret.url("/secret"), socket=f"ws://{secret.authority}/socket")
+    for number, part in enumerate(PARTS.values()):
+        shared.site.pages[f"/part/{number}"] = (
+            "<p id='p'>waiting</p>"
+            "<script>blind = {mode: 'no-cors'}; done = ok => p.textContent = ok ? 'reached' : 'refused'</script>"
+            + part.format(url=secret.url("/secret"), socket=f"ws://{secret.authority}/socket")
+        )
+    frames = "".join(f"<iframe src='/part/{number}'></iframe>" for number in range(len(PARTS)))
+    shared.site.pages["/parts"] = (
+        f"<p id='p'>waiting</p>{frames}<script>setInterval(() => {{"
+        " const seen = [...document.querySelectorAll('iframe')].map(one => one.contentDocument.querySelector('#p'));"
+        " const texts = seen.map(one => one ? one.textContent : 'waiting');"
+        " if (!texts.includes('waiting')) p.textContent = texts.join() }, 20)</script>"
     )
-    found = shared.run({"url": shared.site.url("/part"), "actions": UNTIL_DONE, "screenshot": False})
-    assert found.result["extracted"]["p"] == "refused"
+    found = shared.run({"url": shared.site.url("/parts"), "actions": UNTIL_DONE, "screenshot": False, "html": False})
+    outcomes = dict(zip(PARTS, found.result["extracted"]["p"].split(","), strict=True))
+    assert outcomes == dict.fromkeys(PARTS, "refused")
 
 
 def test_blocked_subresources_are_listed_in_the_result(shared: Bench, secret: Site) -> None:
@@ -162,7 +169,7 @@ def test_a_page_gets_no_service_worker(shared: Bench) -> None:
     assert "/sw.js" not in shared.site.requests
 
 
-def test_names_are_resolved_by_the_executor(site: Site, neighbour: Site, folder: Path) -> None:
+def test_names_are_resolved_by_the_executor(shared: Bench, neighbour: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The executor's resolver is used: a name of a private address is blocked, and an unknown name fails."""
     asked: list[str] = []
 
@@ -172,26 +179,24 @@ def test_names_are_resolved_by_the_executor(site: Site, neighbour: Site, folder:
             raise OSError(-2, "Name or service not known")
         return ["127.0.0.1"]
 
-    with bench(site, folder, resolver=resolver) as started:
-        url = f"http://127.0.0.1.nip.test:{neighbour.server.server_port}/secret"
-        error = started.fail({"url": url})
-        assert (error.error_class, error.retryable) == ("blocked_address", False)
-        assert "127.0.0.1.nip.test resolves to 127.0.0.1, a private address: add" in error.message
-        for scheme in ("http", "https"):
-            error = started.fail({"url": f"{scheme}://unknown.test/"})
-            assert (error.error_class, error.retryable) == ("dns", True)
-            check_no_picture(error)
-            assert "unknown.test could not be resolved" in error.message
+    shared.change(monkeypatch, resolver)
+    error = shared.fail({"url": f"http://127.0.0.1.nip.test:{neighbour.server.server_port}/secret"})
+    assert (error.error_class, error.retryable) == ("blocked_address", False)
+    assert "127.0.0.1.nip.test resolves to 127.0.0.1, a private address: add" in error.message
+    for scheme in ("http", "https"):
+        error = shared.fail({"url": f"{scheme}://unknown.test/"})
+        assert (error.error_class, error.retryable) == ("dns", True)
+        check_no_picture(error)
+        assert "unknown.test could not be resolved" in error.message
     assert set(asked) >= {"127.0.0.1.nip.test", "unknown.test"}  # a full Chromium has requests of its own
     assert neighbour.connections == 0
 
 
-def test_a_closed_port_is_a_connection_failure(shared: Bench, site: Site, folder: Path) -> None:
+def test_a_closed_port_is_a_connection_failure(open_bench: Bench, site: Site) -> None:
     """A closed port is a retryable connection error, with http and with https."""
-    with bench(site, folder) as started:
-        site.server.server_close()
-        for scheme in ("http", "https"):
-            error = started.fail({"url": f"{scheme}://{site.authority}/"})
-            assert (error.error_class, error.retryable) == ("connection", True)
-            check_no_picture(error)
-            assert f"{site.authority} could not be reached" in error.message
+    site.server.server_close()
+    for scheme in ("http", "https"):
+        error = open_bench.fail({"url": f"{scheme}://{site.authority}/"})
+        assert (error.error_class, error.retryable) == ("connection", True)
+        check_no_picture(error)
+        assert f"{site.authority} could not be reached" in error.message

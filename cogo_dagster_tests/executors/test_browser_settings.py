@@ -15,7 +15,7 @@ from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.machine import usable_memory_bytes
 from cogo_dagster.queue.executor import ExecutorContext
 from cogo_dagster.settings import load_settings
-from cogo_dagster_tests.executors.bench import OPTIONS, bench, names
+from cogo_dagster_tests.executors.bench import OPTIONS, Bench, bench, names
 from cogo_dagster_tests.executors.site import Site
 from cogo_dagster_tests.processes import command_line
 
@@ -111,40 +111,39 @@ def test_headless_false_needs_a_display(monkeypatch: pytest.MonkeyPatch) -> None
     assert "HEADLESS=false needs a display" in unavailable(replace(OPTIONS, headless=False))
 
 
-def test_headless_is_the_default(site: Site, folder: Path) -> None:
+def test_headless_is_the_default(shared: Bench) -> None:
     """By default the browser is started headless, with the flags that force it to use the proxy."""
-    with bench(site, folder) as started:
-        flags = command_line(started.running.browser_pid)
-        for flag in ("--headless", "--disable-quic", "--webrtc-ip-handling-policy", "--proxy-bypass-list=<-loopback>"):
-            assert flag in flags
-        assert flags.count("--disable-features") == 1
+    flags = command_line(shared.usable().browser_pid)
+    for flag in ("--headless", "--disable-quic", "--webrtc-ip-handling-policy", "--proxy-bypass-list=<-loopback>"):
+        assert flag in flags
+    assert flags.count("--disable-features") == 1
 
 
-def test_the_navigation_timeout_is_the_default_of_every_step(site: Site, folder: Path) -> None:
+def test_the_navigation_timeout_is_the_default_of_every_step(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """BROWSER_NAV_TIMEOUT_MS applies to steps without a timeout in the payload."""
-    with bench(site, folder, replace(OPTIONS, nav_timeout_ms=1_000)) as started:
-        error = started.fail({"url": site.url(), "actions": [{"do": "wait_for", "selector": "#never"}]})
-        assert "Timeout 1000ms exceeded" in error.message
+    shared.change(monkeypatch, nav_timeout_ms=1_000)
+    error = shared.fail({"url": shared.site.url(), "actions": [{"do": "wait_for", "selector": "#never"}]})
+    assert "Timeout 1000ms exceeded" in error.message
 
 
-def test_forced_success_marks_failures_as_forced(site: Site, folder: Path) -> None:
+def test_forced_success_marks_failures_as_forced(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """With BROWSER_FORCE_SUCCESS a failed job succeeds with its error in the result, and the evidence is kept."""
-    with bench(site, folder, replace(OPTIONS, force_success=True)) as started:
-        found = started.run({"url": site.url(), "actions": MISSING_ELEMENT})
-        assert found.result["forced"] is True
-        assert found.result["error"]["class"] == "timeout"
-        assert names(found) == {"screenshot.png", "page.html", "evidence.json"}
+    shared.change(monkeypatch, force_success=True)
+    found = shared.run({"url": shared.site.url(), "actions": MISSING_ELEMENT})
+    assert found.result["forced"] is True
+    assert found.result["error"]["class"] == "timeout"
+    assert names(found) == {"screenshot.png", "page.html", "evidence.json"}
+    shared.site.reached.clear()
 
-        async def cancelled() -> None:
-            job = asyncio.create_task(
-                started.attempt({"url": site.url("/wait"), "actions": [{"do": "wait", "ms": 60_000}]})
-            )
-            assert await asyncio.to_thread(site.reached.wait, 20)
-            job.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await job
+    async def cancelled() -> None:
+        actions = [{"do": "wait", "ms": 60_000}]
+        job = asyncio.create_task(shared.attempt({"url": shared.site.url("/wait"), "actions": actions}))
+        assert await asyncio.to_thread(shared.site.reached.wait, 20)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
 
-        started.do(cancelled())
+    shared.do(cancelled())
 
 
 def test_without_a_browser_pages_are_fetched(site: Site, neighbour: Site, folder: Path) -> None:

@@ -12,12 +12,11 @@ import pytest
 
 from cogo_dagster.executors.browser import BrowserOptions, process
 from cogo_dagster.executors.browser import executor as executor_module
-from cogo_dagster.executors.browser.executor import BrowserExecutor
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.node import check_node, node_program
 from cogo_dagster.executors.browser.trial import try_browser
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
-from cogo_dagster_tests.executors.bench import OPTIONS, bench
+from cogo_dagster_tests.executors.bench import OPTIONS, Bench, bench
 from cogo_dagster_tests.executors.site import Site
 from cogo_dagster_tests.executors.test_browser_settings import unavailable
 from cogo_dagster_tests.processes import environment
@@ -142,27 +141,20 @@ def latin_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FONTCONFIG_FILE", str(configuration))
 
 
-async def start_and_stop(executor: BrowserExecutor) -> None:
-    """Start an executor as a worker does, and stop it."""
-    await executor.start()
-    await executor.stop()
-
-
 @pytest.mark.usefixtures("latin_only")
-def test_a_worker_logs_scripts_without_glyphs(caplog: pytest.LogCaptureFixture) -> None:
-    """The worker logs the scripts without glyphs and how to install fonts; a trial returns the scripts."""
+def test_a_trial_returns_the_scripts_without_glyphs(caplog: pytest.LogCaptureFixture) -> None:
+    """A trial start returns the scripts without glyphs, and does not log them."""
     missing = asyncio.run(try_browser(replace(OPTIONS, install=False)))
     assert "Hangul" not in caplog.text
-    asyncio.run(start_and_stop(BrowserExecutor(replace(OPTIONS, install=False))))
     assert {"Hangul", "Han", "Hiragana", "Katakana"} <= set(missing)
     assert not {"Latin", "Greek", "Cyrillic"} & set(missing)
-    assert "Hangul, Han" in caplog.text
-    assert "fonts" in caplog.text.partition("no installed font has its glyphs. ")[2]
 
 
 @pytest.mark.usefixtures("latin_only")
-def test_a_job_notes_scripts_without_glyphs(site: Site, folder: Path) -> None:
-    """A job notes scripts without glyphs only if they are visible on its page."""
+def test_scripts_without_glyphs_are_logged_and_noted(
+    site: Site, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker logs them, with how to install fonts, and a job notes those that are visible on its page."""
     visible = {
         "/korean": "<title>x</title><p>안녕 Hello</p>",
         "/canvas": "<title>x</title><canvas id=c></canvas><script>c.getContext('2d').fillText('안녕', 0, 9)</script>",
@@ -170,17 +162,18 @@ def test_a_job_notes_scripts_without_glyphs(site: Site, folder: Path) -> None:
     }
     site.pages |= visible
     site.pages["/hidden"] = "<title>x</title><p>Hello</p><p style='display: none'>안녕</p><script>'안녕'</script>"
-    with bench(site, folder) as started:
+    with bench(site, folder, replace(OPTIONS, install=False)) as started:
+        assert "Hangul, Han" in caplog.text
+        assert "fonts" in caplog.text.partition("no installed font has its glyphs. ")[2]
         for path in visible:
             [note] = started.run({"url": site.url(path)}).result["notes"]
             assert note.startswith("The page has Hangul text, for which no font is installed"), path
         assert started.run({"url": site.url("/hidden")}).result["notes"] == []
 
 
-def test_crash_reports_are_written_to_the_scratch_folder(site: Site, folder: Path) -> None:
+def test_crash_reports_are_written_to_the_scratch_folder(shared: Bench) -> None:
     """Crash reports are written to the scratch folder, not to the home folder."""
-    with bench(site, folder) as started:
-        variables = environment(started.running.browser_pid)
+    variables = environment(shared.usable().browser_pid)
     assert variables["BREAKPAD_DUMP_LOCATION"] == variables["TMPDIR"]
 
 

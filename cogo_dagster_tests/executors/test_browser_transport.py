@@ -16,7 +16,6 @@ from playwright.async_api import ConsoleMessage, Error, Page
 
 from cogo_dagster.executors.browser import events, evidence, executor, process, run, steps, transport
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
-from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.run import BrowserAttempt
 from cogo_dagster.executors.browser.transport import DriverTransport
 from cogo_dagster.net.proxy import ProxySession
@@ -32,13 +31,6 @@ def framed(message: Any) -> bytes:
     """Return a message as the driver writes it."""
     content = json.dumps(message, separators=(",", ":")).encode()
     return len(content).to_bytes(4, "little") + content
-
-
-def usable(bench: Bench) -> RunningBrowser:
-    """Return the browser of the next jobs; an earlier test may have left one that gets no more."""
-    bench.run({"url": bench.site.url()})
-    bench.running.jobs = 0
-    return bench.running
 
 
 class CountingReader(asyncio.StreamReader):
@@ -121,7 +113,7 @@ def test_a_page_that_logs_many_values_leaves_no_handles(shared: Bench) -> None:
         "for (let i = 0; i < 300; i++) console.error('Line', i, {i}, [i], document.querySelector('p'))</script>"
     )
     created: list[str] = []
-    connection = usable(shared)._driver._impl_obj._connection
+    connection = shared.usable()._driver._impl_obj._connection
     create = connection._object_factory
 
     def counted(parent: Any, kind: str, guid: str, initializer: Any) -> Any:
@@ -142,7 +134,7 @@ def test_a_page_that_logs_many_values_leaves_no_handles(shared: Bench) -> None:
 def test_a_page_above_the_limit_keeps_its_screenshot(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """HTML that the browser does not return leaves the screenshot, the reason, and a browser for the next job."""
     shared.site.pages["/large"] = f"<title>Large</title><!--{'x' * 300_000}-->"
-    before = usable(shared)
+    before = shared.usable()
     monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 200_000)
     error = shared.fail({"url": shared.site.url("/large")})
     assert (error.error_class, error.retryable) == ("artifact_limit", False)
@@ -202,7 +194,7 @@ def test_a_screenshot_above_the_limit_is_taken_of_less(shared: Bench, monkeypatc
 def test_what_cannot_be_read_is_noted(shared: Bench, monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
     """If console messages cannot be read, a note has the reason; a driver that is busy gets no further job."""
     monkeypatch.setattr(events, "LIST_TIMEOUT_SECONDS", 0.05 if busy else 5)
-    before = usable(shared)
+    before = shared.usable()
 
     async def messages(_: Page) -> list[ConsoleMessage]:
         if busy:
@@ -246,7 +238,7 @@ def test_ended_jobs_leave_no_objects(shared: Bench) -> None:
         shared.fail({"url": shared.site.url("/missing")}, attempts=2)
         return held(shared)
 
-    usable(shared)
+    shared.usable()
     jobs()
     first = jobs()
     assert jobs() == first

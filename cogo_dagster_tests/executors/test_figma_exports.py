@@ -185,7 +185,7 @@ def test_batches_are_reduced_after_a_status_that_means_too_large(
     monkeypatch.setattr(rate_gate, "CALLS_PER_MINUTE", dict.fromkeys(rate_gate.Tier, 10_000))
     figma.figma.max_nodes = most
     figma.figma.too_large = (status, b"<html>Request Entity Too Large</html>", {})
-    count = 12 if most == 1 else 40
+    count = 12 if most < 5 else 30
     row = figma.run(type, node_ids=[f"1:{n}" for n in range(1, count + 1)])
     assert (row["status"], row["attempts"], len(row["result"]["files"])) == ("succeeded", 1, count)
 

@@ -65,7 +65,11 @@ def test_the_package_is_typed_and_a_misspelt_attribute_is_found(source: Path, tm
 def test_the_packages_own_test_passes(source: Path, installed: Path) -> None:
     """The package's own test passes without a database."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_words.py"]
-    environment = os.environ | {"PYTHONPATH": str(installed), "COGO_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
+    environment = os.environ | {
+        "PYTHONPATH": str(installed),
+        "COGO_DATABASE_URL": "postgresql://127.0.0.1:1/none",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # those of this project's development dependencies
+    }
     done = subprocess.run(
         command, cwd=source, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

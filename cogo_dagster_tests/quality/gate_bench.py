@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -26,20 +27,27 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository whose branch main is good, and whose branch broken has an unused import and a failing test."""
-    folder = tmp_path / "repository"
+@pytest.fixture(scope="session")
+def commits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository that every test gets a copy of."""
+    folder = tmp_path_factory.mktemp("commits") / "repository"
     folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
+    git(folder, "init", "-q", "-b", "main", "--template=")
     (folder / "test_it.py").write_text("def test_it():\n    assert True\n")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "good")
+    git(folder, "update-ref", "refs/remotes/origin/main", "main")  # as in a clone; broken is only a local branch
     git(folder, "checkout", "-q", "-b", "broken")
     (folder / "test_it.py").write_text("import os\n\n\ndef test_it():\n    assert False\n")
     git(folder, "commit", "-q", "-am", "broken")
     git(folder, "checkout", "-q", "main")
     return folder
+
+
+@pytest.fixture
+def repository(commits: Path, tmp_path: Path) -> Path:
+    """A repository whose branch main is good, and whose branch broken has an unused import and a failing test."""
+    return Path(shutil.copytree(commits, tmp_path / "repository"))
 
 
 def gate_executor(commands: str | None, **settings: str) -> GateExecutor:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.quality.gate_jobs.process import _ended_by_signal as ended_by_signal
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, Interrupted, InvalidPayload
@@ -16,21 +17,21 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.stopping import STOP, StopSignal
 from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.processes import lives
-from cogo_dagster_tests.quality.gate_bench import PYTHON, Run, gate_executor, git, repository, run
+from cogo_dagster_tests.quality.gate_bench import PYTHON, Run, commits, gate_executor, git, repository, run
 
-__all__ = ["repository", "run"]
+__all__ = ["commits", "repository", "run"]
 
 RUFF = str(Path(PYTHON).with_name("ruff"))
 LINT = [RUFF, "check", "--isolated", "--output-format", "json", "-o", "lint.json", "."]
 TEST = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=junit.xml", "."]
-CUT = "open('j.xml', 'w').write('<a')"
-SLOW = "import time; time.sleep(60)"
+WITHOUT_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+CUT = "printf '<a' > j.xml"
 REPORTS = {"eslint": "lint.json", "junit": "junit.xml"}
 
 
 def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, repository: Path) -> None:
     """A good commit is recorded as passed, with report artifacts, durations and the commit hash."""
-    result = run(lint=LINT, test=TEST, reports=REPORTS)
+    result = run(lint=LINT, test=TEST, reports=REPORTS, env=WITHOUT_PLUGINS)
     [kept] = gates.recent(None)
     assert (kept.status, kept.type, kept.branch) == ("pass", "gate", "main")
     assert kept.commit_sha == git(repository, "rev-parse", "main")
@@ -45,7 +46,7 @@ def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, reposi
 def test_a_bad_commit_is_recorded_as_failed(run: Run, gates: GateService, repository: Path) -> None:
     """A bad commit is recorded as failed after all steps, the job succeeds, and the repository is unchanged."""
     before = git(repository, "status", "--porcelain", "--branch")
-    run(payload={"branch": "broken", "pull_request": 7}, lint=LINT, test=TEST, reports=REPORTS)
+    run(payload={"branch": "broken", "pull_request": 7}, lint=LINT, test=TEST, reports=REPORTS, env=WITHOUT_PLUGINS)
     [kept] = gates.recent(None)
     assert (kept.status, kept.lint_errors, kept.tests_failed, kept.pull_request) == ("fail", 1, 1, 7)
     assert git(repository, "status", "--porcelain", "--branch") == before
@@ -61,7 +62,7 @@ def test_a_fix_runs_first_and_is_recorded_as_gate_fix(run: Run, gates: GateServi
 
 def test_tests_are_skipped_after_a_failed_build(run: Run, gates: GateService) -> None:
     """After a failed build the tests are skipped, and missing reports are not an error."""
-    result = run(build=[PYTHON, "-c", "raise SystemExit(3)"], test=TEST, reports=REPORTS)
+    result = run(build=["sh", "-c", "exit 3"], test=TEST, reports=REPORTS)
     assert result.result["steps"][0]["exit_code"] == 3
     assert len(result.result["steps"]) == 1
     assert gates.recent(None)[0].status == "fail"
@@ -81,7 +82,7 @@ def test_programs_get_no_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_secrets_in_the_output_are_hidden(run: Run) -> None:
     """Secrets in the output are hidden in the log artifact."""
-    result = run(test=[PYTHON, "-c", "print('ghp_0123456789abcdefghij')"])
+    result = run(test=["echo", "ghp_0123456789abcdefghij"])
     assert "ghp_" not in result.artifacts[0].path.read_text()
 
 
@@ -92,8 +93,8 @@ def test_secrets_in_the_output_are_hidden(run: Run) -> None:
         ({"branch": "main", "commit": "0" * 40}, {"test": TEST}, "has no commit 0000"),
         ({"branch": "main", "path": "../.."}, {"test": TEST}, "has no folder"),
         ({"branch": "main"}, {"test": "no-such-program --x"}, "cannot be started"),
-        ({"branch": "main"}, {"test": [PYTHON, "-c", ""], "reports": {"junit": "junit.xml"}}, "wrote no junit report"),
-        ({"branch": "main"}, {"test": [PYTHON, "-c", SLOW], "timeout_seconds": 0.5}, "longer than 0.5 s"),
+        ({"branch": "main"}, {"test": "true", "reports": {"junit": "junit.xml"}}, "wrote no junit report"),
+        ({"branch": "main"}, {"test": "sleep 60", "timeout_seconds": 0.5}, "longer than 0.5 s"),
     ],
 )  # fmt: skip
 def test_a_commit_that_cannot_be_evaluated_fails_the_job(
@@ -108,7 +109,7 @@ def test_a_commit_that_cannot_be_evaluated_fails_the_job(
 @pytest.mark.parametrize("exit_code", [0, 1])
 def test_a_run_with_a_truncated_report_is_recorded(run: Run, gates: GateService, exit_code: int) -> None:
     """A gate run is recorded even if a report is truncated, with a note and the file."""
-    run(test=[PYTHON, "-c", f"{CUT}; raise SystemExit({exit_code})"], reports={"junit": "j.xml"})
+    run(test=["sh", "-c", f"{CUT}; exit {exit_code}"], reports={"junit": "j.xml"})
     [kept] = gates.recent(None)
     assert (kept.status, kept.tests_total) == ("fail" if exit_code else "pass", None)
     assert "not valid XML" in kept.notes["junit"]
@@ -179,7 +180,12 @@ def stop() -> Iterator[StopSignal]:
     STOP.reset()
 
 
-ENDS = ["os.kill(os.getpid(), 15)", "sys.exit(143)", "sys.exit(1)"]
+ENDS = ["kill -TERM $$", "exit 1"]
+
+
+def test_a_shell_passes_on_a_signal_in_its_exit_code() -> None:
+    """A program was ended by a signal if it, a shell around it, or its guard was; npm and make exit with 1."""
+    assert [code for code in (None, -15, 143, 137, 128, 2, 1, 0) if ended_by_signal(code)] == [None, -15, 143, 137]
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -189,7 +195,7 @@ def test_a_step_that_fails_after_a_stop_is_an_interruption(
     """A step that fails after a stop interrupts the job, and no gate run is recorded."""
     stop.note_stop()
     with pytest.raises(Interrupted):
-        run(build=[PYTHON, "-c", f"import os, sys; {end}"])
+        run(build=["sh", "-c", end])
     assert gates.recent(None) == []
 
 
@@ -206,7 +212,7 @@ def test_a_step_that_fails_just_before_a_stop_is_an_interruption(
     watch = threading.Thread(target=stop_soon)
     watch.start()
     with pytest.raises(Interrupted):
-        run(build=[PYTHON, "-c", f"import os, sys; open('mark', 'w').close(); {end}"])
+        run(build=["sh", "-c", f"touch mark; {end}"])
     watch.join()
     assert gates.recent(None) == []
 

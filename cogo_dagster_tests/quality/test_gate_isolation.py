@@ -11,9 +11,9 @@ from cogo_dagster.executors.isolation.machine import isolation
 from cogo_dagster.quality.gate_jobs import executor as executor_module
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.queue.executor import ExecutionFailed
-from cogo_dagster_tests.quality.gate_bench import PYTHON, Run, gate_executor, git, repository, run
+from cogo_dagster_tests.quality.gate_bench import PYTHON, Run, commits, gate_executor, git, repository, run
 
-__all__ = ["repository", "run"]
+__all__ = ["commits", "repository", "run"]
 
 COMMANDS = '{"it": {"checkout": "/x", "test": "true"}}'
 
