@@ -180,6 +180,14 @@ def private_server(major: Major = 18) -> Iterator[EmbeddedServer]:
         yield EmbeddedServer(home, binaries=binaries(major), durable=False)
 
 
+def copy_cluster(source: Path, target: Path) -> None:
+    """Copy the data of the stopped server of a home to another one, whose first start then needs no `initdb`."""
+    (target / "postgres").mkdir(mode=0o711)
+    parts = [str(source / "postgres" / name) for name in ("data", "password")]
+    # With the owner of each file, which `shutil.copytree` does not keep.
+    subprocess.run(["cp", "-a", *parts, str(target / "postgres")], check=True)
+
+
 @contextmanager
 def swept_home(name: str) -> Iterator[Path]:
     """Use a home folder; its last user stops the server and deletes the folder."""
