@@ -1,5 +1,6 @@
 """A short chaos run over each transport; longer ones are started by the command."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from cogo_dagster_tests.chaos.plan import (
 )
 from cogo_dagster_tests.chaos.report import lines
 from cogo_dagster_tests.chaos.run import Order, run
-from cogo_dagster_tests.servers import private_server
+from cogo_dagster_tests.servers import private_server, stopped_server
 
 _SECONDS: Final = 6
 _BACKLOG: Final = 300
@@ -33,17 +34,23 @@ _SEEDS: Final[dict[Way, int]] = {"postgres": 1764, "rest": 256}
 """Each plan has a fault of every group, and few that start another worker, which takes a second of CPU time."""
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    """Yield the home of a stopped server with a migrated database."""
+    with stopped_server(migrate) as home:
+        yield home
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", ["postgres", "rest"])
-def test_a_short_run_has_no_violations(way: Way, tmp_path: Path) -> None:
+def test_a_short_run_has_no_violations(way: Way, tmp_path: Path, cluster: Path) -> None:
     """Two workers, six seconds of faults, a drain: every invariant holds.
 
     Over REST a run of Dagster takes part too, which is slow to start.
     """
-    with private_server() as server:
+    with private_server(cluster=cluster) as server:
         server.start()
         dsn = server.dsn("cogo")
-        migrate(dsn)
         order = Order(
             way,
             _SEEDS[way],

@@ -21,7 +21,7 @@ from cogo_dagster.queue.embedded.locks import is_held
 from cogo_dagster.queue.embedded.server_errors import from_os_error
 from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.processes import environment
-from cogo_dagster_tests.servers import copy_cluster, swept_home
+from cogo_dagster_tests.servers import copy_cluster, private_server, stopped_server, swept_home
 
 START = """
 import sys
@@ -64,12 +64,9 @@ def new_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Path]:
-    """Yield the home of a server that was started once and is stopped: `initdb` takes longer than most tests."""
-    with swept_home(uuid4().hex[:12]) as folder:
-        server = EmbeddedServer(folder, durable=False)
-        server.start()
-        server.stop()
-        yield folder
+    """Yield the home of a server that was started once and is stopped."""
+    with stopped_server() as home:
+        yield home
 
 
 @pytest.fixture
@@ -88,9 +85,7 @@ def server(home: Path) -> EmbeddedServer:
 @pytest.fixture(scope="module")
 def started(cluster: Path) -> Iterator[EmbeddedServer]:
     """Yield a running server for tests that do not change it."""
-    with swept_home(uuid4().hex[:12]) as folder:
-        copy_cluster(cluster, folder)
-        lent = EmbeddedServer(folder, durable=False)
+    with private_server(cluster=cluster) as lent:
         lent.start()
         yield lent
 
