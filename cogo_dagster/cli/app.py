@@ -159,6 +159,8 @@ def _without_garbage_collection() -> Iterator[None]:
 def load(name: str) -> Any:
     """Import a command and return it as a Click command."""
     entry = COMMANDS[name]
+    # httpx imports its own command line if it can, with rich and pygments: a tenth of the time of a worker's start.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     with _without_garbage_collection():
         definition = getattr(import_module(f"cogo_dagster.cli.{entry.module}"), entry.attribute)
     parent = group("")

@@ -39,6 +39,7 @@ class Order:
         backlog: How many quick jobs are kept queued.
         small_disk: Whether artifacts are stored on a small disk that can be filled.
         daemon: Whether Dagster's daemon launches runs too.
+        dagster_runs: Whether runs of Dagster execute jobs besides the workers.
     """
 
     way: Way
@@ -49,6 +50,7 @@ class Order:
     backlog: int = 3_000
     small_disk: bool = False
     daemon: bool = False
+    dagster_runs: bool = True
 
 
 @dataclass
@@ -107,6 +109,7 @@ def run(
 
     small = {"small_disk": order.small_disk, "server": server, "daemon": order.daemon}
     with world(dsn, folder, order.way, order.workers, **small) as here:  # type: ignore[arg-type]
+        here.workers.no_more_runs = not order.dagster_runs
         faults, producer = Faults(here), Producer(here, order.seed, order.backlog)
         ended("start")
         _inject_faults(here, faults, producer, order)

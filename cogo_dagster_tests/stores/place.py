@@ -24,6 +24,9 @@ from cogo_dagster_tests.stores.s3_server import S3Server
 from cogo_dagster_tests.supabase.objects import Stored
 from cogo_dagster_tests.supabase.server import StandIn
 
+KINDS: Final = ("folder", "bucket", "s3")
+"""The kinds of places of the fixture `place`."""
+
 _TWO_HOURS: Final = timedelta(hours=2)
 
 

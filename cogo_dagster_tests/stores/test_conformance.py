@@ -21,7 +21,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import ArtifactFile
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import running_job, settle
-from cogo_dagster_tests.stores.place import Place, read, upload
+from cogo_dagster_tests.stores.place import KINDS, Place, read, upload
 
 
 @pytest.fixture
@@ -141,26 +141,33 @@ def test_artifacts_of_equal_content_are_deleted_independently(
     assert queue.list_artifacts() == []
 
 
-@pytest.mark.parametrize("max_seconds", [None, 0], ids=["in one sweep", "in three"])
+@pytest.mark.parametrize(
+    ("place", "max_seconds"),
+    [*((kind, None) for kind in KINDS), ("folder", 0)],  # the time limit does not depend on the store
+    ids=[*(f"{kind}-in one sweep" for kind in KINDS), "folder-in two"],
+    indirect=["place"],
+)
 def test_undeletable_objects_do_not_keep_the_others(
     place: Place, queue: Queue, owner: Owner, monkeypatch: pytest.MonkeyPatch, max_seconds: float | None
 ) -> None:
     """More than a page of them come first, and everything else is deleted, whatever the time limit of a sweep is."""
     job = running_job(queue)
-    sha256s = [f"{number:064x}" for number in range(1_010)]
+    sha256s = [f"{number:064x}" for number in range(510)]
     rows = [
         {"name": sha256, "content_type": "text/plain", "size_bytes": 1, "sha256": sha256, "extension": "txt"}
         for sha256 in sha256s
     ]
     made = queue.create_artifacts(job, rows)
     settle(queue, job)
-    for number, row in enumerate(made):
-        older = "update public.artifacts set created_at = now() - make_interval(secs => 9000 - %s) where id = %s"
-        owner.execute(older, (number, row.artifact_id))
-    undeletable = {row.storage_key for row in made[:1_005]}
+    owner.execute(
+        "update public.artifacts a set created_at = now() - make_interval(secs => 9000 - number)"
+        " from unnest(%s::uuid[]) with ordinality as row (id, number) where row.id = a.id",
+        ([row.artifact_id for row in made],),
+    )
+    undeletable = {row.storage_key for row in made[:505]}
     place.make_undeletable(undeletable, monkeypatch)
     store = place.store()
-    for count in (1_005,) if max_seconds is None else (500, 500, 5):
+    for count in (505,) if max_seconds is None else (500, 5):
         with pytest.raises(ArtifactStoreError, match=f"Abandoned artifacts that cannot be deleted: {count}"):
             sweep_artifacts(queue, store, grace_seconds=0, max_seconds=max_seconds)
     left = owner.execute("select storage_key from public.artifacts").fetchall()

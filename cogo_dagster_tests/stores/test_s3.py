@@ -145,7 +145,7 @@ def test_a_missing_bucket_is_reported(s3: S3Server, hello: Path) -> None:
 
 def test_a_server_that_does_not_respond_is_unavailable(s3: S3Server) -> None:
     """A connection that is refused is a store error."""
-    store = s3.store(endpoint_url="http://127.0.0.1:9")
+    store = s3.store_with(endpoint_url="http://127.0.0.1:9")
     with pytest.raises(ArtifactStoreUnavailable, match="is not available"):
         store.check()
 

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster.queue.client import Queue
@@ -17,7 +15,7 @@ from cogo_dagster.queue.transports import postgres
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
 from cogo_dagster_tests.queue.steps import add, look
-from cogo_dagster_tests.servers import private_server
+from cogo_dagster_tests.servers import private_server, stopped_server
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor
 from cogo_dagster_tests.worker.faults import Proxy, proxied
@@ -41,23 +39,23 @@ class Pair:
             connection.execute("select pg_reload_conf()")
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    """Yield the home of a stopped server with a migrated database."""
+    with stopped_server(migrate) as home:
+        yield home
+
+
 @pytest.fixture
-def pair() -> Iterator[Pair]:
-    """Start two servers."""
+def pair(cluster: Path) -> Iterator[Pair]:
+    """Start two copies of a server, which have the same password."""
     with ExitStack() as started:
         addresses = []
         for _ in range(2):
-            server = started.enter_context(private_server())
+            server = started.enter_context(private_server(cluster=cluster))
             started.enter_context(server.running())
             addresses.append(server.dsn())
-            migrate(server.dsn())
         old, new = addresses
-        with psycopg.connect(new, autocommit=True) as connection:
-            user, word = urlsplit(old).username, urlsplit(old).password
-            connection.execute(
-                sql.SQL("alter role {} password {}").format(sql.Identifier(str(user)), sql.Literal(str(word)))
-            )
-        new = new.replace(str(urlsplit(new).password), str(word))
         yield Pair(old, new, started.enter_context(proxied(old)))
 
 

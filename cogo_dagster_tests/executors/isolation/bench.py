@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -58,13 +58,13 @@ class Machine:
         self.python = str(next(one for one in found if one.exists() and reachable(one)))
 
     def command_line(
-        self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
+        self, *commands: Sequence[str], ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
     ) -> list[str]:
-        """Return the command line of a worker that runs a command; with None for `ways` it is not isolated."""
+        """Return the command line of a worker that runs commands in turn; with None for `ways` without isolation."""
         given = {
             "top": str(self.top),
-            "command": command,
-            "ways": ways,
+            "commands": commands,
+            "ways": asdict(self.offers(ways)) if commands and ways is not None else None,
             "path": "/usr/local/bin:/usr/bin:/bin",
             "env": env,
             "read": [str(path) for path in read],
@@ -84,14 +84,24 @@ class Machine:
         self, *command: str, ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
     ) -> dict[str, Any]:
         """Run a command in the checkout, see `command_line`; return its result."""
-        command_line = self.command_line(*command, ways=ways, read=read, **env)
+        [result] = self.run_each(command, ways=ways, read=read, **env)
+        return result
+
+    def run_each(
+        self, *commands: Sequence[str], ways: Mapping[str, Any] | None = ALL, read: Sequence[Path] = (), **env: str
+    ) -> list[dict[str, Any]]:
+        """Run commands one after the other in one worker, see `command_line`; return their results."""
+        results: list[dict[str, Any]] = self._answer(self.command_line(*commands, ways=ways, read=read, **env))
+        return results
+
+    @staticmethod
+    def _answer(command_line: Sequence[str]) -> Any:
         secret = {"SUPABASE_SERVICE_ROLE_KEY": "canary-" + "314159", "PATH": os.environ["PATH"]}
         done = subprocess.run(
             command_line, capture_output=True, text=True, env=secret, timeout=150, cwd="/", check=False
         )
         assert done.returncode == 0, done.stderr
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return result
+        return json.loads(done.stdout.splitlines()[-1])
 
     def offers(self, ways: Mapping[str, Any] = ALL) -> Isolation:
         """Return the available mechanisms, limited to `ways`.
@@ -102,6 +112,10 @@ class Machine:
         if not found.possible:
             missing(*(machine.USER_NAMESPACES if ways is NAMESPACES else machine.LANDLOCK))
         return found
+
+    def mechanisms(self) -> Isolation:
+        """Return the mechanisms that a worker with this account finds."""
+        return Isolation(**self._answer(self.command_line()))
 
     def attack(self, ways: Mapping[str, Any] | None = ALL) -> tuple[set[str], dict[str, Any]]:
         """Run the attack; return the successful attempts and the result."""
@@ -118,7 +132,7 @@ def _offered(account: str, before: tuple[str, ...]) -> Isolation:
     """It depends on no folder, and each answer is a process."""
     with temporary_machine(account) as asked:
         asked.before = before
-        return Isolation(**asked.run())
+        return asked.mechanisms()
 
 
 @contextmanager

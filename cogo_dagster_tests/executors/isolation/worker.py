@@ -1,6 +1,7 @@
-"""A separate process, with any account, that holds secrets in many places and runs one command in isolation.
+"""A separate process, with any account, that holds secrets in many places and runs commands in isolation.
 
-It needs only the standard library. Its argument describes the run; it prints the result of the command as JSON.
+It needs only the standard library. Its argument describes the run; it prints the results of the commands as JSON, or
+the mechanisms of this machine if there is no command.
 """
 
 import asyncio
@@ -12,14 +13,14 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from secrets import randbits
 from typing import Any
 
 from cogo_dagster.executors.guard import GuardedCommand
-from cogo_dagster.executors.isolation.confinement import IsolationFailed, Requirements, confinement
-from cogo_dagster.executors.isolation.machine import isolation
+from cogo_dagster.executors.isolation.confinement import Confinement, IsolationFailed, Requirements, confinement
+from cogo_dagster.executors.isolation.machine import Isolation, isolation
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CANARY = "canary-" + "271828"  # split, since the source code and the command line of a process are readable
@@ -119,51 +120,58 @@ def secrets_everywhere(home: str, files: list[str], idle_port: int) -> Iterator[
     LIBC.shmctl(LIBC.shmget(number, 0, 0), 0, None)
 
 
-def run(given: dict[str, Any]) -> dict[str, Any]:
-    """Run the described command with the described isolation."""
+def run(given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run the described commands one after the other with the described isolation."""
     area = Path(given["top"], "job", "gate")
-    ways = replace(isolation(), **given["ways"]) if given["ways"] is not None else None
-    if not given["command"] or (ways is not None and not ways.possible):
-        return asdict(isolation())
+    ways = Isolation(**given["ways"]) if given["ways"] is not None else None
     files, home = secrets(Path(given["top"]))
     env = {"PATH": given["path"], "HOME": str(area / "home"), "TMPDIR": str(area / "home"), **given["env"]}
     with secrets_everywhere(home, files, given["idle_port"]) as target:
         target["same_processes"] = ways is None or not ways.namespaces
         target["same_network"] = ways is None or ways.restricts_ports or not ways.namespaces
-        command = [json.dumps(target) if word == "{target}" else word for word in given["command"]]
+        commands = [
+            [json.dumps(target) if word == "{target}" else word for word in command] for command in given["commands"]
+        ]
         before = snapshot(home)
-        ended: dict[str, Any] = asyncio.run(isolated(area, command, env, given, ways))
+        ended = asyncio.run(run_all(area, commands, env, given, ways))
         after = snapshot(home)
-    ended["changed"] = [path for path in before | after if before.get(path) != after.get(path)]
-    ended["signals"] = SIGNALS
+    changed = [path for path in before | after if before.get(path) != after.get(path)]
+    return [{**one, "changed": changed, "signals": SIGNALS} for one in ended]
+
+
+async def run_all(
+    area: Path, commands: list[list[str]], env: dict[str, str], given: dict[str, Any], ways: Isolation | None
+) -> list[dict[str, Any]]:
+    """Run the commands under a guard each, as the executor does."""
+    if ways is None:
+        return [await guarded(area, command, env) for command in commands]
+    needs = Requirements(commands, env, [Path(path) for path in given["read"]], hidden=[Path(given["top"], "worker")])
+    with confinement(area, needs, ways) as place:
+        place.change_owner()
+        return [await isolated(place, command, env) for command in commands]
+
+
+async def isolated(place: Confinement, command: list[str], env: dict[str, str]) -> dict[str, Any]:
+    """Run a command in isolation."""
+    confined = place.confine(command)
+    ended = await guarded(place.area, confined.command, {**env, **confined.variables})
+    try:
+        confined.check(ended["exit_code"])
+    except (IsolationFailed, OSError) as error:
+        ended["output"] += f"not run: {error!r}"
     return ended
 
 
-async def isolated(area: Path, command: list[str], env: dict[str, str], given: dict[str, Any], ways: Any) -> Any:
-    """Run the command under a guard, as the executor does."""
-    folder = area / "checkout"
-    if ways is None:
-        guarded = GuardedCommand.start(command, folder, env, grace_seconds=1, kept_bytes=100_000)
-        ended = await guarded.wait()
-        await guarded.end()
-        return {"exit_code": ended.exit_code, "output": ended.output.decode(errors="replace"), "left": ended.left}
-    needs = Requirements([command], env, [Path(path) for path in given["read"]], hidden=[Path(given["top"], "worker")])
-    with confinement(area, needs, ways) as place:
-        place.change_owner()
-        confined = place.confine(command)
-        guarded = GuardedCommand.start(
-            confined.command, folder, {**env, **confined.variables}, grace_seconds=1, kept_bytes=100_000
-        )
-        ended = await guarded.wait()
-        await guarded.end()
-    output = ended.output.decode(errors="replace")
-    try:
-        confined.check(ended.exit_code)
-    except (IsolationFailed, OSError) as error:
-        output += f"not run: {error!r}"
-    return {"exit_code": ended.exit_code, "output": output, "left": ended.left}
+async def guarded(area: Path, command: list[str], env: dict[str, str]) -> dict[str, Any]:
+    """Run a command under a guard."""
+    command_under_guard = GuardedCommand.start(command, area / "checkout", env, grace_seconds=1, kept_bytes=100_000)
+    ended = await command_under_guard.wait()
+    await command_under_guard.end()
+    return {"exit_code": ended.exit_code, "output": ended.output.decode(errors="replace"), "left": ended.left}
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, lambda number, _: SIGNALS.append(number))
-    sys.stdout.write(json.dumps(run(json.loads(sys.argv[1]))) + "\n")
+    described = json.loads(sys.argv[1])
+    answer = run(described) if described["commands"] else asdict(isolation())
+    sys.stdout.write(json.dumps(answer) + "\n")
