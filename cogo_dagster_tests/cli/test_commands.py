@@ -170,25 +170,12 @@ def test_db_sql_and_export_need_no_database(nowhere: Terminal) -> None:
 
 
 def test_the_embedded_database_is_started_and_stopped(tmp_path: Path, embedded_home: Path) -> None:
-    """Without a database setting the embedded one is used, and its address is printed without the password."""
-    here = terminal(tmp_path, None, {"COGO_HOME": str(embedded_home)})
-    try:
-        assert here.ok("db", "status")["server"]["running"] is False
-        started = here.ok("db", "start")
-        assert started["started"] is True
-        assert "@127.0.0.1:" in started["address"]
-        assert ":" not in started["address"].partition("://")[2].partition("@")[0]
-        assert here.ok("db", "start")["started"] is False
-        assert here.ok("list", "jobs") == []
-        assert here.ok("db", "status")["server"]["owner"] == "explicit"
-    finally:
-        stopped = here.ok("db", "stop")
-    assert stopped == {"stopped": True}
+    """Without a database setting the embedded one is used, and its address is printed without the password.
 
-
-def test_commands_leave_the_embedded_database_running(tmp_path: Path, embedded_home: Path) -> None:
-    """The second command uses the server of the first; `db status` has the time left, and `db stop` stops it."""
+    A command leaves it running for the next one, and `db status` has the time left; `db start` runs it until `db stop`.
+    """
     here = terminal(tmp_path, None, {"COGO_HOME": str(embedded_home), "COGO_DATABASE_IDLE_SECONDS": "60"})
+    assert here.ok("db", "status")["server"]["running"] is False
     try:
         assert here.ok("list", "jobs") == []
         first = here.ok("db", "status")["server"]
@@ -199,6 +186,19 @@ def test_commands_leave_the_embedded_database_running(tmp_path: Path, embedded_h
         assert ", kept for " in here.run("db", "status").out
     finally:
         assert here.ok("db", "stop") == {"stopped": True}
+    assert here.ok("db", "status")["server"]["running"] is False
+    here.environment["COGO_DATABASE_IDLE_SECONDS"] = "0"
+    try:
+        started = here.ok("db", "start")
+        assert started["started"] is True
+        assert "@127.0.0.1:" in started["address"]
+        assert ":" not in started["address"].partition("://")[2].partition("@")[0]
+        assert here.ok("db", "start")["started"] is False
+        assert len(here.ok("list", "jobs")) == 1
+        assert here.ok("db", "status")["server"]["owner"] == "explicit"
+    finally:
+        stopped = here.ok("db", "stop")
+    assert stopped == {"stopped": True}
 
 
 def test_the_environment_overrides_the_env_file(cogo: Terminal) -> None:
