@@ -26,7 +26,7 @@ OLD_JOBS = (
 ONE_AFTER_ANOTHER = (
     sys.executable,
     "-c",
-    "import sys; from cogo_dagster.cli import main\nfor line in sys.argv[1:]: print(main(line.split()), 'is the exit code.')",
+    "import sys; from cogo_dagster.cli import main\nfor line in sys.argv[1:]: print(main(line.split()), 'returned.')",
 )
 """A program that runs several commands, since the start of one takes most of its time."""
 
@@ -98,7 +98,7 @@ def test_commands_show_their_progress(cogo: Terminal, owner: Owner) -> None:
         screen.until(lambda seen: "Enqueued 600 jobs." in seen)
         screen.until(lambda seen: seen.count("1,200 jobs") == 2)
         assert screen.end() == 0
-    enqueued, planned, purged, _ = screen.seen.split("0 is the exit code.")
+    enqueued, planned, purged, _ = screen.seen.split("0 returned.")
     assert "/600" in enqueued
     assert "/1200" in planned
     assert "By type: browser 1,200." in planned
