@@ -549,21 +549,21 @@ XSS = (
 )
 
 
-@pytest.mark.parametrize("poison", ["".join(XSS), "javascript:alert(8)"], ids=["elements", "address"])
-def test_untrusted_text_is_escaped(page: Page, populated: Population, site: Site, owner: Owner, poison: str) -> None:
+def test_untrusted_text_is_escaped(page: Page, populated: Population, site: Site, owner: Owner) -> None:
     """With the text in every possible column, no page opens a dialog, contains an element of it, or runs its script."""
     gate_history(site.application)
-    taint(owner, poison)
-    logged_in(page.context, site)
-    job = look(site.queue, populated.dead)
-    for path in PAGES.values():
-        page.goto(address(path, populated))
-        assert page.locator("img[src=x], iframe, a[href^='javascript'], [onload], [onerror]").count() == 0
-    page.goto(f"/dashboard/dlq?fingerprint={job['id']}")
-    for cause in site.queue.list_incidents():
-        page.goto("/dashboard/dlq?fingerprint=" + (cause.document["fingerprint"] or ""))
-    page.goto(f"/dashboard/jobs/{populated.dead}")
-    expect(page.locator("#payload")).to_contain_text("alert")
+    for poison in ("".join(XSS), "javascript:alert(8)"):
+        taint(owner, poison)
+        logged_in(page.context, site)
+        job = look(site.queue, populated.dead)
+        for path in PAGES.values():
+            page.goto(address(path, populated))
+            assert page.locator("img[src=x], iframe, a[href^='javascript'], [onload], [onerror]").count() == 0, path
+        page.goto(f"/dashboard/dlq?fingerprint={job['id']}")
+        for cause in site.queue.list_incidents():
+            page.goto("/dashboard/dlq?fingerprint=" + (cause.document["fingerprint"] or ""))
+        page.goto(f"/dashboard/jobs/{populated.dead}")
+        expect(page.locator("#payload")).to_contain_text("alert")
 
 
 def taint(owner: Owner, poison: str) -> None:
