@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -224,7 +225,8 @@ def settings() -> list[Setting]:
     return found
 
 
-def commands() -> dict[str, Any]:
+@cache
+def commands() -> Mapping[str, Any]:
     """Return every command by its words: `list jobs`, `worker`."""
     return dict(leaf for name in COMMANDS for leaf in _leaves(load(name), (name,)))
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
+import pytest
+
 from cogo_dagster.cli import main
 
 T = TypeVar("T")
@@ -92,6 +94,25 @@ class Terminal:
         ):
             code = main(arguments)
         return Answer(code, out.getvalue(), err.getvalue())
+
+    def completes(self, *words: str) -> list[str]:
+        """Return what the shell offers for the last of these words, in this process."""
+        out = io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment | self.completing(*words), clear=True),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main([])
+        assert ended.value.code == 0
+        return out.getvalue().split()
+
+    @staticmethod
+    def completing(*words: str) -> dict[str, str]:
+        """Return the variables by which bash asks for what completes the last of these words after `cogo`."""
+        line = {"COMP_WORDS": " ".join(("cogo", *words)), "COMP_CWORD": str(len(words))}
+        return {"_COGO_COMPLETE": "complete_bash"} | line
 
     def ok(self, *arguments: str, **environment: str) -> Any:
         """Run a command that must succeed, and return its JSON document."""

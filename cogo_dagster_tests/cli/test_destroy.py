@@ -1,6 +1,7 @@
 """`cogo db destroy`: list all data of an installation, and delete it after confirmation."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,18 +14,38 @@ from cogo_dagster_tests.cli.terminal import Terminal, terminal
 from cogo_dagster_tests.servers import swept_home
 
 
+@pytest.fixture(scope="module")
+def base() -> Iterator[Path]:
+    """Yield the home folder of an account, which contains the system folder too."""
+    # Not pytest's own folder, which is private, while root's servers run as another account.
+    with swept_home(uuid4().hex[:12]) as base, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(binaries, "SYSTEM_FOLDER", base / "system_folder")
+        yield base
+
+
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    """Yield a terminal of an account with an embedded database and files outside of COGO_HOME."""
-    with swept_home(uuid4().hex[:12]) as base:  # pytest's own folder is private, and root's servers run as another
-        monkeypatch.setattr(binaries, "SYSTEM_FOLDER", base / "system_folder")
-        folder = base / "work"
-        folder.mkdir()
-        (base / ".config/chromium/Crash Reports").mkdir(parents=True)
+def machine(base: Path) -> Iterator[Terminal]:
+    """Yield a terminal of the account with an embedded database and files outside of COGO_HOME.
+
+    The database is created once, and again after a test that deleted it; what a test placed is removed.
+    """
+    folder = base / "work"
+    folder.mkdir(exist_ok=True)
+    (base / ".config/chromium/Crash Reports").mkdir(parents=True, exist_ok=True)
+    if not (folder / "home/postgres").exists():
         with EmbeddedServer(folder / "home").running():
             (folder / "home/artifacts").mkdir()
             (folder / "home/artifacts/file").write_bytes(b"x" * 2_000)
-        yield terminal(folder, None, {"HOME": str(base)})
+    existing = entries(base)
+    yield terminal(folder, None, {"HOME": str(base)})
+    for placed in entries(base) - existing:
+        shutil.rmtree(placed)
+
+
+def entries(base: Path) -> set[Path]:
+    """Return the folders in the system folder and the working directory."""
+    parents = (base / "system_folder", base / "work")
+    return {path for parent in parents if parent.exists() for path in parent.iterdir() if path.is_dir()}
 
 
 def place_data(system_folder: Path, name: str, home: Path | None, *, linked: bool) -> Path:

@@ -22,71 +22,57 @@ def test_a_summary_is_the_help_of_its_command(name: str) -> None:
     assert app.load(name).help == app.COMMANDS[name].summary
 
 
-def test_the_help_imports_no_more_modules_than_the_version(nowhere: Terminal) -> None:
-    """`cogo --help` is printed from COMMANDS without importing a command."""
+def test_commands_import_only_what_they_need(cogo: Terminal) -> None:
+    """The version, the help and a misspelt command import no command, and a list no package that takes seconds."""
     script = (
-        "import json, sys; from cogo_dagster.cli import main; main(sys.argv[1:])\n"
-        "print(json.dumps([name for name in sys.modules if name.startswith('cogo_dagster')]))"
+        "import json, sys; from cogo_dagster.cli import main\n"
+        "for line in sys.argv[1:]:\n"
+        "    code = main(line.split())\n"
+        "    print(json.dumps([code, sorted(sys.modules)]))"
     )
-    imported = []
-    for word in ("version", "--help"):
-        with nowhere.start(command=[sys.executable, "-c", script, word]) as done:
-            imported.append(set(json.loads(done.wait().out.splitlines()[-1])))
-    of_version, of_help = imported
-    assert of_help - of_version == set()
-    assert len(of_help) <= 10, sorted(of_help)
-
-
-def test_a_misspelt_command_imports_no_command(nowhere: Terminal) -> None:
-    """Suggestions are made from COMMANDS too."""
-    script = (
-        "import sys; from cogo_dagster.cli import main; code = main(['stat'])\n"
-        "print(code, 'cogo_dagster.cli.list' in sys.modules)"
-    )
-    with nowhere.start(command=[sys.executable, "-c", script]) as process:
+    with cogo.start(command=[sys.executable, "-c", script, "version", "--help", "stat", "list jobs"]) as process:
         done = process.wait()
-    assert done.out.splitlines()[-1] == "2 False"
+    runs = [json.loads(line) for line in done.out.splitlines() if line.startswith("[")]
+    assert [code for code, _ in runs] == [0, 0, 2, 0]
+    of_version, of_help, of_misspelt, of_list = (set(modules) for _, modules in runs)
+    assert {"cogo_dagster.settings", "psycopg", "rich", "dagster"} & of_version == set()
+    of_project = {name for name in of_help if name.startswith("cogo_dagster")}
+    assert of_project - of_version == set()
+    assert len(of_project) <= 10, sorted(of_project)
+    assert "cogo_dagster.cli.list" not in of_misspelt
     assert "'stats'" in done.err
+    assert {"dagster", "playwright", "pandas", "supabase"} & of_list == set()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "completed"),
+    ("words", "completed"),
     [
-        (["cogo", "re"], ["retry", "replay", "recover", "resume"]),
-        (["cogo", "list", "j"], ["jobs"]),
-        (["cogo", "retry", "failed", "--app"], ["--apply"]),
-        (["cogo", "alerts", "list", "--status", "f"], ["firing"]),
-        (["cogo", "list", "jobs", "--status", "queued,r"], ["queued,running"]),
-        (["cogo", "list", "jobs", "--type", "browser."], ["browser.pdf"]),
-        (["cogo", "purge", "jobs", "--status", ""], ["succeeded", "failed", "cancelled"]),
-        (["cogo", "pause", "type", "fig"], ["figma", "figma.images", "figma.nodes"]),
-        (["cogo", "enqueue", "idempotent", "--type", "bro"], ["browser", "browser.pdf"]),
-        (["cogo", "job", "show", "0"], []),
+        (["re"], ["retry", "replay", "recover", "resume"]),
+        (["list", "j"], ["jobs"]),
+        (["retry", "failed", "--app"], ["--apply"]),
+        (["alerts", "list", "--status", "f"], ["firing"]),
+        (["list", "jobs", "--status", "queued,r"], ["queued,running"]),
+        (["list", "jobs", "--type", "browser."], ["browser.pdf"]),
+        (["purge", "jobs", "--status", ""], ["succeeded", "failed", "cancelled"]),
+        (["pause", "type", "fig"], ["figma", "figma.images", "figma.nodes"]),
+        (["enqueue", "idempotent", "--type", "bro"], ["browser", "browser.pdf"]),
+        (["job", "show", "0"], []),
     ],
 )
 def test_the_shell_completes_commands_options_and_values(
-    nowhere: Terminal, arguments: list[str], completed: list[str]
+    nowhere: Terminal, words: list[str], completed: list[str]
 ) -> None:
     """Completion imports the command that is completed."""
-    completion = {
-        "_COGO_COMPLETE": "complete_bash",
-        "COMP_WORDS": " ".join(arguments),
-        "COMP_CWORD": str(len(arguments) - 1),
-    }
-    done = subprocess.run(
-        [PROGRAM], env=nowhere.environment | completion, cwd=nowhere.folder, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == completed
+    assert nowhere.completes(*words) == completed
 
 
 def test_the_shell_completes_ids_of_recent_jobs(cogo: Terminal, queue: Queue) -> None:
-    """By their first or their last digits, as commands accept them."""
+    """By their first or their last digits, as commands accept them; the program as the shell calls it does so too."""
     job = str(add(queue))
-    for typed in (job[-8:-2], job[:9]):
-        completion = {"_COGO_COMPLETE": "complete_bash", "COMP_WORDS": f"cogo job show {typed}", "COMP_CWORD": "3"}
-        environment = cogo.environment | completion
-        done = subprocess.run([PROGRAM], env=environment, cwd=cogo.folder, capture_output=True, text=True, check=True)
-        assert done.stdout.split() == [job[-8:] if job.endswith(typed + job[-2:]) else job]
+    assert cogo.completes("job", "show", job[:9]) == [job]
+    environment = cogo.environment | cogo.completing("job", "show", job[-8:-2])
+    done = subprocess.run([PROGRAM], env=environment, cwd=cogo.folder, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [job[-8:]]
 
 
 def test_the_shell_completes_what_else_commands_take(cogo: Terminal, queue: Queue) -> None:
@@ -104,10 +90,7 @@ def test_the_shell_completes_what_else_commands_take(cogo: Terminal, queue: Queu
         ("action", "show", ""): {str(one.id)[-8:] for one in queue.list_actions()},
         ("list", "jobs", "--where", "err"): {"error:", "error:not_there"},
     }.items():
-        typed = {"COMP_WORDS": " ".join(("cogo", *words)), "COMP_CWORD": str(len(words))}
-        environment = cogo.environment | {"_COGO_COMPLETE": "complete_bash"} | typed
-        done = subprocess.run([PROGRAM], env=environment, cwd=cogo.folder, capture_output=True, text=True, check=True)
-        assert set(done.stdout.split()) >= expected, (words, done)
+        assert set(cogo.completes(*words)) >= expected, words
     assert cause.fingerprint is not None
 
 

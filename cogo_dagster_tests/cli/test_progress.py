@@ -6,12 +6,11 @@ import pty
 import signal
 import struct
 import subprocess
+import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
@@ -23,6 +22,13 @@ OLD_JOBS = (
     "select gen_random_uuid(), 'browser', '{}', 'succeeded', now() - interval '40 days', now() - interval '40 days' "
     "from generate_series(1, 1200)"
 )
+
+ONE_AFTER_ANOTHER = (
+    sys.executable,
+    "-c",
+    "import sys; from cogo_dagster.cli import main\nfor line in sys.argv[1:]: print(main(line.split()), 'returned.')",
+)
+"""A program that runs several commands, since the start of one takes most of its time."""
 
 
 @dataclass
@@ -58,13 +64,13 @@ class Screen:
 
 
 @contextmanager
-def on_screen(cogo: Terminal, *arguments: str) -> Iterator[Screen]:
+def on_screen(cogo: Terminal, *arguments: str, program: Sequence[str] = (str(PROGRAM),)) -> Iterator[Screen]:
     """Start a command on a pseudo-terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     environment = cogo.environment | {"TERM": "xterm-256color"}
     process = subprocess.Popen(
-        [PROGRAM, *arguments],
+        [*program, *arguments],
         cwd=cogo.folder,
         env=environment,
         stdin=theirs,
@@ -81,15 +87,23 @@ def on_screen(cogo: Terminal, *arguments: str) -> Iterator[Screen]:
         os.close(ours)
 
 
-@pytest.mark.parametrize("arguments", [("--dry-run",), ("--no-dry-run",)])
-def test_a_purge_and_its_dry_run_show_their_progress(cogo: Terminal, owner: Owner, arguments: tuple[str, ...]) -> None:
-    """The bar has the number of jobs that will be read; the result follows it."""
+def test_commands_show_their_progress(cogo: Terminal, owner: Owner) -> None:
+    """The bar has the number of lines of a file, or of jobs that a purge or its dry run reads; the result follows."""
     owner.execute(OLD_JOBS)
-    with on_screen(cogo, "purge", "jobs", *arguments) as screen:
-        screen.until(lambda seen: "/1200" in seen)
+    lines = "\n".join(f'{{"url": "https://shop.example/{number}"}}' for number in range(600))
+    (cogo.folder / "jobs.jsonl").write_text(lines)
+    commands = ("enqueue browser @jobs.jsonl", "purge jobs --dry-run", "purge jobs --no-dry-run")
+    with on_screen(cogo, *commands, program=ONE_AFTER_ANOTHER) as screen:
+        screen.until(lambda seen: "/600" in seen)
+        screen.until(lambda seen: "Enqueued 600 jobs." in seen)
+        screen.until(lambda seen: seen.count("1,200 jobs") == 2)
         assert screen.end() == 0
-    assert "1,200 jobs" in screen.seen
-    assert ("By type: browser 1,200." in screen.seen) is ("--dry-run" in arguments)
+    enqueued, planned, purged, _ = screen.seen.split("0 returned.")
+    assert "/600" in enqueued
+    assert "/1200" in planned
+    assert "By type: browser 1,200." in planned
+    assert "/1200" in purged
+    assert "By type: browser 1,200." not in purged
 
 
 def test_ctrl_c_during_a_purge_exits_with_130(cogo: Terminal, owner: Owner, queue: Queue) -> None:
@@ -113,13 +127,3 @@ def test_ctrl_c_ends_a_watch_with_130(cogo: Terminal, queue: Queue) -> None:
         assert screen.ctrl_c() == 130
     assert "Traceback" not in screen.seen
     assert queue.get_jobs([job])[0].status == "queued"
-
-
-def test_a_file_of_jobs_shows_its_progress(cogo: Terminal, queue: Queue) -> None:
-    """The bar has the number of lines."""
-    lines = "\n".join(f'{{"url": "https://shop.example/{number}"}}' for number in range(600))
-    (cogo.folder / "jobs.jsonl").write_text(lines)
-    with on_screen(cogo, "enqueue", "browser", "@jobs.jsonl") as screen:
-        screen.until(lambda seen: "/600" in seen)
-        assert screen.end() == 0
-    assert "Enqueued 600 jobs." in screen.seen

@@ -46,7 +46,7 @@ expect.set_options(timeout=20_000)
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """Open a page on the server in Seoul, as an operator."""
-    context = browser.new_context(base_url=site.url, bypass_csp=True, timezone_id="Asia/Seoul")
+    context = browser.new_context(base_url=site.url, timezone_id="Asia/Seoul")
     logged_in(context, site)
     yield context.new_page()
     context.close()
