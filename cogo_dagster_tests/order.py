@@ -44,7 +44,6 @@ FIRST: Final = (
     "proofs/test_depth.py",
     "web/test_operator_tasks.py",
     "worker/test_leases.py",
-    "e2e/test_demo.py",
     "sql/test_adoption.py",
     "supabase/test_functions.py",
     "queue/test_transport_supabase.py",

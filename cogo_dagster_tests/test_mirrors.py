@@ -1,7 +1,6 @@
 """Package indexes of companies: HTML pages of links, without upload times."""
 
 import os
-import re
 import shutil
 import subprocess
 import threading
@@ -9,7 +8,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
-from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -33,12 +31,13 @@ class Mirror(BaseHTTPRequestHandler):
         name = self.path.removeprefix("/simple/").strip("/")
         page = f"{UPSTREAM.rstrip('/')}/{name}/"
         answer = CLIENT.get(page, headers={"Accept": "text/html"})
-        links = re.sub(r'href="([^"]+)"', lambda link: f'href="{urljoin(page, link[1])}"', answer.text)
+        # Links may be relative to the page.
+        links = answer.content.replace(b"<a ", f'<base href="{page}"><a '.encode(), 1)
         Mirror.asked |= {name}
         self.send_response(answer.status_code)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()
-        self.wfile.write(links.encode())
+        self.wfile.write(links)
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing."""

@@ -36,7 +36,7 @@ class Release:
     def environment(self) -> Mapping[str, str]:
         """The environment of its processes."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return kept | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        return kept | {"PYTHONPATH": str(self.folder)}
 
     def client(self, *words: str) -> list[str]:
         """Return the command that runs the steps of `older_client.py` with the release's package."""

@@ -18,6 +18,7 @@ from cogo_dagster_tests.cli.slow_site import SlowSite, slow_site
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
 from cogo_dagster_tests.compatibility.release import Release, last_release
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.servers import TestServer
 
 _SIGNATURES: Final = """
     select proname, prorettype::regtype::text, proretset, coalesce(proargnames, '{}'),
@@ -36,10 +37,12 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 
 @pytest.fixture
-def older(release: Release, empty_dsn: str) -> str:
-    """Return the DSN of a database at the last release."""
-    release.run("migrate", empty_dsn)
-    return empty_dsn
+def older(release: Release, server: TestServer) -> Iterator[str]:
+    """Yield the DSN of a database at the last release."""
+    template = f"release_{release.version.replace('.', '_')}"
+    server.template(template, lambda dsn: release.run("migrate", dsn))
+    with server.clone(template) as dsn:
+        yield dsn
 
 
 @pytest.fixture

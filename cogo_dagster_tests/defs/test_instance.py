@@ -103,10 +103,10 @@ def test_dagsters_storages_use_the_shared_engine(persistent: dg.DagsterInstance,
 def test_ticks_leave_no_connections_behind(
     persistent: dg.DagsterInstance, cogo: CogoResource, dagster_dsn: str, dsn: str
 ) -> None:
-    """A hundred ticks, each with its own instance and application as in the code server, leave none open."""
+    """Forty ticks, each with its own instance and application as in the code server, leave none open."""
     sensors = [ready_jobs, expired_leases, zombie_runs, undelivered_alerts]
     highest = 0
-    for number in range(100):
+    for number in range(40):
         with (
             dg.DagsterInstance.from_ref(persistent.get_ref()) as instance,
             dg.build_sensor_context(instance=instance, resources={"cogo": cogo}) as context,

@@ -1,9 +1,15 @@
 """The systemd units."""
 
+import contextlib
+import io
+import os
 import shutil
 import subprocess
+import sys
 from configparser import ConfigParser
+from importlib.metadata import entry_points
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -37,17 +43,32 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert (done.returncode, about_ours) == (0, [])
 
 
+def help_of(program: str, *subcommand: str) -> str:
+    """Return the help text of a script, whose function is called in this process."""
+    [script] = entry_points(group="console_scripts", name=program)
+    with (
+        mock.patch.object(sys, "argv", [program, *subcommand, "--help"]),
+        mock.patch.dict(os.environ),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        pytest.raises(SystemExit) as ended,
+    ):
+        sys.exit(script.load()())
+    assert not ended.value.code
+    return out.getvalue()
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_starts_a_command_that_exists(unit: Path) -> None:
     """The command is a script of this project or of Dagster, and its arguments are known to it."""
     program, *arguments = service(unit)["ExecStart"].split()
-    script = PROJECT_ROOT / ".venv" / "bin" / Path(program).name
+    script = Path(sys.executable).with_name(Path(program).name)
+    assert os.access(script, os.X_OK)
     words = [word for word in arguments if not word.startswith("-")]
     if arguments[0] == "--app":
         arguments, words = arguments[2:], words[1:]
     subcommand = words[:2] if words[:1] == ["api"] else words[:1]
-    done = subprocess.run([script, *subcommand, "--help"], capture_output=True, text=True, check=True)
-    assert [word for word in arguments if word.startswith("--") and word not in done.stdout] == []
+    shown = help_of(script.name, *subcommand)
+    assert [word for word in arguments if word.startswith("--") and word not in shown] == []
     for number, word in enumerate(arguments):
         if word == "--workspace":
             assert (PROJECT_ROOT / arguments[number + 1]).is_file()

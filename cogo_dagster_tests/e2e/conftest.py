@@ -1,27 +1,18 @@
-"""Fixtures: a home folder, and a website on this machine for browser jobs."""
+"""Fixtures: the installed wheel, `cogo dev`, and a website on this machine for browser jobs."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from uuid import uuid4
+from pathlib import Path
 
 import pytest
 
-from cogo_dagster_tests.e2e.system import Dev, Home, running_dev
+from cogo_dagster_tests.e2e.system import Dev, a_home, running_dev
+from cogo_dagster_tests.e2e.wheel import built, installed
 from cogo_dagster_tests.executors.site import Site, serving
-from cogo_dagster_tests.servers import swept_home
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker `e2e`."""
     config.addinivalue_line("markers", "e2e: starts the whole system; takes tens of seconds")
-
-
-@contextmanager
-def a_home(site: Site) -> Iterator[Home]:
-    """Create a home folder, which is removed with its database."""
-    # Not in pytest's temporary folder, which is private: as root, the servers run as another user.
-    with swept_home(uuid4().hex[:12]) as folder:
-        yield Home(folder, site.authority)
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +22,26 @@ def site() -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture
-def home(site: Site) -> Iterator[Home]:
-    """Return an empty home folder."""
-    with a_home(site) as home:
-        yield home
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
+    return built(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
-def dev(site: Site) -> Iterator[Dev]:
-    """Run `cogo dev` for the tests of a module."""
-    with a_home(site) as home, running_dev(home) as dev:
+def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel; return the folder of its programs."""
+    return installed(wheel, tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an empty working folder."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def dev(site: Site, programs: Path, work: Path) -> Iterator[Dev]:
+    """Run `cogo dev` of the wheel, in an empty folder, for the tests of a module."""
+    with a_home(site) as home, running_dev(home, programs / "cogo", work) as dev:
         yield dev

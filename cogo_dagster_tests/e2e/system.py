@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.embedded import EmbeddedServer
@@ -20,8 +20,10 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import PROJECT_ROOT, is_root
 from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, Terminal
+from cogo_dagster_tests.executors.site import Site
 from cogo_dagster_tests.ports import reserved_port
 from cogo_dagster_tests.processes import started_with
+from cogo_dagster_tests.servers import swept_home
 
 T = TypeVar("T")
 
@@ -66,6 +68,14 @@ class Home:
     def processes(self) -> list[int]:
         """Return the ids of the processes of this home."""
         return started_with("COGO_HOME", str(self.folder))
+
+
+@contextmanager
+def a_home(site: Site) -> Iterator[Home]:
+    """Create a home folder, which is removed with its database."""
+    # Not in pytest's temporary folder, which is private: as root, the servers run as another user.
+    with swept_home(uuid4().hex[:12]) as folder:
+        yield Home(folder, site.authority)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`cogo demo` if something is missing: one message, and no queued jobs remain."""
+"""`cogo demo` if something is missing or a job fails: one message, and no queued jobs remain."""
 
 import os
 import shutil
@@ -14,15 +14,24 @@ import pytest
 
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, eventually
-from cogo_dagster_tests.e2e.system import Home
+from cogo_dagster_tests.e2e.system import Home, a_home
+from cogo_dagster_tests.executors.site import Site
 
 pytestmark = pytest.mark.e2e
+
 
 NODE = """#!/bin/sh
 echo >> {counted}
 [ "$(wc -l < {counted})" -le {works} ] || exit 7
 exec {node} "$@"
 """
+
+
+@pytest.fixture(scope="module")
+def home(site: Site) -> Iterator[Home]:
+    """Return a home folder whose server runs until the last test."""
+    with a_home(site) as home, EmbeddedServer(home.folder).running():
+        yield home
 
 
 @contextmanager
@@ -52,10 +61,9 @@ def ended(process: "subprocess.Popen[str]") -> Answer:
 
 
 def jobs(home: Home) -> list[tuple[str, str | None]]:
-    """Return the status and executor id of each job."""
-    server = EmbeddedServer(home.folder)
-    with server.running(), psycopg.connect(server.dsn()) as connection:
-        return connection.execute("select status, executor_id from public.jobs").fetchall()
+    """Delete the jobs; return the status and executor id of each."""
+    with psycopg.connect(EmbeddedServer(home.folder).dsn()) as connection:
+        return connection.execute("delete from public.jobs returning status, executor_id").fetchall()
 
 
 def test_without_a_browser_nothing_is_enqueued(home: Home) -> None:
@@ -86,6 +94,18 @@ def test_a_run_that_fails_leaves_no_jobs(home: Home, tmp_path: Path) -> None:
     left = jobs(home)
     assert [status for status, _ in left] == ["cancelled"] * 3
     assert all(executor_id and executor_id.startswith("demo-") for _, executor_id in left)
+
+
+def test_the_demo_of_a_broken_page_fails_with_a_message(home: Home, site: Site) -> None:
+    """If a page returns 500, the demo exits with 1, and its last line names the page and the status."""
+    answer = home.cogo("demo", "--url", site.url("/status/500"))
+    assert answer.code == 1
+    last = answer.err.strip().splitlines()[-1]
+    assert "1 of 1 job did not succeed" in last
+    assert site.url("/status/500") in last
+    assert "responded with 500." in last
+    assert "Traceback" not in answer.err
+    assert [status for status, _ in jobs(home)] == ["failed"]
 
 
 def test_ctrl_c_ends_an_installation(home: Home, tmp_path: Path) -> None:

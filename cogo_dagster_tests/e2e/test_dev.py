@@ -1,4 +1,4 @@
-"""`cogo dev`: the sensor launches workers, the UI shows them, and terminating or killing them loses no job."""
+"""`cogo dev` of the wheel: it launches workers, the UI shows them, and terminating or killing them loses no job."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.options import BrowserOptions
@@ -18,6 +18,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster_tests.defs.test_definitions import ASSETS, JOBS
 from cogo_dagster_tests.e2e.system import Dev
 from cogo_dagster_tests.executors.site import Site
 
@@ -29,30 +30,24 @@ RUN = """query ($id: ID!) { runOrError(runId: $id) { ... on Run {
 SENSOR = """{ sensorOrError(sensorSelector: {
     repositoryLocationName: "cogo", repositoryName: "__repository__", sensorName: "dlq_replay"
 }) { ... on Sensor { sensorState { status } } } }"""
+DEFINITIONS = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
+    location { name } jobs { name } assetNodes { assetKey { path } } } } } }"""
 TERMINATE = "mutation ($id: String!) { terminateRun(runId: $id) { __typename } }"
 
-SHORT_RUN = "ops: {claim_jobs: {config: {linger_seconds: 5}}}"
+ONE_JOB = "ops: {claim_jobs: {config: {max_jobs: 1}}}"
 
 STILL = "<title>Still</title><img src='/reached'>"
 DONE = "<title>Done</title><p id='done'>done</p>"
 
 
-@pytest.fixture(scope="module")
-def context() -> Iterator[BrowserContext]:
-    """Start a browser. The tests share its cache, since the scripts of Dagster's UI take seconds to compile."""
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """Open a page in a browser."""
     program = find_browser(BrowserOptions(), install=True).executable_path
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=False)
-        yield browser.new_context(viewport={"width": 1400, "height": 900})
+        yield browser.new_page(viewport={"width": 1400, "height": 900})
         browser.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """Open a page."""
-    page = context.new_page()
-    yield page
-    page.close()
 
 
 def run_of(dev: Dev, job_id: str) -> Json:
@@ -75,24 +70,6 @@ def ended(dev: Dev, job_id: str) -> Json:
     return dev.until(lambda: (job := dev.job(job_id))["status"] in {"succeeded", "failed"} and job, "the job ended", 90)
 
 
-def test_an_enqueued_job_is_run_by_a_dagster_run(dev: Dev, site: Site, page: Page, tmp_path: Path) -> None:
-    """The sensor ready_jobs launches process_jobs for a job of another process; the run page shows its three ops."""
-    job_id = dev.enqueue(site.url("/"))
-    assert ended(dev, job_id)["status"] == "succeeded"
-
-    run = run_of(dev, job_id)
-    assert run["jobName"] == "process_jobs"
-    assert sorted(step["key"] for step in run["executionPlan"]["steps"]) == OPS
-
-    page.goto(f"{dev.url}/runs/{dev.job(job_id)['dagster_run_id']}", timeout=60_000)
-    # The other views omit ops that have not started. A dispatched event, since a tooltip would intercept a click.
-    page.get_by_role("img", name="gantt_flat").dispatch_event("click")
-    for op in OPS:
-        expect(page.get_by_text(op, exact=True).first).to_be_visible(timeout=30_000)
-    expect(page.get_by_text(f"browser job {job_id} is now succeeded.")).to_be_visible(timeout=30_000)
-    page.screenshot(path=tmp_path / "run.png")
-
-
 def test_the_login_link_logs_in(dev: Dev, site: Site) -> None:
     """Reading needs no login; the printed link creates a session of an operator, once."""
     printed = dev.printed()
@@ -106,25 +83,6 @@ def test_the_login_link_logs_in(dev: Dev, site: Site) -> None:
     assert httpx.get(printed["login_url"]).status_code == 401
 
 
-def test_the_dagster_ui_launches_process_jobs(dev: Dev, site: Site, page: Page) -> None:
-    """A run from the launchpad succeeds, and the job's page on the dashboard links the run."""
-    launchpad = f"{dev.url}/locations/cogo/jobs/process_jobs/playground/setup"
-    page.goto(f"{launchpad}?config={quote(SHORT_RUN)}", timeout=60_000)
-    page.get_by_role("button", name="Launch Run").click(timeout=60_000)
-    page.wait_for_url("**/runs/**", timeout=60_000)
-    job_id = dev.enqueue(site.url("/"))
-    assert ended(dev, job_id)["status"] == "succeeded"
-    run_id = page.url.split("/runs/")[1][:36]
-    dev.until(lambda: dev.graphql(RUN, id=run_id)["runOrError"]["status"] == "SUCCESS", "the run succeeded", 120)
-    expect(page.get_by_text("Success").first).to_be_visible(timeout=30_000)
-
-    page.goto(f"{dev.web_url}/dashboard/jobs/{job_id}")
-    expect(page.locator("h1 .status")).to_have_text("succeeded")
-    assert page.locator(".shot img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
-    page.locator("#facts a", has_text=dev.job(job_id)["dagster_run_id"][-8:]).click()
-    page.wait_for_url(f"{dev.url}/runs/**", timeout=60_000)
-
-
 def test_the_replay_sensor_runs_in_cogo_dev(dev: Dev) -> None:
     """The sensor dlq_replay, stopped by default, is started by `cogo dev`."""
     dev.until(
@@ -132,35 +90,72 @@ def test_the_replay_sensor_runs_in_cogo_dev(dev: Dev) -> None:
     )
 
 
-def test_terminating_a_run_requeues_its_job(dev: Dev, site: Site) -> None:
-    """A run that is terminated in the UI requeues its job within seconds, without a lease or a used attempt."""
-    job_id = a_slow_job(dev, site, "/terminated")
-    site.pages["/terminated"] = DONE
-    before = dev.job(job_id)
-    answer = dev.graphql(TERMINATE, id=before["dagster_run_id"])
-    assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
+def test_the_dagster_ui_launches_process_jobs(dev: Dev, site: Site, page: Page) -> None:
+    """A run from the launchpad executes a job and shows its ops; the job's page on the dashboard links the run."""
+    launchpad = f"{dev.url}/locations/cogo/jobs/process_jobs/playground/setup"
+    page.goto(f"{launchpad}?config={quote(ONE_JOB)}", timeout=60_000)
+    page.get_by_role("button", name="Launch Run").click(timeout=60_000)
+    page.wait_for_url("**/runs/**", timeout=60_000)
+    run_id = page.url.split("/runs/")[1][:36]
+    dev.until(dev.queue.list_workers, "the run has a worker", 90)
+    job_id = dev.enqueue(site.url("/"))
+    assert ended(dev, job_id)["status"] == "succeeded"
+    assert dev.job(job_id)["dagster_run_id"] == run_id
+    dev.until(lambda: dev.graphql(RUN, id=run_id)["runOrError"]["status"] == "SUCCESS", "the run succeeded", 120)
+    expect(page.get_by_text("Success").first).to_be_visible(timeout=30_000)
+    # The other views omit ops that have not started. A dispatched event, since a tooltip would intercept a click.
+    page.get_by_role("img", name="gantt_flat").dispatch_event("click")
+    for op in OPS:
+        expect(page.get_by_text(op, exact=True).first).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(f"browser job {job_id} is now succeeded.")).to_be_visible(timeout=30_000)
 
+    page.goto(f"{dev.web_url}/dashboard/jobs/{job_id}")
+    expect(page.locator("h1 .status")).to_have_text("succeeded")
+    assert page.locator(".shot img").first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
+    expect(page.locator("#facts a", has_text=run_id[-8:])).to_have_attribute("href", f"{dev.url}/runs/{run_id}")
+
+
+def test_the_definitions_are_those_of_a_clone(dev: Dev) -> None:
+    """The wheel has no pyproject.toml, but the same code location, jobs and assets."""
+    [repository] = dev.graphql(DEFINITIONS)["repositoriesOrError"]["nodes"]
+    assert repository["location"]["name"] == "cogo"
+    assert {job["name"] for job in repository["jobs"]} == JOBS | {"__ASSET_JOB"}
+    assert {"/".join(asset["assetKey"]["path"]) for asset in repository["assetNodes"]} == ASSETS
+
+
+def test_a_job_survives_the_termination_and_the_death_of_its_runs(dev: Dev, site: Site) -> None:
+    """The sensor ready_jobs launches process_jobs for a job of another process, and a new run after each loss.
+
+    A run that is terminated in the UI requeues its job within seconds, without a lease or a used attempt. The job of a
+    run that was killed is recovered after its lease expires, and succeeds; no file is left over.
+    """
+    job_id = a_slow_job(dev, site, "/lost")
+    terminated = dev.job(job_id)
+    run = run_of(dev, job_id)
+    assert run["jobName"] == "process_jobs"
+    assert sorted(step["key"] for step in run["executionPlan"]["steps"]) == OPS
+    site.reached.clear()
+    answer = dev.graphql(TERMINATE, id=terminated["dagster_run_id"])
+    assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
     released = dev.until(lambda: dev.job(job_id)["superseded_attempts"], "the job was requeued", 20)
     assert [(attempt["outcome"], attempt["attempt"]) for attempt in released] == [("released", 1)]
-    job = ended(dev, job_id)
-    assert (job["status"], job["attempts"]) == ("succeeded", 1)
-    assert job["dagster_run_id"] != before["dagster_run_id"]
-    assert dev.graphql(RUN, id=before["dagster_run_id"])["runOrError"]["status"] == "CANCELED"
 
-
-def test_another_run_finishes_the_job_of_a_killed_run(dev: Dev, site: Site) -> None:
-    """The job of a run that was killed is recovered after its lease expires, and succeeds; no file is left over."""
-    job_id = a_slow_job(dev, site, "/killed")
-    site.pages["/killed"] = DONE
-    before = dev.job(job_id)
-    [worker] = [row for row in dev.queue.list_workers() if row.document["instance_id"] == before["instance_id"]]
+    dev.until(site.reached.is_set, "the browser of another run opened the page", 90)
+    killed = dev.job(job_id)
+    assert (killed["status"], killed["attempts"]) == ("running", 1)
+    assert killed["dagster_run_id"] != terminated["dagster_run_id"]
+    dev.until(
+        lambda: dev.graphql(RUN, id=terminated["dagster_run_id"])["runOrError"]["status"] == "CANCELED",
+        "the terminated run is canceled",
+    )
+    site.pages["/lost"] = DONE
+    [worker] = [row for row in dev.queue.list_workers() if row.document["instance_id"] == killed["instance_id"]]
     os.kill(worker.document["pid"], signal.SIGKILL)
 
     job = ended(dev, job_id)
-
     assert (job["status"], job["attempts"]) == ("succeeded", 2)
-    assert [attempt["outcome"] for attempt in job["superseded_attempts"]] == ["lost"]
-    assert job["dagster_run_id"] != before["dagster_run_id"]
+    assert [attempt["outcome"] for attempt in job["superseded_attempts"]] == ["released", "lost"]
+    assert job["dagster_run_id"] not in {terminated["dagster_run_id"], killed["dagster_run_id"]}
     store = FolderStore(dev.home.folder / "artifacts")
     sweep_artifacts(dev.queue, store, grace_seconds=0)
     rows = dev.queue.list_artifacts(max_artifacts=1000)
@@ -168,11 +163,12 @@ def test_another_run_finishes_the_job_of_a_killed_run(dev: Dev, site: Site) -> N
     assert all(Path(store.address(row.document["storage_key"])).is_file() for row in rows)
 
 
-def test_sigint_ends_everything(dev: Dev, site: Site) -> None:
-    """One SIGINT requeues the running job, ends all processes and stops the database."""
+def test_sigint_ends_everything(dev: Dev, site: Site, work: Path) -> None:
+    """One SIGINT requeues the running job, ends all processes and stops the database; the working folder is empty."""
     job_id = a_slow_job(dev, site, "/interrupted")
     assert dev.interrupt() == 130
     assert dev.home.processes() == []
+    assert list(work.iterdir()) == []
     server = EmbeddedServer(dev.home.folder)
     assert not server.status().running
     with server.running():

@@ -1,8 +1,8 @@
 """The wheel, installed without a checkout: it is complete, and its commands work in any folder."""
 
+import hashlib
 import json
 import os
-import site
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +11,14 @@ from pathlib import Path
 from uuid import uuid4
 from zipfile import ZipFile
 
+import psycopg
 import pytest
 
 from cogo_dagster.cli.options import typed
+from cogo_dagster.queue.embedded import EmbeddedServer
+from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import PROJECT_ROOT, is_root
-from cogo_dagster_tests.defs.test_definitions import ASSETS, JOBS
-from cogo_dagster_tests.e2e.system import Home, running_dev
+from cogo_dagster_tests.e2e.system import Home
 from cogo_dagster_tests.executors.site import Site
 from cogo_dagster_tests.fresh.access import variables
 from cogo_dagster_tests.processes import started_with
@@ -24,53 +26,7 @@ from cogo_dagster_tests.servers import swept_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
-LOAD = """
-import json
-from cogo_dagster.definitions import defs
-loaded = defs()
-repository = loaded.get_repository_def()
-jobs = [job.name for job in repository.get_all_jobs()]
-assets = [key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()]
-print(json.dumps([loaded.component_tree.code_location_name, jobs, assets]))
-"""
-
-
-def built(folder: Path) -> Path:
-    """Build the wheel in a folder."""
-    command = ["uv", "build", "-q", "--wheel", "--no-config", "--out-dir", str(folder), str(PROJECT_ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    [wheel] = folder.glob("*.whl")
-    return wheel
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel."""
-    return built(tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="module")
-def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel with access to its dependencies, but not to the checkout; return the folder of programs."""
-    folder = tmp_path_factory.mktemp("installed")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    install = [
-        "uv",
-        "pip",
-        "install",
-        "-q",
-        "--no-config",
-        "--no-index",
-        "--no-deps",
-        "--python",
-        str(folder),
-        str(wheel),
-    ]
-    subprocess.run(install, check=True)
-    [packages] = folder.glob("lib/python3*/site-packages")
-    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()))
-    return folder / "bin"
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -129,38 +85,62 @@ def test_the_wheel_contains_all_data_files(wheel: Path) -> None:
         assert [file for file in files if f"{target}{file.removeprefix(source)}" not in names] == []
 
 
-def test_uvx_runs_the_demo(wheel: Path, account: Account) -> None:
-    """The demo runs in any folder, writes nothing there, and keeps its files below the account's home."""
-    # The locked versions, from the cache of the user who runs the tests.
-    cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
-    ours = variables() | {"UV_CACHE_DIR": cache, "UV_CONSTRAINT": str(PROJECT_ROOT / "requirements.lock")}
-    uvx = ("uv", "tool", "run", "--python", sys.executable, "--from", str(wheel), "cogo")
-    jobs = json.loads(account.run(*uvx, "demo", "--json", **ours))["jobs"]
-    assert [job["status"] for job in jobs] == ["succeeded"] * 3
-    paths = [Path(artifact["path"]) for job in jobs for artifact in job["artifacts"]]
+def run_demo(account: Account, *cogo: str | Path, **environment: str) -> Json:
+    """Run the demo with this command: it writes nothing in its folder, and keeps its files below the account's home."""
+    document = json.loads(account.run(*cogo, "demo", "--json", **environment))
+    assert document.keys() == {"jobs", "dagster_run_id", "database_url"}
+    assert document["database_url"].startswith("postgresql://cogo@127.0.0.1:")
+    assert [job["status"] for job in document["jobs"]] == ["succeeded"] * 3
+    paths = [Path(artifact["path"]) for job in document["jobs"] for artifact in job["artifacts"]]
     assert all(path.is_relative_to(account.folder / "artifacts") and path.is_file() for path in paths)
     assert list(account.work.iterdir()) == []
-    folders = json.loads(account.run(*uvx, "db", "destroy", "--json", **ours))["folders"]
+    assert account.processes() == []
+    assert not EmbeddedServer(account.folder).status().running
+    return document
+
+
+def destroy(account: Account, *cogo: str | Path, **environment: str) -> None:
+    """Delete the account's files with this command."""
+    folders = json.loads(account.run(*cogo, "db", "destroy", "--json", **environment))["folders"]
     assert str(account.folder / "postgres") in {folder["path"] for folder in folders}
 
 
-def test_the_definitions_load_from_the_wheel(programs: Path, account: Account) -> None:
-    """The definitions load without a pyproject.toml, from any folder, with the same names as in a clone."""
-    location, jobs, assets = json.loads(account.run(programs / "python", "-W", "ignore", "-c", LOAD))
-    assert location == "cogo"
-    assert set(jobs) == JOBS | {"__ASSET_JOB"}
-    assert set(assets) == ASSETS
+def test_the_demo_leaves_what_it_reports(programs: Path, account: Account) -> None:
+    """The files match their rows, the run is in Dagster's storage, and no process is left."""
+    document = run_demo(account, programs / "cogo")
+    for job in document["jobs"]:
+        assert (job["attempts"], job["type"].partition(".")[0]) == (1, "browser")
+        assert job["id"]
+        for artifact in job["artifacts"]:
+            content = Path(artifact["path"]).read_bytes()
+            assert len(content) == artifact["size_bytes"]
+            assert hashlib.sha256(content).hexdigest() == artifact["sha256"]
+        [screenshot] = [artifact for artifact in job["artifacts"] if artifact["content_type"] == "image/png"]
+        assert Path(screenshot["path"]).read_bytes().startswith(PNG)
+    assert any(
+        artifact["content_type"] == "application/pdf" for job in document["jobs"] for artifact in job["artifacts"]
+    )
+
+    server = EmbeddedServer(account.folder)
+    with server.running(), psycopg.connect(server.dsn("dagster")) as connection:
+        run_id = document["dagster_run_id"]
+        [run] = connection.execute("select pipeline_name, status from runs where run_id = %s", (run_id,)).fetchall()
+        assert run == ("process_jobs", "SUCCESS")
+        query = "select step_key from event_logs where run_id = %s and dagster_event_type = 'STEP_SUCCESS' order by id"
+        steps = [step for (step,) in connection.execute(query, (run_id,)).fetchall()]
+        assert steps == ["claim_jobs", "execute_jobs", "upload_artifacts"]
+    destroy(account, programs / "cogo")
 
 
-def test_dagster_runs_jobs_from_the_wheel(programs: Path, account: Account, site: Site) -> None:
-    """`cogo dev` finds its code location and its workers from any folder."""
-    with running_dev(account, programs / "cogo", account.work) as dev:
-        job = account.run(programs / "cogo", "enqueue", "browser", "--url", site.url(), "--json")
-        job_id = json.loads(job)["job_id"]
-        dev.until(lambda: dev.job(job_id)["status"] == "succeeded", "the job succeeded", 120)
-        assert dev.interrupt() == 130
-    assert account.processes() == []
-    assert list(account.work.iterdir()) == []
+@pytest.mark.slow
+def test_uvx_runs_the_demo(wheel: Path, account: Account) -> None:
+    """The demo runs with the dependencies that the wheel names, at the locked versions."""
+    # From the cache of the user who runs the tests.
+    cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    ours = variables() | {"UV_CACHE_DIR": cache, "UV_CONSTRAINT": str(PROJECT_ROOT / "requirements.lock")}
+    uvx = ("uv", "tool", "run", "--python", sys.executable, "--from", str(wheel), "cogo")
+    run_demo(account, *uvx, **ours)
+    destroy(account, *uvx, **ours)
 
 
 def test_the_wheels_code_is_used(programs: Path, account: Account) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from unittest import mock
 
 import httpx
@@ -41,7 +41,7 @@ UNDESCRIBED: Final = ("POST /api/jobs", "POST /api/actions", "GET /api/jobs", "P
 """The document cannot describe the payloads that the installed executors accept, the filter language, and which alerts
 exist."""
 
-Operation = APIOperation[Any, Any, Any, Any]
+Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 
 
 def signed_in(trial: Trial) -> None:
