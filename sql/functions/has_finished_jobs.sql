@@ -4,7 +4,7 @@
  * Internal: other functions call it.
  */
 create or replace function cogo_internal.has_finished_jobs(starts_at timestamptz, ends_at timestamptz) returns boolean
-language sql stable as $$
+language sql stable set search_path = '' as $$
     select exists (select from public.job_attempts a
                    where a.finished_at >= has_finished_jobs.starts_at and a.finished_at < has_finished_jobs.ends_at)
         or exists (select from public.jobs j where j.status = 'succeeded'
