@@ -159,16 +159,21 @@ def shared_server(major: Major, run: Path) -> Iterator[TestServer]:
         server = EmbeddedServer(home, binaries=binaries(major), durable=False)
         server.start()
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
-            _trust(server.status().data_folder, admin)
+            _configure(server.status().data_folder, admin)
             shared = TestServer(server, admin, home)
             yield shared
             shared.close()
 
 
-def _trust(data: Path, admin: "psycopg.Connection[Any]") -> None:
-    """Disable passwords: the password exchange takes half of the time of a connection, on both sides."""
+def _configure(data: Path, admin: "psycopg.Connection[Any]") -> None:
+    """Disable passwords and autovacuum.
+
+    The password exchange takes half of the time of a connection, on both sides. Autovacuum starts a process for each
+    database every minute, and the statistics that it stores change the plans of a test.
+    """
     rules = data / "pg_hba.conf"
     if rules.read_text() != _TRUST:
+        admin.execute("alter system set autovacuum = off")
         rules.write_text(_TRUST)
         admin.execute("select pg_reload_conf()")
 

@@ -13,6 +13,8 @@ import httpx
 import uvicorn.server
 from httpx._transports import default as transports
 
+from cogo_dagster.queue.embedded.cluster import ENVIRONMENT
+
 _LOOK_SECONDS: Final = 0.005
 
 COUNT_OF_FROZEN: Final = gc.get_freeze_count
@@ -21,12 +23,20 @@ COUNT_OF_FROZEN: Final = gc.get_freeze_count
 _OBJECTS: Final = 20_000
 """How many objects are made between two collections: with Python's 700, a quarter of a web test's time goes there."""
 
+_ALLOCATION: Final = {
+    "MALLOC_TOP_PAD_": "1048576",
+    "MALLOC_TRIM_THRESHOLD_": "67108864",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+}
+"""Settings of glibc for PostgreSQL: its processes spend a tenth of their time on memory that they returned before."""
+
 
 def before_collection() -> None:
     """Prepare this process and the environment of its children."""
     _keep_bytecode()
     _end_servers_promptly()
     _read_authorities_once()
+    ENVIRONMENT.update(_ALLOCATION)
     # jsonschema imports it for the format `iri`, which no schema here has; compiling its grammars takes two seconds.
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     gc.disable()  # during the creation of a hundred thousand permanent objects

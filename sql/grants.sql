@@ -209,6 +209,7 @@ begin
             'get_gate_run',
             'get_jobs',
             'get_secret',
+            'has_finished_jobs',
             'health_facts',
             'held_snapshot',
             'invalid_argument',

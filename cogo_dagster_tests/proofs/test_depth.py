@@ -1,4 +1,4 @@
-"""Pages, sensors and scrapes do not read the history: 500,000 finished jobs, most of them in stored periods."""
+"""Pages, sensors and scrapes do not read the history: 300,000 finished jobs, most of them in stored periods."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,8 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster_tests.proofs.plans import Explained, Explainer, open_explainer
 from cogo_dagster_tests.servers import Major, TestServer
 
-ROWS: Final = 500_000
-DAYS: Final = 10
+ROWS: Final = 300_000
+DAYS: Final = 8
 SAME_TIME: Final = 20_000
 WORKERS: Final = 5_000
 BATCH: Final = 50

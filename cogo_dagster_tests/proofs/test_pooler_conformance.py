@@ -13,7 +13,7 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.proofs.pooler import pooled
 from cogo_dagster_tests.queue import conformance
-from cogo_dagster_tests.queue.conformance.conftest import _empty as empty
+from cogo_dagster_tests.queue.conformance.conftest import empty
 from cogo_dagster_tests.servers import Major, TestServer
 
 # The tests of every conformance module, and their fixtures.
@@ -50,8 +50,7 @@ def by_way(database: str) -> Iterator[Transport]:
 @pytest.fixture
 def dsn(database: str, emptying: Owner) -> str:
     """Empty the database; tests inspect it over a direct connection."""
-    with emptying.transaction():
-        empty(emptying)
+    empty(emptying)
     return database
 
 

@@ -1,9 +1,11 @@
 """Two database sessions whose steps a test interleaves: one waits for the other, without sleeps."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier
+from typing import Final
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -19,6 +21,9 @@ select case locktype when 'relation' then relation::text else concat_ws(' ', loc
 from pg_locks
 where pid = %s and locktype in ('relation', 'advisory') and mode <> 'AccessShareLock'
 """
+
+_LOOK_SECONDS: Final = 0.002
+"""A query without a pause takes time from the call that it waits for."""
 
 
 class Session:
@@ -49,13 +54,14 @@ class Session:
         result = self._thread.submit(self.call_and_commit, function, **arguments)
         while not self._waits():
             assert not result.done(), f"{function} did not wait: {result.result()}"
+            time.sleep(_LOOK_SECONDS)
         return result
 
     def begin(self, function: str, **arguments: Json) -> "Future[Json]":
         """Begin a call and return once it waits for another session or is done; it commits when it is done."""
         result = self._thread.submit(self.call_and_commit, function, **arguments)
         while not (result.done() or self._waits()):
-            pass
+            time.sleep(_LOOK_SECONDS)
         return result
 
     def call_and_commit(self, function: str, **arguments: Json) -> Json:

@@ -61,7 +61,7 @@ class Rows:
         )
         owner.execute("update public.artifacts set status = 'orphaned' where id = any(%s)", (self.abandoned,))
         owner.execute("update public.worker_heartbeats set created_at = now() - interval '2 days'")
-        owner.execute(OLD_ALERT)
+        owner.execute(OLD_ALERT.encode())
         owner.execute(
             "insert into public.secrets (environment, reference, ciphertext, key_id)"
             " select 'dev', 'app:s' || n || ':key', %s, 'older' from generate_series(0, 99) n",
@@ -69,16 +69,16 @@ class Rows:
         )
 
 
-OLD_ALERT: Final = """
+OLD_ALERT: Final = f"""
 insert into public.alerts (id, fingerprint, kind, subject, status, title, first_seen_at, last_seen_at)
 values (gen_random_uuid(), 'x', 'job_failed', 'x', 'resolved', 'x', now() - interval '99 days',
         now() - interval '99 days');
 insert into public.alert_targets (target, first_seen_at, last_seen_at, disabled_at)
-select 't' || n, now(), now(), now() from generate_series(0, 99) n;
+select 't' || n, now(), now(), now() from generate_series(0, {BATCH - 1}) n;
 insert into public.alert_deliveries (alert_id, target, status, event, next_attempt_at)
 select a.id, t.target, 'dead', 'firing', now() from public.alerts a, public.alert_targets t where a.fingerprint = 'x'
 """
-"""An old alert with dead deliveries to many targets."""
+"""An old alert with dead deliveries to the targets that the calls name; nested loops over 100 would take a second."""
 
 
 def files(numbers: Sequence[int]) -> list[dict[str, Json]]:

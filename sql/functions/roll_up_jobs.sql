@@ -17,6 +17,7 @@ declare
     closed timestamptz;
     first timestamptz;
     period timestamptz;
+    has_jobs boolean;
     span_hours integer;
     periods integer := 0;
     folded integer;
@@ -43,8 +44,8 @@ begin
         (select min(j.finished_at) from public.jobs j where j.status = 'failed'),
         (select min(j.finished_at) from public.jobs j where j.status = 'cancelled'),
         (select min(a.finished_at) from public.job_attempts a)), timestamptz 'epoch'), 'infinity'));
-    for period in
-        select s.starts_at
+    for period, has_jobs in
+        select s.starts_at, cogo_internal.has_finished_jobs(s.starts_at, s.starts_at + span)
         from generate_series(date_bin(span, closed - interval '5 minutes', timestamptz 'epoch') - span,
                              first, -span) as s (starts_at)
         where not exists (select from public.job_periods p where p.starts_at = s.starts_at)
@@ -54,8 +55,14 @@ begin
             more := true;
             exit;
         end if;
-        insert into public.job_periods select n.* from cogo_internal.job_numbers(period, period + span) n
-        on conflict do nothing;
+        if has_jobs then
+            insert into public.job_periods select n.* from cogo_internal.job_numbers(period, period + span) n
+            on conflict do nothing;
+        else  -- job_numbers takes a millisecond to plan
+            insert into public.job_periods (starts_at, succeeded, tally, wait_ms, wait_n, failures)
+            values (period, 0, '[]', '{}', '{}', '[]')
+            on conflict do nothing;
+        end if;
         periods := periods + 1;
     end loop;
     for span_hours, period in

@@ -10,9 +10,11 @@ declare
     span constant interval := interval '10 minutes';
     oldest constant timestamptz := date_trunc('hour', clock_timestamp() - interval '8 days');
     period timestamptz;
+    has_jobs boolean;
 begin
-    for period in
-        select s.starts_at from generate_series(date_bin(span, roll_up_measures.closed, timestamptz 'epoch') - span, oldest, -span) as s (starts_at)
+    for period, has_jobs in
+        select s.starts_at, cogo_internal.has_finished_jobs(s.starts_at, s.starts_at + span)
+        from generate_series(date_bin(span, roll_up_measures.closed, timestamptz 'epoch') - span, oldest, -span) as s (starts_at)
         where not exists (select from public.job_measures m where m.hours = 0 and m.starts_at = s.starts_at)
           -- Nothing finished before the oldest stored period, unless it was purged.
           and s.starts_at >= (select min(p.starts_at) from public.job_periods p)
@@ -21,8 +23,14 @@ begin
         if clock_timestamp() > roll_up_measures.until then
             return true;
         end if;
-        insert into public.job_measures select n.* from cogo_internal.measure_jobs(period, period + span) n
-        on conflict do nothing;
+        if has_jobs then
+            insert into public.job_measures select n.* from cogo_internal.measure_jobs(period, period + span) n
+            on conflict do nothing;
+        else
+            insert into public.job_measures (hours, starts_at, run_family, run_us, run_n, wait_us, wait_n, errors)
+            values (0, period, '{}', '{}', '{}', '{}', '{}', '[]')
+            on conflict do nothing;
+        end if;
     end loop;
     for period in
         select date_trunc('hour', m.starts_at) from public.job_measures m where m.hours = 0

@@ -108,13 +108,11 @@ def emptied(databases: Callable[[Major], str]) -> Iterator[Callable[[Major], str
         def connection_to(major: Major) -> Owner:
             return kept.enter_context(psycopg.connect(databases(major), autocommit=True))
 
-        def empty(major: Major) -> str:
-            with connection_to(major).transaction():
-                _empty(connection_to(major))
-            _vacuum(connection_to(major))
+        def emptied_of(major: Major) -> str:
+            empty(connection_to(major))
             return databases(major)
 
-        yield empty
+        yield emptied_of
 
 
 @pytest.fixture(scope="session")
@@ -147,12 +145,10 @@ def transport(case: Case, dsn: str, transports: Callable[[str, Major], Transport
     return transports(case[1], case[0])
 
 
-def _empty(connection: Owner) -> None:
-    connection.execute("; ".join(f"delete from public.{table}" for table in TABLES).encode())
-
-
-def _vacuum(connection: Owner) -> None:
-    """Vacuum large tables: the deleted rows of a test with thousands of jobs would slow down all later tests."""
+def empty(connection: Owner) -> None:
+    """Delete all rows, and vacuum large tables: the deleted rows of a large test would slow down all later tests."""
+    with connection.transaction():
+        connection.execute("; ".join(f"delete from public.{table}" for table in TABLES).encode())
     query = "select t from unnest(%s::text[]) t where pg_relation_size('public.' || t) > 500000"
     for (table,) in connection.execute(query, (list(TABLES),)).fetchall():
         connection.execute(f"vacuum public.{table}".encode())

@@ -124,6 +124,19 @@ def test_a_window_between_periods_reads_the_rows_of_its_edges(transport: Transpo
     assert summary(transport, *window)["jobs"]["succeeded"] == 3
 
 
+def test_a_period_without_jobs_is_stored_as_it_would_be_counted(transport: Transport, owner: Owner) -> None:
+    """For the periods around a job, the stored rows equal those of the functions, which are not called for all."""
+    at = FIRST + timedelta(minutes=25)
+    History([FinishedJob("browser", "succeeded", at)], []).write(owner)
+    roll_up(transport, owner)
+    for table, function in (("job_periods", "job_numbers"), ("job_measures", "measure_jobs")):
+        query = f"""
+            select stored = cogo_internal.{function}(starts_at, starts_at + interval '10 minutes')
+            from public.{table} stored
+            where starts_at < %s and coalesce((to_jsonb(stored) ->> 'hours')::integer, 0) = 0"""
+        assert owner.execute(query.encode(), [FIRST + timedelta(hours=1)]).fetchall() == [(True,)] * 4
+
+
 def test_a_window_is_added_up_from_days_and_hours(transport: Transport, owner: Owner) -> None:
     """A day and the hours beside it are stored, so that only the edges are periods of ten minutes."""
     a_month(FIRST, days=2).write(owner)
