@@ -1,6 +1,7 @@
 """The folders in which executions write, and the removal of those that dead workers left."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +15,14 @@ class Workspace:
 
     Args:
         folder: An existing folder to use; None creates one in the system's temporary folder.
+        on_ending: Called by `ends_soon`.
     """
 
-    __slots__ = ("_folder", "_made")
+    __slots__ = ("_folder", "_made", "_on_ending")
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, on_ending: Callable[[], None] | None = None) -> None:
         self._folder = folder
+        self._on_ending = on_ending
         self._made: LockedFolder | None = None
 
     @property
@@ -38,6 +41,14 @@ class Workspace:
     def used(self) -> bool:
         """Whether the folder was created."""
         return self._folder is not None
+
+    def ends_soon(self) -> None:
+        """Tell the worker that the execution ends within a second or so: it claims the next job meanwhile.
+
+        To be called in the event loop. The slot stays occupied until the execution has ended.
+        """
+        if self._on_ending is not None:
+            self._on_ending()
 
     def remove(self) -> None:
         """Delete the folder and its content, as far as possible. Blocks."""

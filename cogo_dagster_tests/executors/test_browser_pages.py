@@ -4,9 +4,12 @@ import io
 import json
 import struct
 import zipfile
+from typing import Any
 
 import pytest
 
+from cogo_dagster.executors.browser.devtools import DevTools
+from cogo_dagster.queue.workspace import Workspace
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.executors.bench import Bench, artifact, names
 
@@ -182,3 +185,25 @@ def test_lone_surrogates_are_replaced_and_noted(shared: Bench, owner: Owner) -> 
     assert noted == ["text", "hint", "page.html", "title"]
     row = owner.execute("select %s::jsonb", (json.dumps(found.result),)).fetchone()
     assert row == (found.result,)
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_the_worker_is_told_before_the_final_steps(
+    shared: Bench, reached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker claims the next job while a page is saved; a job that fails earlier ends without notice."""
+    shared.site.pages["/end"] = "<title>End</title><p>x</p>"
+    order: list[str] = []
+    real = DevTools.capture
+
+    async def capture(self: DevTools, clip: Any) -> bytes:
+        order.append("captured")
+        return await real(self, clip)
+
+    monkeypatch.setattr(DevTools, "capture", capture)
+    monkeypatch.setattr(Workspace, "ends_soon", lambda _: order.append("told"))
+    if reached:
+        shared.run({"url": shared.site.url("/end")})
+    else:
+        shared.fail({"url": shared.site.url("/end"), "actions": [{"do": "click", "selector": "#no", "timeout_ms": 50}]})
+    assert order == (["told", "captured"] if reached else ["captured"])

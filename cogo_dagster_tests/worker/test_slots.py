@@ -1,4 +1,4 @@
-"""Very short jobs are claimed ahead of free slots; no more run at once, and none waits behind a long job."""
+"""Jobs are claimed ahead of free slots if others are very short or end soon; no more run at once."""
 
 from types import SimpleNamespace
 from typing import cast
@@ -12,7 +12,7 @@ from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker.options import WorkerOptions
 from cogo_dagster.queue.worker.slots import MAX_CLAIMED, Pace, Slots
-from cogo_dagster.queue.worker.state import HeldJob, WorkerState
+from cogo_dagster.queue.worker.state import Abandonment, HeldJob, WorkerState
 from cogo_dagster.queue.worker.storage import StorageState
 from cogo_dagster_tests.queue.steps import add, look
 from cogo_dagster_tests.worker.bench import Bench, eventually
@@ -51,15 +51,25 @@ def test_the_number_of_jobs_claimed_ahead_is_limited() -> None:
     assert paced(2_500, jobs=100_000).limit(11.0) == 2_500
 
 
+def opened(concurrency: int = 4, **slots: int | None) -> Slots:
+    """Return the slots of a worker, with the given number for each family."""
+    executors = {family: FakeExecutor(family=family, slots=own) for family, own in slots.items()}
+    state = SimpleNamespace(options=WorkerOptions(concurrency=concurrency), executors=executors, storage=StorageState())
+    return Slots(cast("WorkerState", state))
+
+
+def held_job(family: str = "browser") -> HeldJob:
+    """Return a claimed job."""
+    return HeldJob(Job(uuid4(), family, {}, 1, 5, uuid4()), family, 0.0)
+
+
 def test_half_of_the_jobs_claimed_ahead_are_requested_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other half is executed while the call claims them."""
     now = 10.0
     monkeypatch.setattr("cogo_dagster.queue.worker.slots.time", SimpleNamespace(monotonic=lambda: now))
-    executors = {"browser": FakeExecutor()}
-    state = SimpleNamespace(options=WorkerOptions(concurrency=4), executors=executors, storage=StorageState())
-    slots = Slots(cast("WorkerState", state))
+    slots = opened(browser=None)
     assert slots.requests(0, prefetch=False) == ([ClaimRequest("browser", 4)], 4)
-    job = HeldJob(Job(uuid4(), "browser", {}, 1, 5, uuid4()), "browser", 0.0)
+    job = held_job()
     for _ in range(100_000):
         slots.note(job, 0.0001)
     now = 11.0
@@ -115,3 +125,63 @@ def test_jobs_claimed_ahead_do_not_wait_behind_a_long_job(bench: Bench, queue: Q
         eventually(lambda: all(job.status == "succeeded" for job in queue.get_jobs(later)), "all jobs succeeded")
         assert look(queue, long)["status"] == "succeeded"
     assert running.report().counters["requeued"] > 0
+
+
+@pytest.mark.parametrize("own", [None, 2])
+def test_a_job_is_claimed_for_the_slot_of_one_that_ends_soon(own: int | None) -> None:
+    """As long as that one is not cancelled, and of the same family if that one uses all of its slots."""
+    slots = opened(2 if own is None else 3, browser=own, gate=None)
+    jobs = [held_job(), held_job()]
+    for job in jobs:
+        slots.take(job)
+        slots.begin(job)
+    free = slots.requests(0, prefetch=False)[1]
+    slots.note_ending(jobs[0])
+    slots.note_ending(jobs[0])
+    requests, capacity = slots.requests(0, prefetch=False)
+    assert capacity == free + 1
+    assert next(request for request in requests if request.family == "browser").max_jobs == 1
+    assert not slots.may_execute(held_job())
+    jobs[0].abandon(Abandonment.TIMEOUT)
+    assert slots.requests(0, prefetch=False)[1] == free
+    slots.end(jobs[0])
+    slots.free(jobs[0])
+    slots.note_ending(jobs[0])
+    assert slots.requests(0, prefetch=False)[1] == free + 1
+    assert slots.may_execute(held_job())
+
+
+def test_nothing_is_claimed_ahead_for_a_minute_after_a_wait_that_was_too_long() -> None:
+    """The job that was to end soon did not."""
+    slots, job = opened(1, browser=None), held_job()
+    slots.take(job)
+    slots.note_ending(job)
+    slots.suspend_ahead()
+    assert slots.requests(0, prefetch=False) == ([], 0)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_job_claimed_ahead_starts_when_the_other_has_ended(bench: Bench, queue: Queue, stopped: bool) -> None:
+    """A worker that is stopped meanwhile requeues it, and its attempt is not counted."""
+    gate = Gate()
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        workspace.ends_soon()
+        return await gate(job, workspace) if job.payload.get("first") else ExecutionResult()
+
+    first = add(queue, priority=1, payload={"first": True})
+    second = add(queue, priority=2)
+    executor = FakeExecutor(body)
+    with bench.running(executor, concurrency=1) as running:
+        gate.arrived()
+        eventually(lambda: look(queue, second)["status"] == "running", "the second job is claimed")
+        assert len(executor.ran) == 1
+        if stopped:
+            running.worker.request_stop(30)
+            eventually(lambda: look(queue, second)["status"] == "queued", "the second job is requeued")
+        gate.open()
+        eventually(lambda: look(queue, first)["status"] == "succeeded", "the first job succeeded")
+        if not stopped:
+            eventually(lambda: look(queue, second)["status"] == "succeeded", "the second job succeeded")
+    assert executor.max_running == 1
+    assert look(queue, second)["attempts"] == (0 if stopped else 1)

@@ -152,7 +152,7 @@ class BrowserExecutor(Executor, family="browser"):
         """
         collector = ArtifactCollector(workspace.folder)
         try:
-            result = await self._attempt(job, collector)
+            result = await self._attempt(job, collector, workspace.ends_soon)
             await self._clean(collector)
         except ExecutionFailed as error:
             if _may_be_interrupted(error) and await STOP.explains(time.monotonic()):
@@ -172,12 +172,16 @@ class BrowserExecutor(Executor, family="browser"):
             except ValueError:
                 collector.files.remove(file)
 
-    async def _attempt(self, job: Job[BrowserPayload], collector: ArtifactCollector) -> Json:
+    async def _attempt(
+        self, job: Job[BrowserPayload], collector: ArtifactCollector, ends_soon: Callable[[], None]
+    ) -> Json:
         request, limit_seconds = job.payload, job.timeout_seconds or self._options.attempt_seconds
         traced = self._options.traces(job.attempts, job.max_attempts) if request.trace is None else request.trace
         with self._proxy.session() as session:
             if self._pool is not None:
-                return await self._in_browser(self._pool, request, collector, session, limit_seconds, traced=traced)
+                return await self._in_browser(
+                    self._pool, request, collector, session, limit_seconds, ends_soon=ends_soon, traced=traced
+                )
             # Importing httpx is slow too.
             from cogo_dagster.executors.browser.fetch import fetch_page  # noqa: PLC0415
 
@@ -198,6 +202,7 @@ class BrowserExecutor(Executor, family="browser"):
         session: ProxySession,
         limit_seconds: float,
         *,
+        ends_soon: Callable[[], None],
         traced: bool,
     ) -> Json:
         from cogo_dagster.executors.browser.run import BrowserAttempt  # noqa: PLC0415
@@ -214,6 +219,7 @@ class BrowserExecutor(Executor, family="browser"):
                     nav_timeout_ms=self._options.nav_timeout_ms,
                     without_glyphs=pool.scripts_without_glyphs,
                     traced=traced,
+                    ends_soon=ends_soon,
                 )
                 return await _run_watched(attempt, limit_seconds, time.monotonic() - started_at)
         except ExecutorUnavailable as error:

@@ -64,6 +64,7 @@ class BrowserAttempt:
         nav_timeout_ms: Timeout of a step for which the payload has none.
         without_glyphs: Scripts that are rendered as boxes on this machine.
         traced: Whether a trace is recorded; it is kept if the attempt fails or the payload requests it.
+        ends_soon: Called before the final steps.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class BrowserAttempt:
         nav_timeout_ms: int,
         traced: bool,
         without_glyphs: tuple[str, ...] = (),
+        ends_soon: Callable[[], None],
     ) -> None:
         self._running = running
+        self._ends_soon = ends_soon
         self._request = request
         self._collector = collector
         self._proxy = proxy
@@ -223,6 +226,7 @@ class BrowserAttempt:
         if request.scroll and any(isinstance(step, CHANGING_ACTIONS) for step in request.actions):
             await self._step("scroll", page_session.scroll(self._timeout_ms))
         page_session.finishing = True
+        self._ends_soon()
         failures: list[ExecutionFailed] = []
         for operation, work in self._final_steps(page_session):
             try:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Final, cast
 
 from cogo_dagster.queue.client import ClaimRequest
@@ -99,7 +100,9 @@ class Runner:
             self._starter = asyncio.create_task(self._start_waiting(), name="start waiting")
 
     async def finish(self) -> None:
-        """Return when no execution is left; at `force_stop`, cancel running executions and requeue waiting jobs."""
+        """Return when no execution is left; at a stop requeue what cannot start, at `force_stop` cancel what runs."""
+        if self._state.is_stopping() and self._next_ready() is None:
+            self._requeue(self._ready)
         force_stopped = asyncio.ensure_future(self._state.force_stop.wait())
         try:
             while self._tasks_to_await() and not force_stopped.done():
@@ -117,7 +120,7 @@ class Runner:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.monotonic()
-            if self._ready and self._slots.full and now - self._started_at >= _MAX_READY_SECONDS:
+            if self._ready and self._next_ready() is None and now - self._started_at >= _MAX_READY_SECONDS:
                 self._slots.suspend_ahead()
                 self._requeue(self._ready)
             for overdue in self._state.held.overdue():
@@ -183,7 +186,7 @@ class Runner:
 
     def _start_task(self) -> None:
         """Start a task that executes ready jobs, one after another, if there are jobs and a slot for it."""
-        if not self._ready or self._unstarted is not None or self._slots.full:
+        if self._unstarted is not None or self._next_ready() is None:
             return
         self._unstarted = task = asyncio.create_task(self._execute_ready())
         self._tasks.add(task)
@@ -199,9 +202,9 @@ class Runner:
         self._unstarted = None
         context = copy_context()
         yield_at = time.monotonic() + _MAX_BUSY_SECONDS
-        while self._ready and not self._slots.full:
-            held = self._ready.popleft()
-            self._slots.executing += 1
+        while (held := self._next_ready()) is not None:
+            self._ready.remove(held)
+            self._slots.begin(held)
             self._start_task()
             try:
                 if held.abandoned is None:
@@ -212,7 +215,7 @@ class Runner:
                 self._state.warn(f"The end of {held.job.type} job {held.job.id} failed: {error!r}", held.job)
                 self._state.release(held)
             finally:
-                self._slots.executing -= 1
+                self._slots.end(held)
                 self._free_slot(held)
             if task.cancelling() or copy_context() != context:
                 return
@@ -224,7 +227,7 @@ class Runner:
         held.task = task
         self._started_at = now = time.monotonic()
         held.run_deadline = now + self._timeout_of(held) + _TIMEOUT_MARGIN_SECONDS
-        workspace = Workspace()
+        workspace = Workspace(on_ending=partial(self._ends_soon, held))
         executor, secrets = self._state.executors[held.family], self._state.options.secrets
         settlement = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
         held.task = None  # must not be cancelled any more: the outcome is decided
@@ -243,6 +246,17 @@ class Runner:
         enqueued = self._enqueue_result(held)
         if enqueued is not None:
             await enqueued
+
+    def _next_ready(self) -> HeldJob | None:
+        """Return the first claimed job for which a slot is free."""
+        for held in self._ready:
+            if self._slots.may_execute(held):
+                return held
+        return None
+
+    def _ends_soon(self, held: HeldJob) -> None:
+        self._slots.note_ending(held)
+        self.capacity_available.set()
 
     def _task_ended(self, task: "asyncio.Task[None]") -> None:
         """Start another task if jobs are left; an executor may have cancelled this one before its first step."""

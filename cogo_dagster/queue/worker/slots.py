@@ -1,7 +1,8 @@
-"""The slots of a worker, and how many jobs it may claim: more than it has slots while its jobs are very short."""
+"""The slots of a worker, and how many jobs it may claim: more than it has slots while jobs are short or end soon."""
 
 import itertools
 import time
+from collections import Counter
 from typing import Final
 
 from cogo_dagster.queue.client import ClaimRequest
@@ -76,6 +77,9 @@ class Slots:
         self.claimed = 0
         self.executing = 0
         self._claimed_of = dict.fromkeys(state.executors, 0)
+        self._executing_of = dict.fromkeys(state.executors, 0)
+        self._most_of = {family: self._own(family, self.total) for family in state.executors}
+        self._ending: set[HeldJob] = set()
         self._paces = {family: Pace(self.total) for family in state.executors}
         self._turn = itertools.count()
         self._suspended_until = 0.0
@@ -86,10 +90,24 @@ class Slots:
         """The number of slots that are occupied or will be as soon as they are free."""
         return min(self.claimed, self.total)
 
-    @property
-    def full(self) -> bool:
-        """Whether no slot is free."""
-        return self.executing >= self.total
+    def may_execute(self, held: HeldJob) -> bool:
+        """Whether a slot is free for a claimed job."""
+        return self.executing < self.total and self._executing_of[held.family] < self._most_of[held.family]
+
+    def begin(self, held: HeldJob) -> None:
+        """Count an execution that begins."""
+        self.executing += 1
+        self._executing_of[held.family] += 1
+
+    def end(self, held: HeldJob) -> None:
+        """Count an execution that has ended."""
+        self.executing -= 1
+        self._executing_of[held.family] -= 1
+
+    def note_ending(self, held: HeldJob) -> None:
+        """Let another job be claimed for the slot of an execution that ends soon."""
+        if held.has_slot:
+            self._ending.add(held)
 
     def take(self, held: HeldJob) -> None:
         """Count a job that was claimed for a slot."""
@@ -103,6 +121,7 @@ class Slots:
             self.claimed -= 1
             self._claimed_of[held.family] -= 1
             held.has_slot = False
+            self._ending.discard(held)
 
     def note(self, held: HeldJob, run_seconds: float) -> None:
         """Count an execution."""
@@ -125,10 +144,13 @@ class Slots:
             waiting: The number of prefetched jobs.
             prefetch: Whether jobs may be prefetched.
         """
-        limits = self._limits()
-        free = max(limits.values(), default=self.total) - self.claimed - waiting
+        limits, ending = self._limits(), self._ending_by_family()
+        free = max(limits.values(), default=self.total) + ending.total() - self.claimed - waiting
         free = min(free, max(self.total, MAX_CLAIMED // 2))
-        possible = (self._request(family, free, limits[family], waiting, prefetch) for family in self._families())
+        possible = (
+            self._request(family, free, self._own(family, limits[family]) + ending[family], waiting, prefetch)
+            for family in self._families()
+        )
         requests = [request for request in possible if request is not None]
         return requests, max([free, *(request.max_jobs for request in requests)], default=0)
 
@@ -137,6 +159,12 @@ class Slots:
         if self.max_prefetch or now < self._suspended_until:  # prefetched jobs wait until no other jobs do
             return dict.fromkeys(self._paces, self.total)
         return {family: pace.limit(now) for family, pace in self._paces.items()}
+
+    def _ending_by_family(self) -> Counter[str]:
+        """Return the number of executions for whose slots other jobs may be claimed."""
+        if self.max_prefetch or time.monotonic() < self._suspended_until:
+            return Counter()
+        return Counter(held.family for held in self._ending if held.abandoned is None)
 
     def _families(self) -> list[str]:
         families = [
@@ -147,11 +175,14 @@ class Slots:
         first = next(self._turn) % len(families) if families else 0
         return families[first:] + families[:first]
 
-    def _request(self, family: str, free: int, limit: int, waiting: int, prefetch: bool) -> ClaimRequest | None:
+    def _own(self, family: str, limit: int) -> int:
+        own = self._state.executors[family].slots
+        return limit if own is None else own
+
+    def _request(self, family: str, free: int, own: int, waiting: int, prefetch: bool) -> ClaimRequest | None:
         executor = self._state.executors[family]
         if executor.prefetch and prefetch:
             wanted = executor.prefetch - waiting
             return ClaimRequest(family, wanted, prefetch=True) if wanted >= executor.prefetch // 2 else None
-        own = executor.slots if executor.slots is not None else limit
         capacity = min(free, own - self._claimed_of[family])
         return ClaimRequest(family, capacity) if capacity > 0 else None
