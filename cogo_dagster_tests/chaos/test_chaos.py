@@ -42,11 +42,18 @@ def cluster() -> Iterator[Path]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("way", ["postgres", "rest"])
-def test_a_short_run_has_no_violations(way: Way, tmp_path: Path, cluster: Path) -> None:
+@pytest.mark.parametrize(
+    ("way", "dagster_runs"),
+    [
+        pytest.param("postgres", False, id="postgres"),
+        pytest.param("rest", False, id="rest"),
+        pytest.param("rest", True, id="rest-dagster", marks=pytest.mark.slow),
+    ],
+)
+def test_a_short_run_has_no_violations(way: Way, dagster_runs: bool, tmp_path: Path, cluster: Path) -> None:
     """Two workers, six seconds of faults, a drain: every invariant holds.
 
-    Over REST a run of Dagster takes part too, which is slow to start.
+    A run of Dagster, which executes a few jobs in such a short run, takes part in a slow test only.
     """
     with private_server(cluster=cluster) as server:
         server.start()
@@ -58,7 +65,7 @@ def test_a_short_run_has_no_violations(way: Way, tmp_path: Path, cluster: Path) 
             workers=2,
             drain_seconds=240,
             backlog=_BACKLOG,
-            dagster_runs=way == "rest",
+            dagster_runs=dagster_runs,
         )
         report = run(dsn, tmp_path, order, server=server)
     assert not report.violations, "\n".join(lines(report))

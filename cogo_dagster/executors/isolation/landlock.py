@@ -117,7 +117,9 @@ def _allow_path(ruleset: int, path: str, access: int) -> None:
 def _allow_ports(ruleset: int, rules: Rules) -> None:
     connect, listen = frozenset(rules.connect or ()), frozenset(rules.listen)
     rule = ctypes.create_string_buffer(16)
+    # Most are the thirty thousand ephemeral ports.
+    add = syscalls.prepared(_ADD_RULE, ruleset, _NET_PORT, rule, 0)
     for port in connect | listen:
         access = (_CONNECT_TCP if port in connect else 0) | (_BIND_TCP if port in listen else 0)
         struct.pack_into("=QQ", rule, 0, access, port)
-        syscalls.syscall(_ADD_RULE, ruleset, _NET_PORT, rule, 0)
+        add()

@@ -3,7 +3,8 @@
 import ctypes
 import os
 import struct
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, Final
 
 CLONE_NEWNS: Final = 0x0002_0000
@@ -44,8 +45,17 @@ def syscall(number: int, *arguments: Any) -> int:
     Raises:
         OSError: The call failed.
     """
+    return prepared(number, *arguments)()
+
+
+def prepared(number: int, *arguments: Any) -> Callable[[], int]:
+    """Return a function that makes a system call, for many calls with a buffer whose content changes."""
     converted = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
-    return _checked(_libc().syscall(ctypes.c_long(number), *converted))
+    return partial(_call, _libc().syscall, ctypes.c_long(number), *converted)
+
+
+def _call(function: Callable[..., int], *arguments: Any) -> int:
+    return _checked(function(*arguments))
 
 
 def unshare(flags: int) -> None:
