@@ -192,11 +192,13 @@ def test_names_are_resolved_by_the_executor(shared: Bench, neighbour: Site, monk
     assert neighbour.connections == 0
 
 
-def test_a_closed_port_is_a_connection_failure(open_bench: Bench, site: Site) -> None:
+def test_a_closed_port_is_a_connection_failure(open_bench: Bench) -> None:
     """A closed port is a retryable connection error, with http and with https."""
-    site.server.server_close()
-    for scheme in ("http", "https"):
-        error = open_bench.fail({"url": f"{scheme}://{site.authority}/"})
-        assert (error.error_class, error.retryable) == ("connection", True)
-        check_no_picture(error)
-        assert f"{site.authority} could not be reached" in error.message
+    with socket.socket() as bound:  # it never listens: a server's socket accepts connections until its thread leaves it
+        bound.bind(("127.0.0.1", 0))
+        authority = f"127.0.0.1:{bound.getsockname()[1]}"
+        for scheme in ("http", "https"):
+            error = open_bench.fail({"url": f"{scheme}://{authority}/"})
+            assert (error.error_class, error.retryable) == ("connection", True)
+            check_no_picture(error)
+            assert f"{authority} could not be reached" in error.message
