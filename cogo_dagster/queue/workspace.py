@@ -43,7 +43,7 @@ class Workspace:
         return self._folder is not None
 
     def ends_soon(self) -> None:
-        """Tell the worker that the execution ends within a second or so: it claims the next job meanwhile.
+        """Tell the worker that the execution ends within about a second, so that it claims the next job.
 
         To be called in the event loop. The slot stays occupied until the execution has ended.
         """

@@ -188,7 +188,7 @@ def test_lone_surrogates_are_replaced_and_noted(shared: Bench, owner: Owner) -> 
 
 
 @pytest.mark.parametrize("reached", [True, False])
-def test_the_worker_is_told_before_the_final_steps(
+def test_the_end_is_announced_before_the_final_steps(
     shared: Bench, reached: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker claims the next job while a page is saved; a job that fails earlier ends without notice."""
@@ -201,9 +201,9 @@ def test_the_worker_is_told_before_the_final_steps(
         return await real(self, clip)
 
     monkeypatch.setattr(DevTools, "capture", capture)
-    monkeypatch.setattr(Workspace, "ends_soon", lambda _: order.append("told"))
+    monkeypatch.setattr(Workspace, "ends_soon", lambda _: order.append("announced"))
     if reached:
         shared.run({"url": shared.site.url("/end")})
     else:
         shared.fail({"url": shared.site.url("/end"), "actions": [{"do": "click", "selector": "#no", "timeout_ms": 50}]})
-    assert order == (["told", "captured"] if reached else ["captured"])
+    assert order == (["announced", "captured"] if reached else ["captured"])

@@ -82,6 +82,7 @@ def test_the_packages_own_test_passes(source: Path, installed: Path) -> None:
         "PYTHONPATH": str(installed),
         "COGO_DATABASE_URL": "postgresql://127.0.0.1:1/none",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # those of this project's development dependencies
+        "PYTEST_ADDOPTS": "",  # options of those plugins
     }
     done = subprocess.run(
         command, cwd=source, env=environment, capture_output=True, text=True, timeout=120, check=False

@@ -162,7 +162,7 @@ def test_nothing_is_claimed_ahead_for_a_minute_after_a_wait_that_was_too_long() 
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_job_claimed_ahead_starts_when_the_other_has_ended(bench: Bench, queue: Queue, stopped: bool) -> None:
-    """A worker that is stopped meanwhile requeues it, and its attempt is not counted."""
+    """A worker that is stopped before that requeues it, and its attempt is not counted."""
     gate = Gate()
 
     async def body(job: Job, workspace: Workspace) -> ExecutionResult:
