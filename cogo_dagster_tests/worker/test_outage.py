@@ -98,6 +98,7 @@ def test_jobs_are_cancelled_if_the_outage_outlasts_the_lease(
         gate.arrived()
         proxy.cut()
         eventually(lambda: gate.cancelled, "the execution was stopped")
+        eventually(lambda: running.events_of(EventKind.LEASE_LOST), "the loss is reported")
         assert [event.job.id for event in running.events_of(EventKind.LEASE_LOST) if event.job] == [job]
         proxy.restore()
         running.report()
