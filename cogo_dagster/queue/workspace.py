@@ -15,14 +15,17 @@ class Workspace:
 
     Args:
         folder: An existing folder to use; None creates one in the system's temporary folder.
-        on_ending: Called by `ends_soon`.
+        on_ending: Called by `ends_soon` with *arguments*.
     """
 
-    __slots__ = ("_folder", "_made", "_on_ending")
+    __slots__ = ("_arguments", "_folder", "_made", "_on_ending")
 
-    def __init__(self, folder: Path | None = None, on_ending: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, on_ending: Callable[..., None] | None = None, *arguments: object
+    ) -> None:
         self._folder = folder
         self._on_ending = on_ending
+        self._arguments = arguments
         self._made: LockedFolder | None = None
 
     @property
@@ -48,7 +51,7 @@ class Workspace:
         To be called in the event loop. The slot stays occupied until the execution has ended.
         """
         if self._on_ending is not None:
-            self._on_ending()
+            self._on_ending(*self._arguments)
 
     def remove(self) -> None:
         """Delete the folder and its content, as far as possible. Blocks."""

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import replace
-from functools import partial
 from typing import Final, cast
 
 from cogo_dagster.queue.client import ClaimRequest
@@ -227,7 +226,7 @@ class Runner:
         held.task = task
         self._started_at = now = time.monotonic()
         held.run_deadline = now + self._timeout_of(held) + _TIMEOUT_MARGIN_SECONDS
-        workspace = Workspace(on_ending=partial(self._ends_soon, held))
+        workspace = Workspace(None, self._ends_soon, held)
         executor, secrets = self._state.executors[held.family], self._state.options.secrets
         settlement = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
         held.task = None  # must not be cancelled any more: the outcome is decided
@@ -249,10 +248,11 @@ class Runner:
 
     def _next_ready(self) -> HeldJob | None:
         """Return the first claimed job for which a slot is free."""
-        for held in self._ready:
-            if self._slots.may_execute(held):
-                return held
-        return None
+        if not self._ready or self._slots.full:
+            return None
+        if not self._slots.limited:
+            return self._ready[0]
+        return next(filter(self._slots.may_execute, self._ready), None)
 
     def _ends_soon(self, held: HeldJob) -> None:
         self._slots.note_ending(held)

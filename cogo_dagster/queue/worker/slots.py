@@ -69,6 +69,7 @@ class Slots:
         total: The number of slots.
         claimed: Jobs that were claimed for a slot, and have not ended.
         executing: Those of them that are being executed, at most `total`.
+        limited: Whether some family may use fewer slots than there are.
     """
 
     def __init__(self, state: WorkerState) -> None:
@@ -79,6 +80,7 @@ class Slots:
         self._claimed_of = dict.fromkeys(state.executors, 0)
         self._executing_of = dict.fromkeys(state.executors, 0)
         self._most_of = {family: self._own(family, self.total) for family in state.executors}
+        self.limited = any(most < self.total for most in self._most_of.values())
         self._ending: set[HeldJob] = set()
         self._paces = {family: Pace(self.total) for family in state.executors}
         self._turn = itertools.count()
@@ -90,9 +92,14 @@ class Slots:
         """The number of slots that are occupied or will be as soon as they are free."""
         return min(self.claimed, self.total)
 
+    @property
+    def full(self) -> bool:
+        """Whether no slot is free."""
+        return self.executing >= self.total
+
     def may_execute(self, held: HeldJob) -> bool:
         """Whether a slot is free for a claimed job."""
-        return self.executing < self.total and self._executing_of[held.family] < self._most_of[held.family]
+        return not self.full and self._executing_of[held.family] < self._most_of[held.family]
 
     def begin(self, held: HeldJob) -> None:
         """Count an execution that begins."""
@@ -121,7 +128,8 @@ class Slots:
             self.claimed -= 1
             self._claimed_of[held.family] -= 1
             held.has_slot = False
-            self._ending.discard(held)
+            if self._ending:
+                self._ending.discard(held)
 
     def note(self, held: HeldJob, run_seconds: float) -> None:
         """Count an execution."""
