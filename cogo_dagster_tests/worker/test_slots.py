@@ -185,3 +185,25 @@ def test_a_job_claimed_ahead_starts_when_the_other_has_ended(bench: Bench, queue
             eventually(lambda: look(queue, second)["status"] == "succeeded", "the second job succeeded")
     assert executor.max_running == 1
     assert look(queue, second)["attempts"] == (0 if stopped else 1)
+
+
+def test_a_family_uses_no_more_than_its_slots_for_jobs_claimed_ahead(bench: Bench, queue: Queue) -> None:
+    """A free slot of the worker is left to other families, which are executed before the waiting job."""
+    gate = Gate()
+
+    async def body(job: Job, workspace: Workspace) -> ExecutionResult:
+        workspace.ends_soon()
+        return await gate(job, workspace) if job.payload.get("first") else ExecutionResult()
+
+    add(queue, priority=1, payload={"first": True})
+    second = add(queue, priority=2)
+    browser, other = FakeExecutor(body, slots=1), FakeExecutor(family="other")
+    with bench.running(browser, other, concurrency=2):
+        gate.arrived()
+        eventually(lambda: look(queue, second)["status"] == "running", "the second job is claimed")
+        third = add(queue, "other")
+        eventually(lambda: look(queue, third)["status"] == "succeeded", "the other family's job succeeded")
+        assert len(browser.ran) == 1
+        gate.open()
+        eventually(lambda: look(queue, second)["status"] == "succeeded", "the second job succeeded")
+    assert browser.max_running == 1
