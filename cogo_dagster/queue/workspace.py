@@ -15,17 +15,14 @@ class Workspace:
 
     Args:
         folder: An existing folder to use; None creates one in the system's temporary folder.
-        on_ending: Called by `ends_soon` with *arguments*.
+        on_ending: Called by `ends_soon`.
     """
 
-    __slots__ = ("_arguments", "_folder", "_made", "_on_ending")
+    __slots__ = ("_folder", "_made", "_on_ending")
 
-    def __init__(
-        self, folder: Path | None = None, on_ending: Callable[..., None] | None = None, *arguments: object
-    ) -> None:
+    def __init__(self, folder: Path | None = None, on_ending: Callable[[], None] | None = None) -> None:
         self._folder = folder
         self._on_ending = on_ending
-        self._arguments = arguments
         self._made: LockedFolder | None = None
 
     @property
@@ -51,7 +48,7 @@ class Workspace:
         To be called in the event loop. The slot stays occupied until the execution has ended.
         """
         if self._on_ending is not None:
-            self._on_ending(*self._arguments)
+            self._on_ending()
 
     def remove(self) -> None:
         """Delete the folder and its content, as far as possible. Blocks."""

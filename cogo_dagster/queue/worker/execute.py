@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Final, cast
 
 from cogo_dagster.queue.client import ClaimRequest
@@ -226,7 +227,7 @@ class Runner:
         held.task = task
         self._started_at = now = time.monotonic()
         held.run_deadline = now + self._timeout_of(held) + _TIMEOUT_MARGIN_SECONDS
-        workspace = Workspace(None, self._ends_soon, held)
+        workspace = Workspace(None, partial(self._ends_soon, held))
         executor, secrets = self._state.executors[held.family], self._state.options.secrets
         settlement = await run_attempt(executor, held.job, workspace, secrets, self._state.calls.once)
         held.task = None  # must not be cancelled any more: the outcome is decided
