@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from check_jsonschema import main
+from check_jsonschema import main  # type: ignore[import-untyped]
 from click.testing import CliRunner
 
 from cogo_dagster.settings import PROJECT_ROOT, Settings
