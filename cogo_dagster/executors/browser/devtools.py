@@ -53,8 +53,7 @@ class DevTools:
     async def evaluate(self, function: str, argument: Json) -> Any:
         """Call a function in the current document; return its value as JSON, or None if it raised an exception.
 
-        Commands of one session are executed in order, which those of Playwright are not. Playwright also compiles a
-        library in each document for its first call.
+        It is sent before later commands of this session. Playwright would first compile a library in each document.
         """
         expression = f"({function})({json.dumps(argument)})"
         options = {"expression": expression, "returnByValue": True, "silent": True}
