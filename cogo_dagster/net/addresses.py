@@ -178,13 +178,14 @@ def join_host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+@lru_cache(maxsize=1024)
 def split_host_port(authority: str, default_port: int | None = None) -> tuple[str, int]:
     """Split `host:port` or `[v6]:port` and normalize the host.
 
     Raises:
         InvalidAddress: There is no port and no default, or the text is not an authority.
     """
-    match = re.fullmatch(r"(\[[^\]]+\]|[^:@]+)(?::(\d{1,5}))?", authority)
+    match = re.fullmatch(r"(\[[^\]]*:[^\]]*\]|[^:@\[\]]+)(?::(\d{1,5}))?", authority)
     port = int(match[2]) if match and match[2] else default_port
     if match is None or port is None or not 0 < port < 65_536:
         raise InvalidAddress(f"{authority[:200]!r} is not host:port.")

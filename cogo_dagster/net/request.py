@@ -1,12 +1,15 @@
 """Requests to a forward proxy: plain HTTP in absolute form, or a tunnel."""
 
+import re
 from dataclasses import dataclass
-from typing import Self
-from urllib.parse import urlsplit
+from typing import Final, Self
 
 from cogo_dagster.net.addresses import InvalidAddress, join_host_port, split_host_port
 from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.http_head import BadHead, Head, plain_length
+
+_REQUEST_LINE: Final = re.compile(r"([A-Za-z]+) ([^\x00-\x20\x7f]+) ([^\x00-\x20\x7f]+)")
+_HTTP_TARGET: Final = re.compile(r"http://([^/?#]*)([^#]*)(?:#.*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,7 @@ class Request:
     """A request.
 
     Attributes:
+        authority: `host:port`.
         head: The head for the server; empty for a tunnel.
         body_bytes: Length of the body.
         keeps: Whether the client keeps the connection open afterwards.
@@ -22,14 +26,10 @@ class Request:
     method: str
     host: str
     port: int
+    authority: str
     head: bytes = b""
     body_bytes: int = 0
     keeps: bool = True
-
-    @property
-    def authority(self) -> str:
-        """Return `host:port`."""
-        return join_host_port(self.host, self.port)
 
     @property
     def is_tunnel(self) -> bool:
@@ -44,19 +44,21 @@ class Request:
             BadHead: The head is ambiguous or invalid.
             HopFailed: The request is not one for a forward proxy.
         """
-        method, target, version = _request_line(head)
+        line = _REQUEST_LINE.fullmatch(head.start)
+        if line is None:
+            raise BadHead("the request line is malformed")
+        method, target, version = line.groups()
         if method == "CONNECT":
-            return cls(method, *_authority(target, None))
-        if version != "HTTP/1.1" or not target.lower().startswith("http://"):
+            host, port = _host_and_port(target, None)
+            return cls(method, host, port, join_host_port(host, port))
+        parts = _HTTP_TARGET.fullmatch(target)
+        if version != "HTTP/1.1" or parts is None:
             raise HopFailed("invalid_url", target[:200], "Only absolute http:// requests and CONNECT are supported.")
-        host, port, path = _http_target(target)
-        body_bytes = body_length(head)
-        to_server = head.for_next_hop(
-            f"{method} {path} HTTP/1.1",
-            connection="keep-alive",
-            Host=join_host_port(host, port).removesuffix(":80"),
-        )
-        return cls(method, host, port, to_server, body_bytes, not head.has_option("close"))
+        host, port = _host_and_port(parts[1], 80)
+        authority, path = join_host_port(host, port), parts[2]
+        start = f"{method} {path if path.startswith('/') else f'/{path}'} HTTP/1.1"
+        to_server = head.for_next_hop(start, connection="keep-alive", host=authority.removesuffix(":80"))
+        return cls(method, host, port, authority, to_server, body_length(head), not head.has_option("close"))
 
 
 def body_length(head: Head) -> int:
@@ -72,25 +74,8 @@ def body_length(head: Head) -> int:
     return size_bytes
 
 
-def _request_line(head: Head) -> tuple[str, str, str]:
-    parts = head.start.split(" ")
-    if len(parts) != 3 or not parts[0].isalpha():
-        raise BadHead("the request line is malformed")
-    return parts[0], parts[1], parts[2]
-
-
-def _authority(text: str, default_port: int | None) -> tuple[str, int]:
+def _host_and_port(text: str, default_port: int | None) -> tuple[str, int]:
     try:
         return split_host_port(text, default_port)
     except InvalidAddress as error:
         raise HopFailed("invalid_url", text[:200], str(error)) from None
-
-
-def _http_target(target: str) -> tuple[str, int, str]:
-    try:
-        parts = urlsplit(target)
-    except ValueError:
-        raise HopFailed("invalid_url", target[:200], "The address is not a URL.") from None
-    host, port = _authority(parts.netloc, 80)
-    path = target.partition("#")[0].partition("://")[2].removeprefix(parts.netloc)
-    return host, port, path if path.startswith("/") else f"/{path}"

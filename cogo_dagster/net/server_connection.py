@@ -5,7 +5,7 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from cogo_dagster.net.framing import Body, EndlessBody, response_body
-from cogo_dagster.net.http_head import BadHead, Head, HeadCut, HeadReader, encode_head
+from cogo_dagster.net.http_head import BadHead, Head, HeadCut, HeadReader
 
 HEAD_BYTES: Final = 256 * 1024
 """Maximum size of a response head; browsers accept no larger ones."""
@@ -180,7 +180,7 @@ class ServerConnection(asyncio.Protocol):
                 return
             data = self._reader.rest
             if status.startswith("1"):
-                self._client.forward(encode_head(head.start, list(head.fields)))
+                self._client.forward(head.unchanged())
                 self._reader = HeadReader(HEAD_BYTES, b"HTTP/")
             else:
                 self._begin_body(head, status, data)

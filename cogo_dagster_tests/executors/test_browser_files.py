@@ -157,7 +157,7 @@ def test_a_page_above_the_height_limit_is_cut_and_noted(shared: Bench) -> None:
 
 def test_a_screenshot_above_the_file_limit_is_cut(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A screenshot above the file limit shows the part that fits, with a note, and does not fail."""
-    monkeypatch.setattr("cogo_dagster.executors.browser.steps.MAX_FILE_BYTES", 4_000)
+    monkeypatch.setattr("cogo_dagster.executors.browser.screenshots.MAX_FILE_BYTES", 4_000)
     shared.site.pages["/higher"] = TALL.format(height=8_000)
     found = shared.run({"url": shared.site.url("/higher"), "full_page": True, "viewport": {"width": 300}})
     assert rows(artifact(found, "screenshot.png"))[1] < 8_000

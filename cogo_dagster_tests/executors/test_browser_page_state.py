@@ -71,6 +71,16 @@ def test_a_page_that_breaks_its_own_functions_is_captured(shared: Bench) -> None
     assert (found.result["title"], found.result["status"]) == ("Broken", 200)
 
 
+def test_a_page_whose_functions_return_its_objects_is_captured(shared: Bench) -> None:
+    """Nothing is known of its state, and the job succeeds."""
+    shared.site.pages["/objects"] = (
+        "<title>T</title><script>String.prototype.slice = Array.prototype.slice = () => window</script>"
+    )
+    found = shared.run({"url": shared.site.url("/objects")})
+    assert found.result["title"] == ""
+    assert {file.name for file in found.artifacts} == {"page.html", "screenshot.png"}
+
+
 def test_every_character_of_a_script_is_in_its_ranges(shared: Bench) -> None:
     """The search that most pages end with overlooks no text that may be rendered as boxes."""
     overlooked = """ranges => {

@@ -14,7 +14,7 @@ import pytest
 from playwright._impl._connection import ChannelOwner, Connection, ProtocolCallback
 from playwright.async_api import ConsoleMessage, Error, Page
 
-from cogo_dagster.executors.browser import events, evidence, executor, process, run, steps, transport
+from cogo_dagster.executors.browser import events, evidence, executor, process, run, screenshots, transport
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.run import BrowserAttempt
 from cogo_dagster.executors.browser.transport import DriverTransport
@@ -182,7 +182,7 @@ def test_a_screenshot_above_the_limit_is_taken_of_less(shared: Bench, monkeypatc
         "context.putImageData(image, 0, 0)</script>"
     )
     monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 800_000)
-    monkeypatch.setattr(steps, "MAX_FILE_BYTES", 600_000)
+    monkeypatch.setattr(screenshots, "MAX_FILE_BYTES", 600_000)
     payload = {"url": shared.site.url("/noise"), "full_page": True, "viewport": {"width": 200, "height": 200}}
     found = shared.run(payload)
     assert 200_000 < len(artifact(found, "screenshot.png")) <= 600_000

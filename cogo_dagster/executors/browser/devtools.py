@@ -6,11 +6,13 @@ needed where the proxy cannot verify the browser's process.
 """
 
 import base64
+import json
 from typing import Any, Self
 
 from playwright.async_api import CDPSession, FloatRect, Page
 
 from cogo_dagster.executors.browser.tasks import begin
+from cogo_dagster.queue.model import Json
 
 
 class DevTools:
@@ -47,6 +49,16 @@ class DevTools:
             "Fetch.enable",
             {"handleAuthRequests": True, "patterns": [{"urlPattern": "*", "resourceType": "Document"}]},
         )
+
+    async def evaluate(self, function: str, argument: Json) -> Any:
+        """Call a function in the current document; return its value as JSON, or None if it raised an exception.
+
+        It is sent before later commands of this session. Playwright would first compile a library in each document.
+        """
+        expression = f"({function})({json.dumps(argument)})"
+        options = {"expression": expression, "returnByValue": True, "silent": True}
+        response = await self._session.send("Runtime.evaluate", options)
+        return None if "exceptionDetails" in response else response["result"].get("value")
 
     async def capture(self, clip: FloatRect | None) -> bytes:
         """Return a PNG of the window, or of *clip*, without waiting for the page to be ready.

@@ -29,7 +29,7 @@ DRIVER_GONE = re.compile(r"reading from the driver|driver process|Connection clo
 
 NAVIGATED_AWAY = re.compile(
     r"[Ee]xecution context was destroyed|interrupted by another navigation|because the page is navigating"
-    r"|Not attached to an active page"
+    r"|Not attached to an active page|Inspected target navigated or closed|Cannot find default execution context"
 )
 
 _RULES: tuple[tuple[str, str, bool, str], ...] = (

@@ -1,13 +1,16 @@
 """Reads everything about a page's document that a job needs in one call."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from playwright.async_api import Error, Page
 
+from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.fonts import BOXED
-from cogo_dagster.executors.browser.tasks import with_timeout
+from cogo_dagster.executors.browser.tasks import begin, with_timeout
 from cogo_dagster.executors.browser.transport import reply_bytes
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.text import storable
@@ -16,6 +19,9 @@ TRIES: Final = 5
 MAX_ERRORS: Final = 20
 MAX_TITLE_CHARS: Final = 1_000
 MAX_PX: Final = 1e9
+
+_NO_JSON: Final = re.compile("reference chain is too long|be returned by value")
+"""The page has replaced functions, so that the script returns one of the page's objects."""
 
 _STATE: Final = f"""missing => {{
     const attempt = (read, otherwise) => {{ try {{ return read() }} catch {{ return otherwise }} }}
@@ -54,11 +60,18 @@ class PageState:
     boxed: tuple[str, ...] = ()
 
 
-async def page_state(page: Page, without_glyphs: tuple[str, ...], timeout_ms: int) -> PageState:
+async def page_state(
+    page: Page,
+    devtools: DevTools,
+    without_glyphs: tuple[str, ...],
+    timeout_ms: int,
+    request_more: Callable[[], None] | None = None,
+) -> PageState:
     """Return the state of the current document; while the page navigates, of the next one.
 
     Args:
         without_glyphs: Scripts for which no font is installed.
+        request_more: Called after each request for the state, to send others without waiting for the reply.
 
     Raises:
         StepTimeout: The page did not respond within *timeout_ms*.
@@ -66,10 +79,13 @@ async def page_state(page: Page, without_glyphs: tuple[str, ...], timeout_ms: in
     """
     for tries_left in reversed(range(TRIES)):
         try:
-            found = await with_timeout(page.evaluate(_STATE, list(without_glyphs)), timeout_ms / 1000)
+            reading = begin(devtools.evaluate(_STATE, list(without_glyphs)))
+            if request_more is not None:
+                request_more()
+            found = await with_timeout(reading, timeout_ms / 1000)
         except Error as error:
-            if reply_bytes(error.message) is not None:
-                return PageState()  # the page has replaced functions that the script uses
+            if reply_bytes(error.message) is not None or _NO_JSON.search(error.message):
+                return PageState()
             if not tries_left or not NAVIGATED_AWAY.search(str(error)):
                 raise
             await page.wait_for_load_state("domcontentloaded", timeout=timeout_ms)

@@ -223,7 +223,8 @@ class BrowserAttempt:
         first = payload.Goto(do="goto", url=request.url)
         for step in (first, *request.actions):
             await self._step(describe(step), perform(page_session, step))
-        if request.scroll and any(isinstance(step, CHANGING_ACTIONS) for step in request.actions):
+        page_session.changed = any(isinstance(step, CHANGING_ACTIONS) for step in request.actions)
+        if request.scroll and page_session.changed:
             await self._step("scroll", page_session.scroll(self._timeout_ms))
         page_session.finishing = True
         self._ends_soon()

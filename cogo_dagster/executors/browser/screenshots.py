@@ -1,15 +1,19 @@
 """Screenshots, also of pages that never become ready and of pages above the browser's usual height limit."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from playwright.async_api import Error, FloatRect, Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
+from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES
 from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.tasks import with_timeout
+from cogo_dagster.executors.browser.transport import reply_bytes
 
 MAX_SCREENSHOT_PX: Final = 60_000
 """Maximum height. Chromium 156 renders 60,000 px correctly; of 100,000 px a part is blank or repeated."""
@@ -22,19 +26,30 @@ _NOT_CAPTURED: Final = re.compile("Unable to capture screenshot|Not attached to 
 """Chromium has no frame of the page yet, or the page is replaced by the next one at this moment."""
 
 
+Capturing = asyncio.Task[bytes | None]
+
+
 async def capture_page(
-    page: Page, devtools: DevTools, state: PageState, clip: FloatRect | None, *, full_page: bool, timeout_ms: int
+    page: Page,
+    devtools: DevTools,
+    state: PageState,
+    clip: FloatRect | None,
+    *,
+    requested: Capturing | None = None,
+    full_page: bool,
+    timeout_ms: int,
 ) -> tuple[bytes, bool]:
     """Return a PNG, and whether it was taken before the page was ready.
 
     Args:
         clip: A part of the page; None for the window, or for the whole page with *full_page*.
+        requested: What `capture_if_possible` returns for the window, if it was requested together with the state.
 
     Raises:
         StepTimeout: The browser did not respond within *timeout_ms*.
     """
     if state.settled and len(page.frames) == 1:
-        png = await with_timeout(_captured(devtools, clip), timeout_ms / 1000)
+        png = await with_timeout(requested or capture_if_possible(devtools, clip), timeout_ms / 1000)
         if png is not None:
             return png, False
     ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
@@ -44,6 +59,40 @@ async def capture_page(
         ), False
     except PlaywrightTimeout:
         return await with_timeout(devtools.capture(clip), (timeout_ms - ready_ms) / 1000), True
+
+
+async def capture_whole_page(
+    page: Page, devtools: DevTools, state: PageState, timeout_ms: int
+) -> tuple[bytes, bool, int]:
+    """Capture the page as far down as the limits of the browser and of an artifact permit.
+
+    Returns:
+        As `capture_page`, and the height in pixels.
+    """
+    clip: FloatRect | None = None
+    shown = state.height
+    if state.height:
+        shown = min(state.height, max_height(state.width))
+        clip = {"x": 0, "y": 0, "width": state.width, "height": shown}
+
+    async def take() -> tuple[bytes, bool]:
+        return await capture_page(page, devtools, state, clip, full_page=True, timeout_ms=timeout_ms)
+
+    try:
+        png, early = await take()
+    except Error as error:
+        size_bytes = reply_bytes(error.message)
+        if clip is None or size_bytes is None:
+            raise
+        shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / (size_bytes * 3 / 4))  # it is sent as base64
+        png, early = await take()
+    if clip is not None and len(png) > MAX_FILE_BYTES:
+        state = replace(state, settled=False)  # Playwright's screenshot, which is compressed more
+        png, early = await take()
+    if clip is not None and len(png) > MAX_FILE_BYTES:
+        shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / len(png))
+        png, early = await take()
+    return png, early, shown
 
 
 async def capture_element(locator: Locator, devtools: DevTools, timeout_ms: int) -> tuple[bytes, bool]:
@@ -59,7 +108,7 @@ async def capture_element(locator: Locator, devtools: DevTools, timeout_ms: int)
         return await with_timeout(devtools.capture(clip), left_seconds), True
 
 
-async def _captured(devtools: DevTools, clip: FloatRect | None) -> bytes | None:
+async def capture_if_possible(devtools: DevTools, clip: FloatRect | None) -> bytes | None:
     """Return a PNG, or None if there was nothing to capture yet, which happens on a busy machine."""
     try:
         return await devtools.capture(clip)

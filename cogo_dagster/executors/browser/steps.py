@@ -3,22 +3,28 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
-from playwright.async_api import Error, FloatRect, Page
+from playwright.async_api import Error, Page
 
 from cogo_dagster.executors.browser import payload
-from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, ArtifactCollector
+from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import response_error, response_failure
 from cogo_dagster.executors.browser.navigation import replaced_response
 from cogo_dagster.executors.browser.page_state import PageState, page_state
-from cogo_dagster.executors.browser.screenshots import capture_element, capture_page, max_height
+from cogo_dagster.executors.browser.screenshots import (
+    Capturing,
+    capture_element,
+    capture_if_possible,
+    capture_page,
+    capture_whole_page,
+    max_height,
+)
 from cogo_dagster.executors.browser.tasks import begin, unless_broken, with_timeout
-from cogo_dagster.executors.browser.transport import reply_bytes
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.net.proxy import ProxySession
 from cogo_dagster.queue.model import Json
@@ -69,6 +75,7 @@ class PageSession:
         failed_resources: Resources of the last document that was read with a status of 400 or above.
         finishing: Whether the final steps are running: the document is then read once.
         saves_html: Whether a final step saves page.html.
+        changed: Whether actions have changed the page: the driver reports a tab that one has opened later.
         last_status: Status of the last document that was read, or of the last navigation.
     """
 
@@ -87,6 +94,7 @@ class PageSession:
     failed_resources: tuple[FailedRequest, ...] = ()
     finishing: bool = False
     saves_html: bool = False
+    changed: bool = False
     last_status: int | None = None
     _looked: tuple[int, PageState] | None = None
     _requested: "tuple[int, asyncio.Task[str]] | None" = None
@@ -119,19 +127,21 @@ class PageSession:
                 f"Scrolling stopped after {limit_ms / 1000:g} s or {limit_px} pixels, before the end of the page."
             )
 
-    async def look(self, timeout_ms: int) -> PageState:
-        """Return the state of the current document."""
+    async def look(self, timeout_ms: int, request_more: Callable[[], None] | None = None) -> PageState:
+        """Return the state of the current document; see `page_state`."""
         changes = self.events.changes
-        state = await page_state(self.page, self.without_glyphs, timeout_ms)
+        state = await page_state(self.page, self.devtools, self.without_glyphs, timeout_ms, request_more)
         self.failed_resources = state.errors
         self.last_status = state.status or self.last_status
         self._looked = (changes, state) if self.finishing else None
         return state
 
-    async def _look_unless_navigating(self, timeout_ms: int) -> PageState:
+    async def _look_unless_navigating(
+        self, timeout_ms: int, request_more: Callable[[], None] | None = None
+    ) -> PageState:
         """Return the state of the current document; nothing is known of a page that keeps navigating."""
         try:
-            return await self.look(timeout_ms)
+            return await self.look(timeout_ms, request_more)
         except Error as error:
             if not NAVIGATED_AWAY.search(str(error)):
                 raise
@@ -145,35 +155,38 @@ class PageSession:
 
     async def screenshot(self, name: str, *, full_page: bool, timeout_ms: int) -> None:
         """Save a screenshot of the window or the whole page, up to the limits of the browser and of an artifact."""
+        taken = await (self._whole_page(name, timeout_ms) if full_page else self._window(timeout_ms))
+        self._add_screenshot(name, *taken)
+
+    async def _window(self, timeout_ms: int) -> tuple[bytes, bool]:
+        """Capture the window; as `capture_page`.
+
+        State, picture and HTML are requested at once, so that the page is open for a shorter time: its scripts and
+        frames use CPU time until it is closed.
+        """
+        requested: Capturing | None = None
+
+        def request_more() -> None:
+            nonlocal requested
+            requested = begin(capture_if_possible(self.devtools, None))
+            if self.finishing and self.saves_html:
+                self._requested = self.events.changes, begin(self.page.content())
+
+        at_once = len(self.page.frames) == 1 and not self.changed
+        state = await self._look_unless_navigating(timeout_ms, request_more if at_once else None)
+        if not state.settled:
+            self._requested = None
+        return await capture_page(
+            self.page, self.devtools, state, None, requested=requested, full_page=False, timeout_ms=timeout_ms
+        )
+
+    async def _whole_page(self, name: str, timeout_ms: int) -> tuple[bytes, bool]:
+        """Capture the page as far down as possible; as `capture_page`."""
         state = await self._look_unless_navigating(timeout_ms)
-        clip: FloatRect | None = None
-        shown = state.height
-        if full_page and state.height:
-            shown = min(state.height, max_height(state.width))
-            clip = {"x": 0, "y": 0, "width": state.width, "height": shown}
-        elif self.finishing and self.saves_html and state.settled and len(self.page.frames) == 1:
-            self._requested = self.events.changes, begin(self.page.content())
-
-        async def take() -> tuple[bytes, bool]:
-            return await capture_page(self.page, self.devtools, state, clip, full_page=full_page, timeout_ms=timeout_ms)
-
-        try:
-            png, early = await take()
-        except Error as error:
-            size_bytes = reply_bytes(error.message)
-            if clip is None or size_bytes is None:
-                raise
-            shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / (size_bytes * 3 / 4))  # it is sent as base64
-            png, early = await take()
-        if clip is not None and len(png) > MAX_FILE_BYTES:
-            state = replace(state, settled=False)  # Playwright's screenshot, which is compressed more
-            png, early = await take()
-        if clip is not None and len(png) > MAX_FILE_BYTES:
-            shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / len(png))
-            png, early = await take()
+        png, early, shown = await capture_whole_page(self.page, self.devtools, state, timeout_ms)
         if shown < state.height:
             self.note(f"{name}.png shows the upper {shown} of {state.height} pixels.")
-        self._add_screenshot(name, png, early)
+        return png, early
 
     async def screenshot_of(self, name: str, selector: str, *, timeout_ms: int) -> None:
         """Save a screenshot of the first matching element."""
@@ -195,11 +208,7 @@ class PageSession:
         self.collector.add("page.html", BOM + self.storable("page.html", content).encode())
 
     async def _content(self) -> str:
-        """Return the HTML, which may have been requested together with the screenshot.
-
-        A page is open for a shorter time then. Its scripts, for example one that builds an index for a search, use CPU
-        time until it is closed.
-        """
+        """Return the HTML, which may have been requested together with the screenshot."""
         requested, self._requested = self._requested, None
         if requested is not None:
             changes, task = requested

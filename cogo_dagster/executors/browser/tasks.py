@@ -48,13 +48,13 @@ async def unless_broken(call: Coroutine[Any, Any, T], broken: "asyncio.Future[st
     return task.result()
 
 
-async def with_timeout(call: Coroutine[Any, Any, T], timeout_seconds: float) -> T:
+async def with_timeout(call: Coroutine[Any, Any, T] | asyncio.Task[T], timeout_seconds: float) -> T:
     """Return what *call* returns, with a timeout for calls that have none.
 
     Raises:
         StepTimeout: The call took longer than *timeout_seconds*.
     """
-    task = begin(call)
+    task = call if isinstance(call, asyncio.Task) else begin(call)
     await asyncio.wait({task}, timeout=timeout_seconds)
     if not task.done():
         raise StepTimeout(f"Timeout {timeout_seconds * 1000:.0f}ms exceeded.")
