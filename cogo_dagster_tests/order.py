@@ -12,10 +12,9 @@ MAX_PROCESSES: Final = 6
 """All processes share a server with 200 connections."""
 
 FIRST: Final = (
+    "e2e/test_dev.py",
     "cli/test_worker.py",
     "web/test_browser.py",
-    "e2e/test_dev.py",
-    "e2e/test_wheel.py",
     "executors/test_browser_failures.py",
     "executors/test_browser_lifecycle.py",
     "proofs/test_laws.py",

@@ -125,10 +125,11 @@ def test_an_override_can_unset_a_setting(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_environment_overrides_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A dotenv file supplies missing variables; a missing file is not an error."""
+    """A dotenv file supplies missing and empty variables; a missing file is not an error."""
     file = tmp_path / ".env"
     file.write_text("COGO_CONCURRENCY=7\nCOGO_LEASE_SECONDS=70\nSOMEBODY_ELSES=1\n")
     monkeypatch.setenv("COGO_CONCURRENCY", "9")
+    monkeypatch.setenv("COGO_LEASE_SECONDS", "")
     settings = load_settings(file)
     assert (settings.concurrency, settings.lease_seconds) == (9, 70)
     assert load_settings(tmp_path / "missing").lease_seconds == 60

@@ -1,9 +1,7 @@
 """The command `cogo`: dispatches to a subcommand, and turns errors into a message and an exit code."""
 
-import gc
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -20,6 +18,7 @@ from cogo_dagster.cli.command import (
     group,
     print_help_without_command,
 )
+from cogo_dagster.imports import quick_imports
 from cogo_dagster.text import is_storable, printable, storable
 
 
@@ -144,24 +143,10 @@ def expand_colons(arguments: Sequence[str]) -> list[str]:
     return [*argv[:first], *(parts[:-1] if source else parts), *source, *argv[first + 1 :]]
 
 
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Import modules without collections, which free nothing and take a tenth of the time of a command's start."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def load(name: str) -> Any:
     """Import a command and return it as a Click command."""
     entry = COMMANDS[name]
-    # httpx imports its own command line if it can, with rich and pygments: a tenth of the time of a worker's start.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-    with _without_garbage_collection():
+    with quick_imports():
         definition = getattr(import_module(f"cogo_dagster.cli.{entry.module}"), entry.attribute)
     parent = group("")
     if isinstance(definition, typer.Typer):

@@ -87,15 +87,17 @@ class Child:
         """
         began_at = time.monotonic()
         reported = 0.0
-        while not self._stopping:
-            self._check_alive()
-            if _responds(url):
-                return
-            elapsed = time.monotonic() - began_at
-            if elapsed - reported >= _REPORT_SECONDS:
-                reported = elapsed
-                waiting(elapsed)
-            time.sleep(_POLL_SECONDS)
+        # One client, since each reads the certificates of all authorities, which takes longer than Dagster's response.
+        with httpx.Client(timeout=2, trust_env=False) as client:
+            while not self._stopping:
+                self._check_alive()
+                if _responds(client, url):
+                    return
+                elapsed = time.monotonic() - began_at
+                if elapsed - reported >= _REPORT_SECONDS:
+                    reported = elapsed
+                    waiting(elapsed)
+                time.sleep(_POLL_SECONDS)
 
     def wait(self) -> None:
         """Wait for SIGINT or SIGTERM.
@@ -134,10 +136,10 @@ class Child:
         return False
 
 
-def _responds(url: str) -> bool:
+def _responds(client: httpx.Client, url: str) -> bool:
     """Whether an HTTP GET succeeds. On a port that no process listens on, a connection may reach itself."""
     try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
+        return client.get(url).is_success
     except httpx.HTTPError:
         return False
 

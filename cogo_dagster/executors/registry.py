@@ -7,9 +7,13 @@ An entry point that cannot be loaded, or whose `build` raises, affects only the 
 An entry point may also name a function, as packages did before the class `Executor` existed; see `legacy`.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import BaseModel
@@ -54,8 +58,11 @@ class JobType:
 
 
 def families() -> Mapping[str, EntryPoint]:
-    """Return the entry points by family, without loading them."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+    """Return the entry points by family, without loading them.
+
+    They are searched again after a change of `sys.path` or of a folder in it: a search reads a file of each package.
+    """
+    return _families_in(tuple((path, _modified_at(path)) for path in sys.path))
 
 
 def load_executors(context: ExecutorContext) -> Loaded:
@@ -164,6 +171,18 @@ class PayloadValidator:
 def validate_payload(type: str, payload: Json, settings: Settings) -> dict[str, Json]:
     """Validate one payload; see `PayloadValidator`."""
     return PayloadValidator(settings).validated(type, payload)
+
+
+@lru_cache(maxsize=1)
+def _families_in(searched: tuple[tuple[str, int], ...]) -> Mapping[str, EntryPoint]:  # noqa: ARG001 - the cache's key
+    return MappingProxyType({point.name: point for point in entry_points(group=GROUP)})
+
+
+def _modified_at(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _class_of(point: EntryPoint) -> type[Executor] | None:

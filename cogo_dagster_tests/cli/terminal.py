@@ -157,10 +157,10 @@ def _files(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*") if path.is_file() and path.name != "deployment")
 
 
-def eventually(look: Callable[[], T], seconds: float = 20) -> T:
+def eventually(look: Callable[[], T], seconds: float = 20, *, every: float = 0.02) -> T:
     """Poll until the result is true, and return it."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < deadline, f"Not true within {seconds:g} s."
-        time.sleep(0.02)
+        time.sleep(every)
     return seen

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cogo_dagster.cli import child as module
@@ -41,13 +42,14 @@ def test_an_answer_that_is_not_http_is_no_answer() -> None:
 
         thread = threading.Thread(target=reply)
         thread.start()
-        assert not module._responds(f"http://127.0.0.1:{echo.getsockname()[1]}/")
+        with httpx.Client() as client:
+            assert not module._responds(client, f"http://127.0.0.1:{echo.getsockname()[1]}/")
         thread.join()
 
 
 def test_the_wait_has_no_limit_and_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the program runs, the wait continues and says so; Ctrl-C ends it, and is remembered."""
-    monkeypatch.setattr(module, "_responds", lambda _: False)
+    monkeypatch.setattr(module, "_responds", lambda *_: False)
     monkeypatch.setattr(module, "_REPORT_SECONDS", 0.0)
     monkeypatch.setattr(module, "_POLL_SECONDS", 0.01)
     reported: list[float] = []

@@ -21,13 +21,21 @@ COMMANDS = (["check", "defs"], ["list", "defs", "--json"], ["list", "components"
 PROGRAM = """
 import json
 import sys
+from pathlib import Path
 # jsonschema imports it for the format `iri`, which no component has; compiling its grammars takes two seconds.
 sys.modules["rfc3987_syntax"] = None
+import dagster as dg
 from click.testing import CliRunner
 from dagster_dg_cli.cli import ENV_PREFIX, cli
-for words in json.loads(sys.argv[1]):
-    done = CliRunner().invoke(cli, words, auto_envvar_prefix=ENV_PREFIX)
-    print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
+from cogo_dagster.queue.embedded import EmbeddedServer
+project, home, commands = sys.argv[1:]
+server = EmbeddedServer(Path(home))
+with dg.DagsterInstance.from_config(project) as instance:
+    print(json.dumps([server.status().running]), flush=True)
+    for words in json.loads(commands):
+        done = CliRunner().invoke(cli, words, auto_envvar_prefix=ENV_PREFIX)
+        print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
+    print(json.dumps([len(instance.get_runs(limit=1)), server.status().running]))
 """
 
 
@@ -39,14 +47,15 @@ def home() -> Iterator[Path]:
 
 
 def test_dg_checks_and_lists_the_definitions(home: Path) -> None:
-    """`dg check` and `dg list` start the embedded server for Dagster's storage; it is stopped with their process.
+    """The first use of Dagster's storage, here by `dg check`, starts the embedded server until its process exits.
 
-    The three commands run in one process, since the import of Dagster takes most of their time.
+    No command is necessary before `dagster` or `dg`, and an instance alone starts nothing. The commands run in one
+    process, since the import of Dagster takes most of their time.
     """
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "COLUMNS": "400"}
     environment["VIRTUAL_ENV"] = sys.prefix
     ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(COMMANDS)],
+        [sys.executable, "-c", PROGRAM, str(PROJECT_ROOT), str(home), json.dumps(COMMANDS)],
         cwd=PROJECT_ROOT,
         env=environment,
         capture_output=True,
@@ -55,7 +64,8 @@ def test_dg_checks_and_lists_the_definitions(home: Path) -> None:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    checked, definitions, components = map(json.loads, ran.stdout.splitlines())
+    before, checked, definitions, components, after = map(json.loads, ran.stdout.splitlines())
+    assert (before, after) == ([False], [0, True])
     assert checked[0] == 0, checked
     assert "All definitions loaded successfully." in checked[1]
     assert definitions[0] == 0, definitions

@@ -1,11 +1,6 @@
 """Dagster's own storage: one connection pool per process, shared by all instances in it."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import dagster as dg
 import psycopg
@@ -17,31 +12,11 @@ from cogo_dagster.dagster_support.storage_database import IDLE_CONNECTIONS, data
 from cogo_dagster.defs.alerts.sensors import undelivered_alerts
 from cogo_dagster.defs.operators.sensors import expired_leases
 from cogo_dagster.defs.queue.sensors import ready_jobs, zombie_runs
-from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.conftest import assert_disconnected
 from cogo_dagster_tests.defs.loaded import defs
-from cogo_dagster_tests.servers import swept_home
 
 MAX_CONNECTIONS = 6
-
-FIRST_USE = """
-import sys
-from pathlib import Path
-import dagster as dg
-from cogo_dagster.queue.embedded import EmbeddedServer
-server = EmbeddedServer(Path(sys.argv[1]))
-with dg.DagsterInstance.get() as instance:
-    print(server.status().running)
-    print(len(instance.get_runs(limit=1)), server.status().running)
-"""
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """Return a home folder, whose server is removed with it."""
-    with swept_home(uuid4().hex[:12]) as folder:
-        yield folder
 
 
 def test_the_storage_connects_at_its_first_use(
@@ -57,18 +32,6 @@ def test_the_storage_connects_at_its_first_use(
     ):
         instance.get_runs(limit=1)
     databases.close()
-
-
-def test_the_first_use_starts_the_embedded_server_until_exit(home: Path) -> None:
-    """`dagster` and `dg` work without a command before them: the server starts on first use and stops at exit."""
-    given = {"PATH": os.environ["PATH"], "HOME": str(home), "COGO_HOME": str(home), "DAGSTER_HOME": str(PROJECT_ROOT)}
-    command = [sys.executable, "-W", "ignore", "-c", FIRST_USE, str(home)]
-    done = subprocess.run(
-        command, env=given, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=150, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.splitlines() == ["False", "0 True"]
-    assert not EmbeddedServer(home).status().running
 
 
 def connections(dsn: str) -> int:

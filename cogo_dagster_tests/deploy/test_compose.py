@@ -2,12 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from check_jsonschema import main  # type: ignore[import-untyped]
+from click.testing import CliRunner
 
 from cogo_dagster.settings import PROJECT_ROOT, Settings
 
@@ -23,10 +23,8 @@ def compose() -> dict[str, Any]:
 
 def test_the_file_fits_the_specification() -> None:
     """Every key and value is known to the Compose Specification."""
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    command.append(str(DEPLOY / "compose.yaml"))
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    done = CliRunner().invoke(main, ["--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")])
+    assert done.exit_code == 0, done.output
 
 
 def test_every_service_waits_for_the_migration(compose: dict[str, Any]) -> None:

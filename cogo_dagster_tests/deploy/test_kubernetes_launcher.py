@@ -43,11 +43,10 @@ class Cluster:
         self.instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
         return run
 
-    def status(self, run: dg.DagsterRun) -> str:
-        """Return the status of a run."""
-        found = self.instance.get_run_by_id(run.run_id)
-        assert found
-        return found.status.name
+    def until(self, run: dg.DagsterRun, status: dg.DagsterRunStatus) -> None:
+        """Wait until a run has a status; the import of Dagster alone takes a second of the run."""
+        found = self.instance.get_run_by_id
+        eventually(lambda: (at := found(run.run_id)) and at.status is status, 90, every=0.25)
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def test_a_run_is_executed_by_a_pod(cluster: Cluster, queue: Queue) -> None:
     """The API accepts the manifest of the run, whose command runs the jobs, and the run succeeds."""
     ids = [add(queue, "wait") for _ in range(3)]
     run = cluster.launch()
-    eventually(lambda: cluster.status(run) == "SUCCESS", 90)
+    cluster.until(run, dg.DagsterRunStatus.SUCCESS)
     assert {job.status for job in queue.get_jobs(ids)} == {"succeeded"}
     [manifest] = cluster.api.manifests.values()
     pod = manifest["spec"]["template"]["spec"]
@@ -98,7 +97,7 @@ def test_a_terminated_run_is_canceled(cluster: Cluster, queue: Queue) -> None:
     run = cluster.launch()
     eventually(lambda: queue.get_jobs([job_id])[0].status == "running", 90)
     assert cluster.instance.run_launcher.terminate(run.run_id)
-    eventually(lambda: cluster.status(run) == "CANCELED", 60)
+    cluster.until(run, dg.DagsterRunStatus.CANCELED)
     [job] = queue.get_jobs([job_id])
     assert (job.status, job.document["attempts"]) == ("queued", 0)
 
@@ -108,7 +107,7 @@ def test_a_run_whose_pod_was_killed_is_reported(cluster: Cluster, queue: Queue) 
     """Run monitoring fails the run."""
     add(queue, "wait", payload={"seconds": 60})
     run = cluster.launch()
-    eventually(lambda: cluster.status(run) == "STARTED", 90)
+    cluster.until(run, dg.DagsterRunStatus.STARTED)
     [process] = cluster.api.processes.values()
     process.kill()
     process.wait()

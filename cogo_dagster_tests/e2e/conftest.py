@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from cogo_dagster_tests.e2e.system import Dev, a_home, running_dev
-from cogo_dagster_tests.e2e.wheel import built, installed
+from cogo_dagster_tests.e2e.system import Dev, Home, running_dev
+from cogo_dagster_tests.e2e.wheel import Account, built, installed
 from cogo_dagster_tests.executors.site import Site, serving
+from cogo_dagster_tests.servers import swept_home
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,13 +37,15 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an empty working folder."""
-    return tmp_path_factory.mktemp("work")
+def account(site: Site) -> Iterator[Account]:
+    """Create an account, not in pytest's temporary folder, which the server cannot access when root runs the tests."""
+    with swept_home(uuid4().hex[:12]) as folder:
+        (folder / "work").mkdir()
+        yield Account(folder / ".cogo", site.authority)
 
 
 @pytest.fixture(scope="module")
-def dev(site: Site, programs: Path, work: Path) -> Iterator[Dev]:
+def dev(programs: Path, account: Account) -> Iterator[Dev]:
     """Run `cogo dev` of the wheel, in an empty folder, for the tests of a module."""
-    with a_home(site) as home, running_dev(home, programs / "cogo", work) as dev:
+    with running_dev(Home(account.folder, account.allowed_host), programs / "cogo", account.work) as dev:
         yield dev

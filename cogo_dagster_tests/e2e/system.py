@@ -169,7 +169,7 @@ def eventually(probe: Callable[[], T], what: str, seconds: float = 60) -> T:
     deadline = time.monotonic() + seconds
     while not (seen := probe()):
         assert time.monotonic() < deadline, f"Not within {seconds:g} s: {what}."
-        time.sleep(0.1)
+        time.sleep(0.2)
     return seen
 
 

@@ -1,5 +1,6 @@
 """`cogo demo` if something is missing or a job fails: one message, and no queued jobs remain."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -25,6 +27,24 @@ echo >> {counted}
 [ "$(wc -l < {counted})" -le {works} ] || exit 7
 exec {node} "$@"
 """
+
+SEVERAL = """
+import json, logging, os, sys
+from cogo_dagster.cli import main
+codes = os.dup(1)
+for place, (environment, words) in enumerate(json.loads(sys.argv[1])):
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, name in ((1, "out"), (2, "err")):
+        file = os.open(f"{place}.{name}", os.O_CREAT | os.O_WRONLY)
+        os.dup2(file, number)
+        os.close(file)
+    code = main(["demo", *words])
+    sys.stdout.flush()
+    logging.getLogger().handlers.clear()
+    os.write(codes, b"%d\\n" % code)
+"""
+"""Runs demos in one process, each with its own environment, arguments and output, and prints their exit codes."""
 
 
 @pytest.fixture(scope="module")
@@ -61,53 +81,87 @@ def ended(process: "subprocess.Popen[str]") -> Answer:
 
 
 def jobs(home: Home) -> list[tuple[str, str | None]]:
-    """Delete the jobs; return the status and executor id of each."""
+    """Return the status and executor id of each job in the order of their creation."""
     with psycopg.connect(EmbeddedServer(home.folder).dsn()) as connection:
-        return connection.execute("delete from public.jobs returning status, executor_id").fetchall()
+        return connection.execute("select status, executor_id from public.jobs order by created_at").fetchall()
 
 
-def test_without_a_browser_nothing_is_enqueued(home: Home) -> None:
-    """The error message is the last line and printed once, and no job is enqueued."""
-    with demo(home, BROWSER_CHANNEL="/nowhere/chromium") as process:
-        answer = ended(process)
+@dataclass(frozen=True)
+class Demos:
+    """The answers of demos that ran one after another.
+
+    Attributes:
+        without_browser: No browser is installed.
+        failed_run: The driver of the browser ends after the first start.
+        broken_page: The page returns 500.
+    """
+
+    without_browser: Answer
+    failed_run: Answer
+    broken_page: Answer
+
+
+@pytest.fixture(scope="module")
+def demos(home: Home, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Demos:
+    """Run demos in one process, since the import of Dagster takes most of their time."""
+    from cogo_dagster.executors.browser.node import node_program  # noqa: PLC0415 - reads the environment
+
+    folder = tmp_path_factory.mktemp("demos")
+    node = folder / "node"
+    node.write_text(NODE.format(counted=folder / "counted", works=2, node=node_program()))
+    node.chmod(0o755)
+    runs: list[tuple[dict[str, str], list[str]]] = [
+        ({"BROWSER_CHANNEL": "/nowhere/chromium"}, []),
+        ({"PLAYWRIGHT_NODEJS_PATH": str(node)}, []),
+        ({}, ["--url", site.url("/status/500")]),
+    ]
+    given = json.dumps([(home.environment | environment, words) for environment, words in runs])
+    command = [sys.executable, "-c", SEVERAL, given]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=150, check=True)
+    codes = map(int, done.stdout.split())
+    answers = [
+        Answer(code, *((folder / f"{place}.{name}").read_text() for name in ("out", "err")))
+        for place, code in enumerate(codes)
+    ]
+    return Demos(*answers)
+
+
+def test_without_a_browser_nothing_is_enqueued(demos: Demos, home: Home) -> None:
+    """The error message is the last line and printed once; all jobs are those of the other demos."""
+    answer = demos.without_browser
     assert answer.code == 1
     assert answer.err.count("/nowhere/chromium") == 1
     assert answer.err.strip().splitlines()[-1].startswith("BROWSER_CHANNEL is /nowhere/chromium")
     assert answer.out == ""
-    assert jobs(home) == []
+    assert len(jobs(home)) == 4
 
 
-def test_a_run_that_fails_leaves_no_jobs(home: Home, tmp_path: Path) -> None:
+def test_a_run_that_fails_leaves_no_jobs(demos: Demos, home: Home) -> None:
     """An error after enqueueing is printed although Dagster captures the step's output, and the jobs are cancelled."""
-    from cogo_dagster.executors.browser.node import node_program  # noqa: PLC0415 - reads the environment
-
-    node = tmp_path / "node"
-    node.write_text(NODE.format(counted=tmp_path / "counted", works=2, node=node_program()))
-    node.chmod(0o755)
-    with demo(home, PLAYWRIGHT_NODEJS_PATH=str(node)) as process:
-        answer = ended(process)
+    answer = demos.failed_run
     assert answer.code == 1, answer
     assert "Next:" not in answer.out
     last = answer.err.strip().splitlines()[-1]
     assert "The Dagster run failed: Playwright's driver does not start" in last
     assert "ExecutorUnavailable" not in answer.err
-    left = jobs(home)
+    left = jobs(home)[:3]
     assert [status for status, _ in left] == ["cancelled"] * 3
     assert all(executor_id and executor_id.startswith("demo-") for _, executor_id in left)
 
 
-def test_the_demo_of_a_broken_page_fails_with_a_message(home: Home, site: Site) -> None:
+def test_the_demo_of_a_broken_page_fails_with_a_message(demos: Demos, home: Home, site: Site) -> None:
     """If a page returns 500, the demo exits with 1, and its last line names the page and the status."""
-    answer = home.cogo("demo", "--url", site.url("/status/500"))
+    answer = demos.broken_page
     assert answer.code == 1
     last = answer.err.strip().splitlines()[-1]
     assert "1 of 1 job did not succeed" in last
     assert site.url("/status/500") in last
     assert "responded with 500." in last
     assert "Traceback" not in answer.err
-    assert [status for status, _ in jobs(home)] == ["failed"]
+    assert [status for status, _ in jobs(home)[3:]] == ["failed"]
 
 
+@pytest.mark.usefixtures("demos")  # they create the schema
 def test_ctrl_c_ends_an_installation(home: Home, tmp_path: Path) -> None:
     """SIGINT ends the installation of the browser within seconds, with one line and no jobs."""
     node = tmp_path / "node"
@@ -118,6 +172,7 @@ def test_ctrl_c_ends_an_installation(home: Home, tmp_path: Path) -> None:
     for name in ("sh", "sleep", "env"):
         (programs / name).symlink_to(shutil.which(name) or "")
     given = {"PLAYWRIGHT_NODEJS_PATH": str(node), "PATH": str(programs), "HOME": str(tmp_path)}
+    before = jobs(home)
     with demo(home, BROWSER_CHANNEL="chromium", **given) as process:
         eventually((tmp_path / "pid").exists, 60)
         os.killpg(process.pid, signal.SIGINT)
@@ -125,7 +180,7 @@ def test_ctrl_c_ends_an_installation(home: Home, tmp_path: Path) -> None:
     assert answer.code == 130, answer
     assert "The demo was interrupted" in answer.err.strip().splitlines()[-1]
     assert "Traceback" not in answer.err
-    assert jobs(home) == []
+    assert jobs(home) == before
 
 
 def test_log_lines_reach_the_terminal_if_standard_error_is_captured() -> None:

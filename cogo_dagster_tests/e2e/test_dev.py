@@ -1,16 +1,24 @@
-"""`cogo dev` of the wheel: it launches workers, the UI shows them, and terminating or killing them loses no job."""
+"""The wheel without a checkout: it is complete, its demo runs in an account without settings, and then `cogo dev`.
 
+`cogo dev` launches workers, the UI shows them, and terminating or killing them loses no job.
+"""
+
+import hashlib
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 from uuid import UUID
+from zipfile import ZipFile
 
 import httpx
+import psycopg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from cogo_dagster.cli.options import typed
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.queue.artifacts import FolderStore, sweep_artifacts
@@ -18,8 +26,10 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.defs.test_definitions import ASSETS, JOBS
 from cogo_dagster_tests.e2e.system import Dev
+from cogo_dagster_tests.e2e.wheel import Account, destroy, run_demo
 from cogo_dagster_tests.executors.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -38,6 +48,8 @@ ONE_JOB = "ops: {claim_jobs: {config: {max_jobs: 1}}}"
 
 STILL = "<title>Still</title><img src='/reached'>"
 DONE = "<title>Done</title><p id='done'>done</p>"
+
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
@@ -70,6 +82,54 @@ def ended(dev: Dev, job_id: str) -> Json:
     return dev.until(lambda: (job := dev.job(job_id))["status"] in {"succeeded", "failed"} and job, "the job ended", 90)
 
 
+def test_the_wheel_contains_all_data_files(wheel: Path) -> None:
+    """The wheel has Dagster's files, the SQL, templates and static files."""
+    with ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {"cogo_dagster/_project/dagster.yaml", "cogo_dagster/_project/workspace.yaml"} <= names
+    folders = {"sql": "cogo_dagster/_sql", "cogo_dagster": "cogo_dagster"}
+    for source, target in folders.items():
+        files = subprocess.run(
+            ["git", "ls-files", source], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        assert [file for file in files if f"{target}{file.removeprefix(source)}" not in names] == []
+
+
+def test_the_demo_leaves_what_it_reports(programs: Path, account: Account) -> None:
+    """The files match their rows, the run is in Dagster's storage, and no process is left."""
+    document = run_demo(account, programs / "cogo")
+    for job in document["jobs"]:
+        assert (job["attempts"], job["type"].partition(".")[0]) == (1, "browser")
+        assert job["id"]
+        for artifact in job["artifacts"]:
+            content = Path(artifact["path"]).read_bytes()
+            assert len(content) == artifact["size_bytes"]
+            assert hashlib.sha256(content).hexdigest() == artifact["sha256"]
+        [screenshot] = [artifact for artifact in job["artifacts"] if artifact["content_type"] == "image/png"]
+        assert Path(screenshot["path"]).read_bytes().startswith(PNG)
+    assert any(
+        artifact["content_type"] == "application/pdf" for job in document["jobs"] for artifact in job["artifacts"]
+    )
+
+    server = EmbeddedServer(account.folder)
+    with server.running(), psycopg.connect(server.dsn("dagster")) as connection:
+        run_id = document["dagster_run_id"]
+        [run] = connection.execute("select pipeline_name, status from runs where run_id = %s", (run_id,)).fetchall()
+        assert run == ("process_jobs", "SUCCESS")
+        query = "select step_key from event_logs where run_id = %s and dagster_event_type = 'STEP_SUCCESS' order by id"
+        steps = [step for (step,) in connection.execute(query, (run_id,)).fetchall()]
+        assert steps == ["claim_jobs", "execute_jobs", "upload_artifacts"]
+
+
+def test_the_wheels_code_is_used(programs: Path, account: Account) -> None:
+    """The package is imported from the wheel, and hints do not mention `uv run`, which needs a checkout."""
+    file = account.run(programs / "python", "-c", "import cogo_dagster; print(cogo_dagster.__file__)")
+    assert Path(file.strip()).is_relative_to(programs.parent)
+    code = "from cogo_dagster.cli.options import typed; print(typed('dev'))"
+    assert account.run(programs / "python", "-c", code) == "cogo dev\n"
+    assert typed("dev") == "uv run cogo dev"
+
+
 def test_the_login_link_logs_in(dev: Dev, site: Site) -> None:
     """Reading needs no login; the printed link creates a session of an operator, once."""
     printed = dev.printed()
@@ -97,7 +157,7 @@ def test_the_dagster_ui_launches_process_jobs(dev: Dev, site: Site, page: Page) 
     page.get_by_role("button", name="Launch Run").click(timeout=60_000)
     page.wait_for_url("**/runs/**", timeout=60_000)
     run_id = page.url.split("/runs/")[1][:36]
-    dev.until(dev.queue.list_workers, "the run has a worker", 90)
+    dev.until(lambda: dev.queue.list_workers(alive_only=True), "the run has a worker", 90)
     job_id = dev.enqueue(site.url("/"))
     assert ended(dev, job_id)["status"] == "succeeded"
     assert dev.job(job_id)["dagster_run_id"] == run_id
@@ -163,12 +223,12 @@ def test_a_job_survives_the_termination_and_the_death_of_its_runs(dev: Dev, site
     assert all(Path(store.address(row.document["storage_key"])).is_file() for row in rows)
 
 
-def test_sigint_ends_everything(dev: Dev, site: Site, work: Path) -> None:
+def test_sigint_ends_everything(dev: Dev, site: Site, account: Account) -> None:
     """One SIGINT requeues the running job, ends all processes and stops the database; the working folder is empty."""
     job_id = a_slow_job(dev, site, "/interrupted")
     assert dev.interrupt() == 130
     assert dev.home.processes() == []
-    assert list(work.iterdir()) == []
+    assert list(account.work.iterdir()) == []
     server = EmbeddedServer(dev.home.folder)
     assert not server.status().running
     with server.running():
@@ -176,3 +236,9 @@ def test_sigint_ends_everything(dev: Dev, site: Site, work: Path) -> None:
         [job] = Queue(transport).get_jobs([UUID(job_id)])
         transport.close()
     assert (job.document["status"], job.document["attempts"], job.document["lease_expires_at"]) == ("queued", 0, None)
+
+
+def test_the_data_of_the_account_is_deleted(programs: Path, account: Account) -> None:
+    """`cogo db destroy` lists and deletes the server's files."""
+    destroy(account, programs / "cogo")
+    assert not (account.folder / "postgres").exists()

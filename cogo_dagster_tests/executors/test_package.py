@@ -21,7 +21,7 @@ MYPY = """
 [mypy]
 strict = true
 
-[mypy-cryptography.*,dagster.*,fsspec.*,httpcore.*,httpx.*,psycopg.*,pydantic_settings.*,realtime.*,rich.*,slack_sdk.*]
+[mypy-cryptography.*,dagster.*,fsspec.*,httpcore.*,httpx.*,psycopg.*,realtime.*,rich.*,slack_sdk.*]
 follow_imports = skip
 
 [mypy-standardwebhooks.*,supabase.*]

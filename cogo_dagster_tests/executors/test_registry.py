@@ -10,7 +10,7 @@ import pytest
 from cogo_dagster.bootstrap import open_application, worker_options
 from cogo_dagster.doctor.findings import State
 from cogo_dagster.doctor.run import checkup
-from cogo_dagster.executors.registry import installed_executors, left_to_others, validate_payload
+from cogo_dagster.executors.registry import families, installed_executors, left_to_others, validate_payload
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import InvalidPayload
 from cogo_dagster.queue.model import NewJob
@@ -51,6 +51,18 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def settings(dsn: str, tmp_path: Path) -> Settings:
     """Settings for the test's database."""
     return load_settings(COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path), WORKER_ID="box", BROWSER_REAL_MODE="false")
+
+
+def test_a_package_is_found_as_soon_as_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The known executors are those of the packages in the folders of `sys.path` at the time of the call."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "later" not in families()
+    info = tmp_path / "cogo_later-1.0.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[cogo_dagster.executors]\nlater = cogo_later:build\n")
+    assert families()["later"].value == "cogo_later:build"
+    info.rename(tmp_path / "removed")
+    assert "later" not in families()
 
 
 def test_broken_executors_are_reported_and_others_loaded(broken: list[str], settings: Settings) -> None:
