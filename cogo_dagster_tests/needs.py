@@ -7,6 +7,7 @@ missing; their fixtures install it on first use.
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,7 +17,8 @@ import pytest
 from cogo_dagster.executors.browser.find import find_browser
 from cogo_dagster.executors.browser.options import BrowserOptions
 from cogo_dagster.executors.errors import ExecutorUnavailable
-from cogo_dagster_tests.npm import PACKAGES, is_fetched, npm_package
+from cogo_dagster_tests.bytecode import compile_tests, is_compiled
+from cogo_dagster_tests.npm import PACKAGES, fetch_packages, is_fetched
 from cogo_dagster_tests.programs import PROGRAMS, find, get
 from cogo_dagster_tests.quality.real_reports import TESTED, is_reported, package_reports
 from cogo_dagster_tests.servers import find_15, get_15
@@ -24,6 +26,7 @@ from cogo_dagster_tests.servers import find_15, get_15
 _APT_SECONDS: Final = 15
 _NPM_SECONDS: Final = 10
 _REPORTS_SECONDS: Final = 20
+_COMPILE_SECONDS: Final = 10
 
 _DURATION: Final = "All tests take about ten minutes on two cores; `uv run pytest FOLDER` runs those of a folder."
 
@@ -38,6 +41,7 @@ class Need:
         remedy: How to install it by hand.
         found: Returns its location or version; None if it is missing.
         get: Installs it.
+        is_independent: Whether it can be installed while the system's package manager is in use.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Need:
     remedy: str
     found: Callable[[], str | None]
     get: Callable[[], object]
+    is_independent: bool = False
 
 
 def needs() -> list[Need]:
@@ -76,6 +81,16 @@ def needs() -> list[Need]:
             "let uv reach a package index",
             lambda: ".cogo/sdist" if is_reported() else None,
             package_reports,
+            is_independent=True,
+        ),
+        Need(
+            "bytecode of the tests",
+            "compiled by one process instead of each",
+            _COMPILE_SECONDS,
+            "",
+            lambda: "__pycache__" if is_compiled() else None,
+            compile_tests,
+            is_independent=True,
         ),
     ]
 
@@ -109,14 +124,24 @@ def prepare(say: Callable[[str], None], *, all_tests: bool) -> None:
         say(line)
     if not all_tests:
         return
-    for need in missing:
-        if need.way:
-            try:
-                need.get()
-            except (ExecutorUnavailable, RuntimeError, pytest.skip.Exception, pytest.fail.Exception) as error:
-                say(f"{need.name}: {error}")
+    to_get = [need for need in missing if need.way]
+    with ThreadPoolExecutor() as threads:
+        beside = [threads.submit(_got, need) for need in to_get if need.is_independent]
+        errors = [_got(need) for need in to_get if not need.is_independent]
+        for error in [*errors, *(thread.result() for thread in beside)]:
+            if error:
+                say(error)
     for line in after(known):
         say(line)
+
+
+def _got(need: Need) -> str | None:
+    """Install a requirement; return the error, if any."""
+    try:
+        need.get()
+    except (ExecutorUnavailable, RuntimeError, pytest.skip.Exception, pytest.fail.Exception) as error:
+        return f"{need.name}: {error}"
+    return None
 
 
 def _program(name: str) -> Need:
@@ -133,7 +158,7 @@ def _package(name: str) -> Need:
         _NPM_SECONDS,
         "add Node.js with npm to the PATH",
         lambda: ".cogo/npm" if is_fetched(name) else None,
-        lambda: npm_package(name),
+        fetch_packages,
     )
 
 

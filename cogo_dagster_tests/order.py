@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +74,7 @@ def processes() -> int:
     return min((os.cpu_count() or 1) + MORE_THAN_CORES, MAX_PROCESSES)
 
 
+@cache
 def place(file: Path) -> int:
     """Return the position of a file's tests; unnamed files come last."""
     return _PLACES.get(file.relative_to(_ROOT).as_posix(), len(FIRST))

@@ -3,7 +3,20 @@
 from typing import Final
 
 from cogo_dagster_tests.fuzz import commands, database, endings, functions, web
-from cogo_dagster_tests.fuzz.trial import Kinds
+from cogo_dagster_tests.fuzz.trial import Kinds, Trial
+
+
+def _signed_in(trial: Trial) -> None:
+    from cogo_dagster_tests.fuzz import api  # noqa: PLC0415 - importing schemathesis takes 0.7 s, in every test process
+
+    api.signed_in(trial)
+
+
+def _signed_out(trial: Trial) -> None:
+    from cogo_dagster_tests.fuzz import api  # noqa: PLC0415 - as above
+
+    api.signed_out(trial)
+
 
 KINDS: Final[Kinds] = {
     "outcomes of executors": (endings.outcomes, 16_000),
@@ -19,7 +32,7 @@ KINDS: Final[Kinds] = {
     "arguments of the command line": (commands.garbage, 500),
     "options of commands": (commands.options, 1_000),
     "payload and plan files": (commands.files, 500),
-    "API, signed in": (web.signed_in, 1_500),
-    "API, not signed in": (web.signed_out, 1_500),
+    "API, signed in": (_signed_in, 1_500),
+    "API, not signed in": (_signed_out, 1_500),
     "dashboard": (web.pages, 1_000),
 }

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
-import psycopg
 import pytest
 from _pytest.fixtures import FixtureFunctionDefinition
 
@@ -13,7 +12,7 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.proofs.pooler import pooled
 from cogo_dagster_tests.queue import conformance
-from cogo_dagster_tests.queue.conformance.conftest import empty
+from cogo_dagster_tests.queue.conformance.conftest import empty, emptying
 from cogo_dagster_tests.servers import Major, TestServer
 
 # The tests of every conformance module, and their fixtures.
@@ -32,9 +31,9 @@ def database(servers: Callable[[Major], TestServer]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def emptying(database: str) -> Iterator[Owner]:
+def open_connection(database: str) -> Iterator[Owner]:
     """Keep open the connection that empties the database."""
-    with psycopg.connect(database, autocommit=True) as connection:
+    with emptying(database) as connection:
         yield connection
 
 
@@ -48,9 +47,9 @@ def by_way(database: str) -> Iterator[Transport]:
 
 
 @pytest.fixture
-def dsn(database: str, emptying: Owner) -> str:
+def dsn(database: str, open_connection: Owner) -> str:
     """Empty the database; tests inspect it over a direct connection."""
-    empty(emptying)
+    empty(open_connection)
     return database
 
 

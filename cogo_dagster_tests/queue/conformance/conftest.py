@@ -5,7 +5,7 @@ transport's connections are kept. That is ten times faster than a database per t
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 
 import psycopg
@@ -106,7 +106,7 @@ def emptied(databases: Callable[[Major], str]) -> Iterator[Callable[[Major], str
 
         @cache
         def connection_to(major: Major) -> Owner:
-            return kept.enter_context(psycopg.connect(databases(major), autocommit=True))
+            return kept.enter_context(emptying(databases(major)))
 
         def emptied_of(major: Major) -> str:
             empty(connection_to(major))
@@ -145,12 +145,27 @@ def transport(case: Case, dsn: str, transports: Callable[[str, Major], Transport
     return transports(case[1], case[0])
 
 
+_EMPTY = f"""
+create function pg_temp.empty() returns setof text language plpgsql as $$
+begin
+  {" ".join(f"delete from public.{table};" for table in TABLES)}
+  return query
+    select t from unnest('{{{",".join(TABLES)}}}'::text[]) t where pg_relation_size('public.' || t) > 500000;
+end $$
+"""
+
+
+@contextmanager
+def emptying(dsn: str) -> Iterator[Owner]:
+    """Open a connection for `empty`, with a function that keeps the plans of 40 statements."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(_EMPTY.encode())
+        yield connection
+
+
 def empty(connection: Owner) -> None:
     """Delete all rows, and vacuum large tables: the deleted rows of a large test would slow down all later tests."""
-    with connection.transaction():
-        connection.execute("; ".join(f"delete from public.{table}" for table in TABLES).encode())
-    query = "select t from unnest(%s::text[]) t where pg_relation_size('public.' || t) > 500000"
-    for (table,) in connection.execute(query, (list(TABLES),)).fetchall():
+    for (table,) in connection.execute("select pg_temp.empty()", prepare=True).fetchall():
         connection.execute(f"vacuum public.{table}".encode())
 
 
