@@ -8,6 +8,7 @@ from typing import Final
 import psycopg
 
 from cogo_dagster_tests.chaos.clocks import SPECIFICATIONS
+from cogo_dagster_tests.chaos.dagster_side import DagsterSide
 from cogo_dagster_tests.chaos.database_faults import DatabaseFaults
 from cogo_dagster_tests.chaos.lasting import ENDED, Fault, Lasting, NotPossible
 from cogo_dagster_tests.chaos.operators import Operators
@@ -52,10 +53,7 @@ class Faults:
             **dict.fromkeys(REST_FAULTS, self._to_project),
             "store unreachable": lambda step: store_away(world, step),
             "disk full": lambda step: disk_full(world, step),
-            "kill a Dagster run": lambda _: _happened(world.dagster.kill_run()),
-            "terminate a Dagster run": lambda _: _happened(world.dagster.terminate_run()),
-            "kill Dagster's daemon": lambda _: _happened(world.dagster.kill_daemon(machine=False)),
-            "kill Dagster's machine": lambda _: _happened(world.dagster.kill_daemon(machine=True)),
+            **(_of_dagster(world.dagster) if world.dagster is not None else {}),
             **self._database.kinds(),
         }
 
@@ -147,3 +145,12 @@ def _happened(did: bool) -> Lasting:
     if not did:
         raise NotPossible
     return ENDED
+
+
+def _of_dagster(side: DagsterSide) -> Mapping[str, Fault]:
+    return {
+        "kill a Dagster run": lambda _: _happened(side.kill_run()),
+        "terminate a Dagster run": lambda _: _happened(side.terminate_run()),
+        "kill Dagster's daemon": lambda _: _happened(side.kill_daemon(machine=False)),
+        "kill Dagster's machine": lambda _: _happened(side.kill_daemon(machine=True)),
+    }

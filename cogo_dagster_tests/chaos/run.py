@@ -107,21 +107,30 @@ def run(
         report.phases[phase], began_at = time.monotonic() - began_at, time.monotonic()
         say(f"{phase}: {report.phases[phase]:.1f} s")
 
-    small = {"small_disk": order.small_disk, "server": server, "daemon": order.daemon}
-    with world(dsn, folder, order.way, order.workers, **small) as here:  # type: ignore[arg-type]
-        here.workers.no_more_runs = not order.dagster_runs
+    with world(
+        dsn,
+        folder,
+        order.way,
+        order.workers,
+        small_disk=order.small_disk,
+        server=server,
+        daemon=order.daemon,
+        dagster_runs=order.dagster_runs,
+    ) as here:
         faults, producer = Faults(here), Producer(here, order.seed, order.backlog)
         ended("start")
         _inject_faults(here, faults, producer, order)
         ended("faults")
         found = _drain(here, order)
         ended("drain")
-        here.dagster.end()
-        found += here.dagster.finish()
+        if here.dagster is not None:
+            here.dagster.end()
+            found += here.dagster.finish()
+            report.runs = Counter(here.dagster.counts())
         found += _sweep_all(here)
         ended("tidying")
         report.faults, report.missed, report.exits = faults.done, faults.missed, here.workers.exits
-        report.ended_themselves, report.runs = here.workers.ended_themselves, Counter(here.dagster.counts())
+        report.ended_themselves = here.workers.ended_themselves
         report.lost_replies = here.trouble.lost_replies
         _count(here, report)
         found += here.workers.violations
@@ -140,7 +149,8 @@ def _inject_faults(here: World, faults: Faults, producer: Producer, order: Order
     try:
         while (now := time.monotonic() - begins_at) < order.seconds or undone:
             here.workers.look()
-            here.dagster.look()
+            if here.dagster is not None:
+                here.dagster.look()
             while undone and undone[0][0] <= now:
                 heapq.heappop(undone)[2]()
             while steps and steps[0].at_seconds <= now:

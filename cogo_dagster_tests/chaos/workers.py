@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Final
 from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.chaos.clocks import PATCH, Clock
+from cogo_dagster_tests.chaos.dagster_side import DagsterSide
 from cogo_dagster_tests.chaos.effects import VARIABLE
 from cogo_dagster_tests.processes import started_with
 
@@ -69,10 +70,10 @@ class Slot:
 
 @dataclass
 class Workers:
-    """All worker processes of a run: some of `cogo worker`, and one that is a run of Dagster.
+    """All worker processes of a run: some of `cogo worker`, and possibly one that is a run of Dagster.
 
     Attributes:
-        dagster_command: Returns the command of the next run.
+        dagster: Starts the run of Dagster; None for no runs.
         exits: Number of ended processes by exit code.
         ended_themselves: A message for each worker that ended as stuck.
         violations: A message for each violation by a worker.
@@ -81,8 +82,7 @@ class Workers:
     folder: Path
     environment: Mapping[str, str]
     count: int
-    dagster_command: Callable[[], Sequence[str]]
-    dagster_environment: Mapping[str, str]
+    dagster: DagsterSide | None
     concurrency: int = CONCURRENCY
     exits: Counter[int] = field(default_factory=Counter)
     ended_themselves: list[str] = field(default_factory=list)
@@ -90,7 +90,8 @@ class Workers:
     no_more_runs: bool = False
 
     def __post_init__(self) -> None:
-        clocks = [Clock(self.folder / f"clock-{number}") for number in range(self.count + 1)]
+        slots = self.count if self.dagster is None else self.count + 1
+        clocks = [Clock(self.folder / f"clock-{number}") for number in range(slots)]
         self.slots = [Slot(number, clock, is_run=number == self.count) for number, clock in enumerate(clocks)]
         write_entry_points(self.folder / "plugins")
 
@@ -170,10 +171,12 @@ class Workers:
     def _start(self, slot: Slot) -> None:
         slot.log = self.folder / f"worker-{slot.number}-{time.monotonic_ns()}.log"
         command = [str(_PROGRAM), "worker", "--concurrency", str(self.concurrency)]
-        given = self.dagster_environment if slot.is_run else self.environment
+        given = self.environment
+        if slot.is_run and self.dagster is not None:
+            command, given = self.dagster.command(), self.dagster.environment
         with slot.log.open("wb") as log:
             slot.process = subprocess.Popen(
-                self.dagster_command() if slot.is_run else command,
+                command,
                 cwd=self.folder,
                 env={**given, **slot.clock.environment(), "WORKER_ID": f"chaos-{slot.number}"},
                 stdin=subprocess.DEVNULL,

@@ -78,7 +78,7 @@ class World:
         stand_in: The project, over REST.
         full_disk: Whether artifacts are on a small separate disk.
         server: The database server, if the run may restart it.
-        dagster: Dagster's instance of this run.
+        dagster: Dagster's instance of this run, if Dagster takes part.
     """
 
     dsn: str
@@ -93,7 +93,7 @@ class World:
     store: ArtifactStore
     full_disk: bool
     server: EmbeddedServer | None
-    dagster: DagsterSide
+    dagster: DagsterSide | None
 
     @property
     def artifacts(self) -> Path:
@@ -128,6 +128,7 @@ def world(
     small_disk: bool = False,
     server: EmbeddedServer | None = None,
     daemon: bool = False,
+    dagster_runs: bool = True,
 ) -> Iterator[World]:
     """Set up all parts over a migrated, empty database; they are removed at the end of the context.
 
@@ -138,6 +139,7 @@ def world(
         small_disk: Whether to store artifacts on a small separate disk, if this account may mount one.
         server: The database's server, if it may be restarted.
         daemon: Whether Dagster's daemon launches runs too.
+        dagster_runs: Whether a run of Dagster executes jobs besides the workers.
     """
     with ExitStack() as stack:
         owner = Owner(dsn)
@@ -160,8 +162,10 @@ def world(
         settings = load_settings(None, COGO_HOME=str(folder / "home"), **plain)
         application = stack.enter_context(open_application(settings))
         given = environment(folder, database)
-        dagster = stack.enter_context(dagster_side(owner, dsn, folder, given, plain, daemon=daemon))
-        crew = Workers(folder, given, workers, dagster.command, dagster.environment)
+        dagster = None
+        if daemon or dagster_runs:
+            dagster = stack.enter_context(dagster_side(owner, dsn, folder, given, plain, daemon=daemon))
+        crew = Workers(folder, given, workers, dagster)
         stack.callback(sweep)
         stack.callback(crew.kill)
         yield World(

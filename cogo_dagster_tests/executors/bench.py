@@ -67,7 +67,9 @@ class Bench:
     def run(
         self, payload: dict[str, Any], type: str = "browser", timeout_seconds: float | None = None
     ) -> ExecutionResult:
-        """Run one job to its end."""
+        """Run one job to its end, without a screenshot unless the payload asks for one."""
+        if type == "browser":
+            payload = {"screenshot": False, **payload}
         result: ExecutionResult = self.do(self.attempt(payload, type, timeout_seconds))
         return result
 

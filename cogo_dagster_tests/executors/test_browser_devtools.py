@@ -106,6 +106,7 @@ def test_fast_screenshots_have_the_same_pixels(shared: Bench, full_page: bool, m
     shared.site.pages["/mixed"] = MIXED
     payload: dict[str, Any] = {
         "url": shared.site.url("/mixed"),
+        "screenshot": True,
         "full_page": full_page,
         "viewport": {"width": 100, "height": 100},
     }
@@ -152,6 +153,6 @@ def test_the_html_is_requested_together_with_the_screenshot(
 
     monkeypatch.setattr(Page, "content", content)
     monkeypatch.setattr(DevTools, "capture", capture)
-    found = shared.run({"url": shared.site.url("/mixed")})
+    found = shared.run({"url": shared.site.url("/mixed"), "screenshot": True})
     assert (b"changed" in artifact(found, "page.html")) == changing
     assert [step["step"] for step in found.result["steps"]][-3:] == ["screenshot", "html", "title"]

@@ -256,7 +256,12 @@ def test_screenshots_are_taken_if_a_font_does_not_load(shared: Bench) -> None:
         {"do": "screenshot", "name": "whole", "full_page": True},
         {"do": "screenshot", "name": "element", "selector": "#p"},
     ]
-    payload = {"url": shared.site.url("/font"), "wait_until": "domcontentloaded", "timeout_ms": 3_000}
+    payload = {
+        "url": shared.site.url("/font"),
+        "wait_until": "domcontentloaded",
+        "timeout_ms": 3_000,
+        "screenshot": True,
+    }
     found = shared.run({**payload, "actions": actions})
     assert names(found) == {"screenshot.png", "whole.png", "element.png", "page.html"}
     assert sum("before the page was ready" in note for note in found.result["notes"]) == 3

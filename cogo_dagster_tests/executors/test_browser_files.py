@@ -140,7 +140,9 @@ TALL = (
 def test_a_full_page_screenshot_is_complete(shared: Bench, height_px: int) -> None:
     """A full-page screenshot is complete, even above the 16,384 pixels of older Chromium versions."""
     shared.site.pages["/higher"] = TALL.format(height=height_px)
-    found = shared.run({"url": shared.site.url("/higher"), "full_page": True, "viewport": {"width": 100}})
+    found = shared.run(
+        {"url": shared.site.url("/higher"), "screenshot": True, "full_page": True, "viewport": {"width": 100}}
+    )
     width, height, first, last = rows(artifact(found, "screenshot.png"))
     assert (width, height, last) == (100, height_px + 100, b"\0\xff\0")
     assert first[0] > 250
@@ -150,7 +152,9 @@ def test_a_full_page_screenshot_is_complete(shared: Bench, height_px: int) -> No
 def test_a_page_above_the_height_limit_is_cut_and_noted(shared: Bench) -> None:
     """A screenshot ends where the browser would render blank rows, and a note says so."""
     shared.site.pages["/higher"] = TALL.format(height=100_000)
-    found = shared.run({"url": shared.site.url("/higher"), "full_page": True, "viewport": {"width": 100}})
+    found = shared.run(
+        {"url": shared.site.url("/higher"), "screenshot": True, "full_page": True, "viewport": {"width": 100}}
+    )
     assert rows(artifact(found, "screenshot.png"))[1] == screenshots.MAX_SCREENSHOT_PX
     assert found.result["notes"] == ["screenshot.png shows the upper 60000 of 100100 pixels."]
 
@@ -159,7 +163,9 @@ def test_a_screenshot_above_the_file_limit_is_cut(shared: Bench, monkeypatch: py
     """A screenshot above the file limit shows the part that fits, with a note, and does not fail."""
     monkeypatch.setattr("cogo_dagster.executors.browser.screenshots.MAX_FILE_BYTES", 4_000)
     shared.site.pages["/higher"] = TALL.format(height=8_000)
-    found = shared.run({"url": shared.site.url("/higher"), "full_page": True, "viewport": {"width": 300}})
+    found = shared.run(
+        {"url": shared.site.url("/higher"), "screenshot": True, "full_page": True, "viewport": {"width": 300}}
+    )
     assert rows(artifact(found, "screenshot.png"))[1] < 8_000
     assert "shows the upper" in found.result["notes"][0]
 

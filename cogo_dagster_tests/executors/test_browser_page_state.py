@@ -67,7 +67,7 @@ def test_a_page_that_breaks_its_own_functions_is_captured(shared: Bench) -> None
         "performance.getEntriesByType = () => { throw 1 };"
         "Object.defineProperty(document.documentElement, 'scrollWidth', {get() { throw 2 }})</script>"
     )
-    found = shared.run({"url": shared.site.url("/broken"), "full_page": True})
+    found = shared.run({"url": shared.site.url("/broken"), "screenshot": True, "full_page": True})
     assert (found.result["title"], found.result["status"]) == ("Broken", 200)
 
 
@@ -76,7 +76,7 @@ def test_a_page_whose_functions_return_its_objects_is_captured(shared: Bench) ->
     shared.site.pages["/objects"] = (
         "<title>T</title><script>String.prototype.slice = Array.prototype.slice = () => window</script>"
     )
-    found = shared.run({"url": shared.site.url("/objects")})
+    found = shared.run({"url": shared.site.url("/objects"), "screenshot": True})
     assert found.result["title"] == ""
     assert {file.name for file in found.artifacts} == {"page.html", "screenshot.png"}
 

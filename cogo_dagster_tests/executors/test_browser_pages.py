@@ -23,7 +23,7 @@ def size_px(png: bytes) -> tuple[int, int]:
 
 def test_a_page_leaves_a_screenshot_and_its_html(shared: Bench) -> None:
     """A job runs the page's scripts and leaves a PNG of the window, the HTML and a small JSON result."""
-    found = shared.run({"url": shared.site.url("/"), "viewport": {"width": 640, "height": 480}})
+    found = shared.do(shared.attempt({"url": shared.site.url("/"), "viewport": {"width": 640, "height": 480}}))
     assert names(found) == {"screenshot.png", "page.html"}
     assert size_px(artifact(found, "screenshot.png")) == (640, 480)
     assert b"by script" in artifact(found, "page.html")
@@ -84,7 +84,7 @@ def test_pdf_by_type_and_by_action(shared: Bench) -> None:
     """The type `browser.pdf` leaves page.pdf by default; the action `pdf` has its own file name."""
     found = shared.run({"url": shared.site.url(), "screenshot": False}, type="browser.pdf")
     assert artifact(found, "page.pdf").startswith(b"%PDF-")
-    found = shared.run({"url": shared.site.url(), "actions": [{"do": "pdf", "name": "copy"}]})
+    found = shared.run({"url": shared.site.url(), "screenshot": True, "actions": [{"do": "pdf", "name": "copy"}]})
     assert names(found) == {"screenshot.png", "page.html", "copy.pdf"}
 
 
@@ -203,7 +203,7 @@ def test_the_end_is_announced_before_the_final_steps(
     monkeypatch.setattr(DevTools, "capture", capture)
     monkeypatch.setattr(Workspace, "ends_soon", lambda _: order.append("announced"))
     if reached:
-        shared.run({"url": shared.site.url("/end")})
+        shared.run({"url": shared.site.url("/end"), "screenshot": True})
     else:
         shared.fail({"url": shared.site.url("/end"), "actions": [{"do": "click", "selector": "#no", "timeout_ms": 50}]})
     assert order == (["announced", "captured"] if reached else ["captured"])

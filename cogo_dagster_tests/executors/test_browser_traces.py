@@ -111,7 +111,12 @@ def test_a_retry_leaves_a_trace_and_a_first_attempt_none(shared: Bench) -> None:
 
 def test_a_payload_can_ask_for_a_trace(shared: Bench) -> None:
     """With `trace` in the payload a trace is kept on success too, without cookies."""
-    payload = {"url": shared.site.url("/"), "trace": True, "extra_headers": {"Cookie": f"a={CANARY}"}}
+    payload = {
+        "url": shared.site.url("/"),
+        "screenshot": True,
+        "trace": True,
+        "extra_headers": {"Cookie": f"a={CANARY}"},
+    }
     found = shared.run(payload)
     assert names(found) == {"screenshot.png", "page.html", "trace.zip"}
     with zipfile.ZipFile(io.BytesIO(artifact(found, "trace.zip"))) as archive:

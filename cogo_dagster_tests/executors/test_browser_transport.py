@@ -167,7 +167,7 @@ def test_a_page_that_returns_too_much_as_its_state_is_saved(shared: Bench, monke
     """A page that replaces the functions of the browser loses its title, and keeps its screenshot and HTML."""
     shared.site.pages["/state"] = "<title>x</title><script>String.prototype.slice = () => 'x'.repeat(300000)</script>"
     monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 200_000)
-    found = shared.run({"url": shared.site.url("/state")})
+    found = shared.run({"url": shared.site.url("/state"), "screenshot": True})
     assert (found.result["title"], found.result["status"]) == ("", 200)
     assert names(found) == {"screenshot.png", "page.html"}
 
@@ -184,7 +184,7 @@ def test_a_screenshot_above_the_limit_is_taken_of_less(shared: Bench, monkeypatc
     monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 800_000)
     monkeypatch.setattr(screenshots, "MAX_FILE_BYTES", 600_000)
     payload = {"url": shared.site.url("/noise"), "full_page": True, "viewport": {"width": 200, "height": 200}}
-    found = shared.run(payload)
+    found = shared.run(payload | {"screenshot": True})
     assert 200_000 < len(artifact(found, "screenshot.png")) <= 600_000
     [note] = found.result["notes"]
     assert re.fullmatch(r"screenshot\.png shows the upper \d{3} of 2000 pixels\.", note)

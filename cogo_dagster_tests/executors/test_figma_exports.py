@@ -176,8 +176,10 @@ def test_a_batch_that_is_too_large_is_halved(figma: FigmaBench, status: int) -> 
     assert [len(batch) for batch in figma.figma.batches()] == [50, 25, 13, 12, 25, 13, 12]
 
 
-@pytest.mark.parametrize("type", ["figma.images", "figma.nodes"])
-@pytest.mark.parametrize(("status", "most"), [(413, 10), (413, 1), (414, 3), (431, 7)])
+@pytest.mark.parametrize(
+    ("type", "status", "most"),
+    [("figma.images", 413, 10), ("figma.nodes", 413, 1), ("figma.images", 414, 3), ("figma.nodes", 431, 7)],
+)
 def test_batches_are_reduced_after_a_status_that_means_too_large(
     figma: FigmaBench, type: str, status: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -22,12 +23,13 @@ from cogo_dagster_tests.executors.isolation.bench import (
     PACKAGES,
     Machine,
     reachable,
+    temporary_machine,
 )
 from cogo_dagster_tests.processes import lives, running
 
 pytestmark = pytest.mark.linux("isolation needs Linux; gate commands do not run elsewhere")
 
-WAYS: Final = pytest.mark.parametrize("ways", [ALL, LANDLOCK, NAMESPACES], ids=["all", "landlock", "namespaces"])
+WAYS: Final = {"all": ALL, "landlock": LANDLOCK, "namespaces": NAMESPACES}
 
 SERVER: Final = """
 import http.server, threading, urllib.request, multiprocessing, tempfile, subprocess
@@ -54,6 +56,13 @@ os.waitpid(child, 0)
 while not os.path.exists("daemonized"):
     time.sleep(0.005)
 time.sleep(float(sys.argv[2]))
+sys.exit(7)
+"""
+
+GIT_AND_PYTEST: Final = """
+git init -q -b main && git add test_it.py &&
+git -c user.name=x -c user.email=x@example.com commit -q -m good && git log --oneline && git status &&
+"$1" -m pytest -q -p no:cacheprovider --junit-xml=junit.xml test_it.py
 """
 
 
@@ -136,60 +145,83 @@ def test_pip_installs_a_wheel_into_a_virtual_environment(machine: Machine) -> No
     assert "three words here" in output
 
 
-@pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
-def test_git_and_pytest_work_in_the_checkout(machine: Machine, ways: Mapping[str, Any]) -> None:
-    """Git commits and reads the commit, and a test with a temporary folder passes."""
-    machine.offers(ways)
-    (machine.checkout / "test_it.py").write_text("def test_it(tmp_path):\n    (tmp_path / 'x').write_text('y')\n")
-    who = "-c user.name=x -c user.email=x@example.com"
-    git = f"git init -q -b main && git add test_it.py && git {who} commit -q -m good && git log --oneline && git status"
-    script = f"{git} && {machine.python} -m pytest -q -p no:cacheprovider --junit-xml=junit.xml test_it.py"
-    env = {"PYTHONPATH": str(PACKAGES), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    output = good(machine.run("sh", "-c", script, ways=ways, read=[PACKAGES], **env))
-    assert "1 passed" in output
-    assert "good" in output
+@dataclass(frozen=True)
+class Ended:
+    """Commands that one worker ran one after the other.
 
-
-@WAYS
-def test_servers_and_process_pools_work(machine: Machine, ways: Mapping[str, Any]) -> None:
-    """A server on a free port, a process pool, temporary files and a writable home work.
-
-    Semaphores need shared memory, which is blocked for an unprivileged user without namespaces, who would share it
-    with the worker.
+    Attributes:
+        results: The result of each command, by its name.
+        home: The home folder of the commands.
+        left: The processes that were left.
     """
-    machine.offers(ways)
-    if machine.account == "ordinary" and not machine.offers(ways).namespaces:
-        code = SERVER.replace("with multiprocessing.Pool(2) as pool:", "if True:")
-        code = code.replace("pool.map(abs, [-1, -2])", "[1, 2]")
-    else:
-        code = SERVER
-    output = good(machine.run(machine.python, "-c", code, ways=ways))
+
+    results: Mapping[str, Mapping[str, Any]]
+    home: str
+    left: Sequence[int]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(account, name) for account in ACCOUNTS for name in WAYS],
+    ids=[f"{account}-{name}" for account in ACCOUNTS for name in WAYS],
+)
+def ended(request: pytest.FixtureRequest) -> Iterator[Ended]:
+    """Run the commands once for each account and with each of the mechanisms.
+
+    The process that passes on how a command ended in namespaces is the same if Landlock is added; Git and pytest run
+    with Landlock only, which denies more.
+    """
+    account, ways = request.param[0], WAYS[request.param[1]]
+    with temporary_machine(account) as machine:
+        offered = machine.offers(ways)
+        (machine.checkout / "test_it.py").write_text("def test_it(tmp_path):\n    (tmp_path / 'x').write_text('y')\n")
+        signals = [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV] if ways is NAMESPACES else [signal.SIGSEGV]
+        server = SERVER
+        if account == "ordinary" and not offered.namespaces:
+            server = server.replace("with multiprocessing.Pool(2) as pool:", "if True:")
+            server = server.replace("pool.map(abs, [-1, -2])", "[1, 2]")
+        commands = {
+            "server": [machine.python, "-c", server],
+            **{number.name: ["sh", "-c", f"kill -{number.value} $$"] for number in signals},
+            "missing": ["no-such-program"],
+            "daemon": [machine.python, "-c", DAEMON, str(machine.top), "0"],
+        }
+        if ways is not NAMESPACES:
+            commands["git and pytest"] = ["sh", "-c", GIT_AND_PYTEST, "sh", machine.python]
+        env = {"PYTHONPATH": str(PACKAGES), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        results = machine.run_each(*commands.values(), ways=ways, read=[PACKAGES], **env)
+        left = running(str(machine.top))
+        yield Ended(dict(zip(commands, results, strict=True)), str(machine.checkout.parent / "home"), left)
+
+
+def test_programs_work(ended: Ended) -> None:
+    """A server on a free port, a process pool, temporary files and a writable home work, and Git and pytest.
+
+    Git commits and reads the commit, and a test with a temporary folder passes. Semaphores need shared memory, which
+    is blocked for an unprivileged user without namespaces, who would share it with the worker.
+    """
+    output = good(ended.results["server"])
     assert "200" in output
     assert "[1, 2]" in output
-    assert str(machine.checkout.parent / "home") in output
+    assert ended.home in output
+    if "git and pytest" in ended.results:
+        output = good(ended.results["git and pytest"])
+        assert "1 passed" in output
+        assert "good" in output
 
 
-@WAYS
-def test_the_end_of_a_command_is_passed_on_and_nothing_is_left(machine: Machine, ways: Mapping[str, Any]) -> None:
+def test_the_end_of_a_command_is_passed_on_and_nothing_is_left(ended: Ended) -> None:
     """Signal, exit code and a missing program are passed on, and a daemonized process ends with the command.
 
     It ends with the PID namespace, or is killed by the guard.
     """
-    machine.offers(ways)
-    numbers = [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV]
-    *killed, exited, missing, daemonized = machine.run_each(
-        *(["sh", "-c", f"kill -{number.value} $$"] for number in numbers),
-        ["sh", "-c", "exit 7"],
-        ["no-such-program"],
-        [machine.python, "-c", DAEMON, str(machine.top), "0"],
-        ways=ways,
-    )
-    assert [ended["exit_code"] for ended in killed] == [-number for number in numbers]
-    assert exited["exit_code"] == 7
-    assert "FileNotFoundError" in missing["output"]
-    good(daemonized)
-    assert daemonized["left"] == 0
-    assert running(str(machine.top)) == []
+    killed = {name: result["exit_code"] for name, result in ended.results.items() if name in signal.Signals.__members__}
+    assert killed
+    assert killed == {name: -signal.Signals[name] for name in killed}
+    assert "FileNotFoundError" in ended.results["missing"]["output"]
+    daemon = ended.results["daemon"]
+    assert (daemon["exit_code"], daemon["left"], daemon["changed"]) == (7, 0, []), daemon["output"]
+    assert ended.left == []
 
 
 @pytest.mark.parametrize("ways", [ALL, LANDLOCK], ids=["all", "landlock"])
