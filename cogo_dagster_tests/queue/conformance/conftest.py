@@ -81,7 +81,7 @@ def _name(case: Case) -> str:
 BY_VERSION = pytest.mark.parametrize(
     "case", [case for case in CASES if case[1] == "postgres"], indirect=True, ids=_name
 )
-"""For tests of what the database computes from many rows, or of constraints: each version, over one transport."""
+"""For tests of what the database computes from many rows, and of direct connections: each version, one transport."""
 
 
 @pytest.fixture(params=CASES, ids=_name)
