@@ -11,6 +11,7 @@ from cogo_dagster.queue.artifacts import FolderStore
 from cogo_dagster_tests.chaos.checker import CHECKS, broken_laws, violations
 from cogo_dagster_tests.chaos.effects import EffectLog
 from cogo_dagster_tests.chaos.world import AUDIT, Owner
+from cogo_dagster_tests.servers import TestServer
 
 _JOB: Final = "01a21e05-0000-7000-8000-000000000001"
 _TOKEN: Final = "01a21e05-0000-7000-8000-00000000000a"
@@ -99,10 +100,23 @@ BROKEN: Final[Mapping[str, str]] = {
 
 
 @pytest.fixture
-def audited(dsn: str) -> Iterator[Owner]:
-    """Yield a database that records changes as in a run."""
+def dsn(server: TestServer) -> Iterator[str]:
+    """Yield the URL of a database that records changes as in a run."""
+    server.template("audited", _record_changes, based_on="migrated")
+    with server.lend("audited") as dsn:
+        yield dsn
+
+
+def _record_changes(dsn: str) -> None:
     owner = Owner(dsn)
     owner.execute(AUDIT.read_text())
+    owner.close()
+
+
+@pytest.fixture
+def audited(dsn: str) -> Iterator[Owner]:
+    """Connect to the database."""
+    owner = Owner(dsn)
     yield owner
     owner.close()
 

@@ -41,7 +41,7 @@ _BACKLOGS: Final[dict[str, LiteralString]] = {
         insert into public.jobs (id, type, status, attempts, priority, next_run_at, finished_at, lease_token)
         select lpad(to_hex(n), 32, '0')::uuid, 'browser',
                case when n % 50 = 0 then 'failed' else 'succeeded' end, 1, n % 10,
-               now() - interval '30 days', now() - interval '30 days' + n * interval '1 s', gen_random_uuid()
+               now() - interval '30 days', now() - interval '30 days' + n * interval '1 s', md5(n::text)::uuid
         from generate_series(1, {rows}) n""",
 }
 

@@ -24,12 +24,12 @@ _FILL: Final[LiteralString] = """
     insert into public.jobs (id, type, status, attempts, next_run_at, claimed_at, finished_at, run_seconds, lease_token,
                              error)
     select lpad(to_hex(n), 32, '0')::uuid, 'browser', case when n % 25 = 0 then 'failed' else 'succeeded' end, 1,
-           at - interval '3 s', at - interval '2 s', at, 2, gen_random_uuid(),
+           at - interval '3 s', at - interval '2 s', at, 2, md5(n::text)::uuid,
            case when n % 25 = 0 then '{{"class": "timeout", "message": "It did not load."}}'::jsonb end
     from generate_series(1, {rows}) n,
          lateral (select now() - interval '1 day' * {days} * ({rows} - n) / {rows}) as t (at);
     insert into public.jobs (id, type, status, attempts, next_run_at, claimed_at, finished_at, lease_token)
-    select gen_random_uuid(), 'browser', 'succeeded', 1, '2026-01-01', '2026-01-01', '2026-01-01', gen_random_uuid()
+    select md5(n::text)::uuid, 'browser', 'succeeded', 1, '2026-01-01', '2026-01-01', '2026-01-01', md5(n::text)::uuid
     from generate_series(1, {same}) n;
     insert into public.workers (worker_id, families, concurrency, started_at, last_heartbeat_at, stopped_at)
     select 'w' || n, '{{browser}}', 4, at, at, at

@@ -12,14 +12,19 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.proofs.pooler import pooled
 from cogo_dagster_tests.queue import conformance
-from cogo_dagster_tests.queue.conformance.conftest import empty, emptying
+from cogo_dagster_tests.queue.conformance.conftest import BY_VERSION, empty, emptying
 from cogo_dagster_tests.servers import Major, TestServer
 
-# The tests of every conformance module, and their fixtures.
+# The tests of every conformance module that call the queue over each transport, and their fixtures.
 for path in sorted(Path(str(conformance.__file__)).parent.glob("test_*.py")):
     part = vars(import_module(f"{conformance.__name__}.{path.stem}"))
-    tests = {f"{path.stem}_{name.removeprefix('test_')}": it for name, it in part.items() if name.startswith("test_")}
-    globals().update(tests)
+    globals().update(
+        {
+            f"{path.stem}_{name.removeprefix('test_')}": it
+            for name, it in part.items()
+            if name.startswith("test_") and BY_VERSION.mark not in getattr(it, "pytestmark", ())
+        }
+    )
     globals().update({name: it for name, it in part.items() if isinstance(it, FixtureFunctionDefinition)})
 
 

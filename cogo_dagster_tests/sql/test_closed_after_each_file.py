@@ -68,21 +68,15 @@ def test_open_objects_are_found(applying: Owner, superuser: Owner) -> None:
 
 
 def test_each_exported_file_leaves_the_database_closed(applying: Owner, superuser: Owner, tmp_path: Path) -> None:
-    """No file grants anything, from an empty project to this release."""
-    for path in export_supabase(tmp_path):
-        applying.execute(path.read_bytes())
-        assert rights_of_outsiders(superuser) == [], path.name
+    """No file grants anything, from an empty project to this release.
 
-
-def test_the_six_files_and_the_functions_may_be_applied_again(
-    applying: Owner, superuser: Owner, tmp_path: Path
-) -> None:
-    """Operators may apply them more than once by hand."""
+    Operators may apply the first six files and the functions more than once by hand.
+    """
     exported = export_supabase(tmp_path)
     for path in exported:
         for _ in range(2 if path in (*exported[:6], *exported[-2:]) else 1):
             applying.execute(path.read_bytes())
-        assert rights_of_outsiders(superuser) == [], path.name
+            assert rights_of_outsiders(superuser) == [], path.name
 
 
 @pytest.mark.parametrize("schema_name", [None, "runbook_files", "uuid_ids", "serial_ids"])

@@ -74,7 +74,17 @@ CASES: list[Case] = [(15, "postgres"), *((18, name) for name in TRANSPORTS)]
 pairs."""
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f"pg{case[0]}-{case[1]}")
+def _name(case: Case) -> str:
+    return f"pg{case[0]}-{case[1]}"
+
+
+BY_VERSION = pytest.mark.parametrize(
+    "case", [case for case in CASES if case[1] == "postgres"], indirect=True, ids=_name
+)
+"""For tests of what the database computes from many rows, and of direct connections: each version, one transport."""
+
+
+@pytest.fixture(params=CASES, ids=_name)
 def case(request: pytest.FixtureRequest) -> Case:
     """Run every test of this folder on both versions and over each transport."""
     chosen: Case = request.param

@@ -15,6 +15,7 @@ from cogo_dagster.queue.errors import DuplicateJob, InvalidArgument
 from cogo_dagster.queue.model import NewJob
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.conformance.conftest import BY_VERSION
 from cogo_dagster_tests.queue.steps import add, look, running_job, settle, take
 
 LONG_KEY = "k" * 501
@@ -171,6 +172,7 @@ def test_enqueuing_is_part_of_the_callers_transaction(queue: Queue, owner: Owner
     assert len(queue.list_jobs()) == 1
 
 
+@BY_VERSION
 def test_fifty_threads_with_one_key_make_one_job(queue: Queue, dsn: str) -> None:
     """Every fifth caller rolls back, all others get the same ID, and there is one row."""
     together = Barrier(50)

@@ -11,6 +11,7 @@ from cogo_dagster.queue.model import Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.quality.history import Attempt, FinishedJob, History, Run, a_month, same, shape
+from cogo_dagster_tests.queue.conformance.conftest import BY_VERSION
 from cogo_dagster_tests.queue.steps import BROKEN, PERMANENT, running_job, settle
 
 MONDAY = datetime(2026, 10, 5, tzinfo=UTC)
@@ -28,6 +29,7 @@ def store(transport: Transport, day: datetime) -> Any:
     return transport.call("store_gate_snapshot", {"kind": "daily", "window_start": day.isoformat()})
 
 
+@BY_VERSION
 def test_the_numbers_equal_an_independent_computation(transport: Transport, owner: Owner) -> None:
     """This holds for each day of a month, a week, and the month."""
     month = a_month(MONDAY)

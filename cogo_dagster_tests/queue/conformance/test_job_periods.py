@@ -13,6 +13,7 @@ from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.quality.history import FinishedJob, History, a_month, same, shape
+from cogo_dagster_tests.queue.conformance.conftest import BY_VERSION
 from cogo_dagster_tests.queue.steps import a_worker, register, running_job, settle
 
 DAY = timedelta(days=1)
@@ -40,6 +41,7 @@ def count(owner: Owner, table: str) -> int:
     return int(row[0])
 
 
+@BY_VERSION
 def test_windows_with_stored_periods_equal_an_independent_computation(transport: Transport, owner: Owner) -> None:
     """It holds for whole days, and for windows that begin and end within a period."""
     days = a_month(FIRST, days=2)
@@ -67,7 +69,7 @@ def finish(owner: Owner, jobs: int, age: timedelta, *, run_seconds: str, status:
     """Add finished jobs of this age; `run_seconds` is an expression of their number n."""
     owner.execute(
         f"insert into public.jobs (type, status, attempts, lease_token, created_at, claimed_at, finished_at, "
-        f"run_seconds, error) select 'browser.pdf', %(status)s, 1, gen_random_uuid(), at - interval '9 s', "
+        f"run_seconds, error) select 'browser.pdf', %(status)s, 1, md5(n::text)::uuid, at - interval '9 s', "
         f"at - interval '5 s', at, {run_seconds}, "
         "case %(status)s when 'failed' then '{\"class\": \"dns\"}'::jsonb end "
         "from generate_series(1, %(jobs)s) n, lateral (select now() - %(age)s) as t (at)".encode(),
@@ -75,6 +77,7 @@ def finish(owner: Owner, jobs: int, age: timedelta, *, run_seconds: str, status:
     )
 
 
+@BY_VERSION
 def test_durations_of_the_history_are_those_of_all_jobs(transport: Transport, owner: Owner) -> None:
     """The newest jobs are quick: quantiles of a sample of them would not show the slow ones."""
     finish(owner, 6_000, timedelta(hours=3), run_seconds="10")
@@ -87,6 +90,7 @@ def test_durations_of_the_history_are_those_of_all_jobs(transport: Transport, ow
     assert a_history(transport) == before
 
 
+@BY_VERSION
 def test_durations_of_the_history_have_three_digits(transport: Transport, owner: Owner) -> None:
     """The median of all values is exact to that precision, from microseconds to hours, before and after the roll-up."""
     for run_seconds, median in (("0.0001234", 0.000123), ("1.2345", 1.23), ("12345", 12_300), ("0.001 * n", 0.0505)):
@@ -100,6 +104,7 @@ def test_durations_of_the_history_have_three_digits(transport: Transport, owner:
             roll_up(transport, owner)
 
 
+@BY_VERSION
 def test_more_failures_than_a_page_are_all_counted(transport: Transport, owner: Owner) -> None:
     """The counts and the errors of a mass failure are those of all its jobs, also after a purge."""
     finish(owner, 20_500, timedelta(hours=2), run_seconds="1", status="failed")
@@ -115,6 +120,7 @@ def test_more_failures_than_a_page_are_all_counted(transport: Transport, owner: 
         )
 
 
+@BY_VERSION
 def test_a_window_between_periods_reads_the_rows_of_its_edges(transport: Transport, owner: Owner) -> None:
     """A job in the first minutes of a period is counted only if the window contains it."""
     moments = [FIRST + timedelta(minutes=minutes) for minutes in (2, 5, 15, 25, 28)]
@@ -124,6 +130,7 @@ def test_a_window_between_periods_reads_the_rows_of_its_edges(transport: Transpo
     assert summary(transport, *window)["jobs"]["succeeded"] == 3
 
 
+@BY_VERSION
 def test_a_period_without_jobs_is_stored_as_it_would_be_counted(transport: Transport, owner: Owner) -> None:
     """For the periods around a job, the stored rows equal those of the functions, which are not called for all."""
     at = FIRST + timedelta(minutes=25)
@@ -137,6 +144,7 @@ def test_a_period_without_jobs_is_stored_as_it_would_be_counted(transport: Trans
         assert owner.execute(query.encode(), [FIRST + timedelta(hours=1)]).fetchall() == [(True,)] * 4
 
 
+@BY_VERSION
 def test_a_window_is_added_up_from_days_and_hours(transport: Transport, owner: Owner) -> None:
     """A day and the hours beside it are stored, so that only the edges are periods of ten minutes."""
     a_month(FIRST, days=2).write(owner)
@@ -149,6 +157,7 @@ def test_a_window_is_added_up_from_days_and_hours(transport: Transport, owner: O
     assert sorted(at for (at,) in parts) == sorted([day, *hours, *edges])
 
 
+@BY_VERSION
 def test_messages_that_differ_in_digits_are_one_failure_of_a_day(transport: Transport, owner: Owner) -> None:
     """The day stores the most frequent message, and how many failures there were."""
     errors = [("timeout", f"The page {n % 4} did not load in 30 s") for n in range(1, 8)]
@@ -165,6 +174,7 @@ def test_messages_that_differ_in_digits_are_one_failure_of_a_day(transport: Tran
     assert summary(transport, FIRST, FIRST + DAY)["top_failures"] == before
 
 
+@BY_VERSION
 def test_numbers_are_deleted_with_their_sums(transport: Transport, owner: Owner) -> None:
     """A day is deleted before its periods, and no window counts both."""
     a_month(FIRST, days=2).write(owner)
@@ -180,6 +190,7 @@ def test_numbers_are_deleted_with_their_sums(transport: Transport, owner: Owner)
     assert summary(transport, *window)["jobs"]["succeeded"] == before
 
 
+@BY_VERSION
 def test_a_purge_leaves_the_stored_periods(transport: Transport, owner: Owner) -> None:
     """A day that was counted before keeps its numbers."""
     a_month(FIRST, days=1).write(owner)

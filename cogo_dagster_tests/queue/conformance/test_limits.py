@@ -11,6 +11,7 @@ from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.queue.model import Job, JobError, Json, Outcome
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.conformance.conftest import BY_VERSION
 from cogo_dagster_tests.queue.steps import a_worker, look, register, running_job, settle
 
 DEEPEST = 100
@@ -39,6 +40,7 @@ def enqueue_text(owner: Owner, payload: str) -> Any:
     return row[0]["jobs"][0]["job_id"]
 
 
+@BY_VERSION
 @pytest.mark.parametrize(
     "payload",
     [
@@ -60,6 +62,7 @@ def test_a_payload_within_the_limits_is_taken(owner: Owner, payload: str) -> Non
     assert kept == (True,)
 
 
+@BY_VERSION
 @pytest.mark.parametrize(
     ("payload", "message"),
     [

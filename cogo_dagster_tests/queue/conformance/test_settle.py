@@ -4,13 +4,12 @@ import pytest
 
 from cogo_dagster.queue.client import Queue, Settled
 from cogo_dagster.queue.errors import InvalidArgument
-from cogo_dagster.queue.model import JobError, Json, Outcome
+from cogo_dagster.queue.model import JobError, Json, NewJob, Outcome, Settlement
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Age, Owner
 from cogo_dagster_tests.queue.steps import (
     BROKEN,
     PERMANENT,
-    add,
     dead_letters,
     look,
     running_job,
@@ -63,11 +62,10 @@ def test_the_wait_doubles_with_each_attempt(
     queue: Queue, owner: Owner, attempts: int, least: float, most: float
 ) -> None:
     """The delay is between half of 10 s · 2^(attempts - 1) and the whole, and at most an hour."""
-    queue_ids = [add(queue, max_attempts=100) for _ in range(20)]
+    enqueued = queue.enqueue([NewJob("browser", max_attempts=100)] * 20)
     owner.execute("update public.jobs set attempts = %s", (attempts - 1,))
-    for job in take(queue):
-        settle(queue, job, Outcome.FAILED, error=BROKEN)
-    waits = [_wait_seconds(owner, str(job_id)) for job_id in queue_ids]
+    queue.settle([Settlement(job, Outcome.FAILED, error=BROKEN) for job in take(queue)])
+    waits = [_wait_seconds(owner, str(one.job_id)) for one in enqueued]
     assert least <= min(waits)
     assert max(waits) <= most
     assert len(set(waits)) > 1, "Without jitter, jobs that failed together return together."
