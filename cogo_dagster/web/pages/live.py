@@ -56,4 +56,6 @@ def _mark(web: Web, job_id: UUID | None) -> str:
         QueueError: The database cannot be reached.
     """
     numbers = web.backend.numbers()
-    return mark_of(numbers, job_id and web.backend.application.queue.get_truncated_job(job_id, _MARK_CHARS))
+    if job_id is None:
+        return mark_of(numbers)
+    return mark_of(numbers, web.backend.application.queue.get_truncated_job(job_id, _MARK_CHARS))
