@@ -355,7 +355,6 @@ def test_a_job_is_cancelled_retried_and_replayed(page: Page, populated: Populati
 
 def test_all_jobs_of_a_cause_are_replayed_after_a_preview(page: Page, populated: Population, site: Site) -> None:
     """The preview counts and lists the jobs; the button replays them and no others."""
-    log_in(page)
     page.goto("/dashboard/dlq")
     page.locator(".cause", has_text="answered 502").get_by_role("button", name="Replay …").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Replay 3 jobs?")
@@ -369,7 +368,6 @@ def test_all_jobs_of_a_cause_are_replayed_after_a_preview(page: Page, populated:
 
 def test_a_type_is_paused_and_resumed(page: Page, site: Site) -> None:
     """A pause on the workers' page shows a banner on other pages until it is resumed."""
-    log_in(page)
     page.goto("/dashboard/workers")
     page.get_by_label("Name").fill("browser")
     page.get_by_label("Reason").fill("the site is down")
@@ -607,13 +605,21 @@ def taint(owner: Owner, poison: str) -> None:
 
 
 def test_the_login_does_not_redirect_to_other_sites(page: Page, site: Site) -> None:
-    """If `next` is an address of another site, the login redirects to the overview."""
+    """If `next` is an address of another site, in a link or a form, the login redirects to the overview."""
     for place in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
-        page.context.clear_cookies()
-        page.goto(f"/dashboard/login?next={place}")
-        page.get_by_label("Admin token").fill(TOKEN)
-        page.get_by_role("button", name="Log in").click()
-        expect(page).to_have_url(re.compile(f"^{re.escape(site.url)}/dashboard/local"))
+        site.client.cookies.clear()
+        shown = site.client.get("/dashboard/login", params={"next": place})
+        assert 'name="next" value="/dashboard/local"' in shown.text
+        form = {"token": TOKEN, "name": "Anna", "next": place}
+        logged = site.client.post("/dashboard/login", data=form, headers={"origin": site.url})
+        again = site.client.get("/dashboard/login", params={"next": place})  # with the session
+        for answer in (logged, again):
+            assert re.fullmatch(r"/dashboard/local(\?did=login)?", answer.headers["location"]), place
+    page.context.clear_cookies()
+    page.goto("/dashboard/login?next=/\\evil.example")  # browsers read a backslash as a slash
+    page.get_by_label("Admin token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    expect(page).to_have_url(re.compile(f"^{re.escape(site.url)}/dashboard/local"))
 
 
 def test_20000_jobs_are_paginated(page: Page, site: Site, owner: Owner) -> None:
