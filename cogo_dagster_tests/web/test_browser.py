@@ -17,7 +17,7 @@ from cogo_dagster.queue.bulk import Operation
 from cogo_dagster.queue.errors import DatabaseUnavailable
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import a_worker, add, look, running_job, settle, take_one
-from cogo_dagster_tests.web.axe import check_accessible
+from cogo_dagster_tests.web.axe import axe_source, check_accessible
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in
 from cogo_dagster_tests.web.population import GONE, Population, failing, gate_history, with_files
 from cogo_dagster_tests.web.tab import watch
@@ -101,13 +101,14 @@ class Inspected:
 
 @pytest.fixture(scope="module")
 def inspected(read_only: tuple[Site, Population], browser: Browser) -> Iterator[Inspected]:
-    """Open a page on a server with every kind of row; a second one would compile axe-core again."""
+    """Open a page with axe-core on a server with every kind of row; a second one would compile axe-core again."""
     site, populated = read_only
     gate_history(site.application)
     site.application.alerts.evaluate()
     gone = [str(failing(site.queue, GONE))]
     site.application.perform(Operation("discard_dlq", {"reason": "gone", "job_ids": gone}), "me")
     context = browser.new_context(base_url=site.url)
+    context.add_init_script(axe_source())
     logged_in(context, site)
     page, errors, requested = context.new_page(), list[str](), list[str]()
     watch(page, errors)
