@@ -123,6 +123,11 @@ def application_of(request: Request) -> Application:
     return web_of(request).backend.application
 
 
+def note_numbers(request: Request) -> None:
+    """Read the numbers before the rows of a page, so that the page is fetched again if they changed since."""
+    request.state.numbers = web_of(request).backend.numbers()
+
+
 def is_open_here(request: Request) -> bool:
     """Whether reading needs no session: `cogo dev`, and a request from this machine."""
     peer = address_of(request.client.host) if request.client else None

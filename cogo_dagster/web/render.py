@@ -12,11 +12,13 @@ from starlette.responses import HTMLResponse
 from cogo_dagster.formatting.explanation import advice_for
 from cogo_dagster.formatting.values import error_line, one_line, size, span
 from cogo_dagster.links import dagster_asset, dagster_run
+from cogo_dagster.queue.stats import Numbers
 from cogo_dagster.web import filters, views, worker_views
 from cogo_dagster.web.addresses import page_before
 from cogo_dagster.web.attempt_views import waterfall
 from cogo_dagster.web.dependencies import is_open_here, session_of, web_of
 from cogo_dagster.web.files import static_files
+from cogo_dagster.web.marks import mark_of
 
 _FLASH_MESSAGES: Final = {
     "enqueued": "Job enqueued.",
@@ -47,7 +49,7 @@ _FLASH_MESSAGES: Final = {
 
 _HEADINGS: Final = {403: "Not allowed", 404: "Not found", 409: "Conflict", 413: "Too large", 422: "Invalid request"}
 
-_FRAME: Final = {"session": None, "may_act": False, "follows": False, "numbers": None}
+_FRAME: Final = {"session": None, "may_act": False, "follows": False, "mark": None, "numbers": None}
 
 
 class Pages:
@@ -200,11 +202,13 @@ def _frame(request: Request, status: int) -> dict[str, Any]:
     if status >= 400 and status != 422:  # 422: a form with its errors
         return {}
     session = session_of(request)
+    numbers: Numbers | None = getattr(request.state, "numbers", None)
     return {
         "session": session,
         "may_act": session is not None and session.holder.may("operator"),
         "follows": session is not None or is_open_here(request),
-        "numbers": web_of(request).backend.numbers(),
+        "mark": numbers and mark_of(numbers),
+        "numbers": numbers or web_of(request).backend.numbers(),
     }
 
 

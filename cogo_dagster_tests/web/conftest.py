@@ -1,5 +1,6 @@
 """Fixtures: a server for each test, and clients for it."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from cogo_dagster.bootstrap import Application
 from cogo_dagster.executors.browser.find import find_browser
@@ -27,6 +28,7 @@ from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import listening, serving
 from cogo_dagster_tests.servers import Major, TestServer
 from cogo_dagster_tests.web.population import Population, history, populate
+from cogo_dagster_tests.web.tab import Tab
 
 TOKEN = "0123456789abcdef" * 4
 
@@ -104,8 +106,10 @@ def application(settings: Settings, dsn: str, transport: Transport, queue: Queue
 
 
 @contextmanager
-def served(settings: Settings, application: Application, /, **options: Json) -> Iterator[Site]:
-    """Run a server for an application."""
+def served(
+    settings: Settings, application: Application, /, at: socket.socket | None = None, **options: Json
+) -> Iterator[Site]:
+    """Run a server for an application, at any free port or at a socket, which stays open."""
     seen = replace(application, settings=options.get("settings", settings))
 
     @contextmanager
@@ -115,7 +119,7 @@ def served(settings: Settings, application: Application, /, **options: Json) -> 
     given: Json = {"settings": settings, "opener": opened, "keep_seconds": 0} | options
     app = create_app(**given)
     with (
-        listening("127.0.0.1", 0) as listener,
+        at.dup() if at else listening("127.0.0.1", 0) as listener,
         serving(app, listener) as url,
         httpx.Client(base_url=url, timeout=30) as client,
     ):
@@ -128,10 +132,18 @@ def serve(settings: Settings, application: Application) -> Serve:
     return partial(served, settings, application)
 
 
+@pytest.fixture(scope="module")
+def port() -> Iterator[socket.socket]:
+    """Keep a port for the servers of the module, one after another, so that a tab can open all of them."""
+    with listening("127.0.0.1", 0) as port:
+        port.listen()
+        yield port
+
+
 @pytest.fixture
-def site(serve: Serve) -> Iterator[Site]:
+def site(serve: Serve, port: socket.socket) -> Iterator[Site]:
     """Start a server."""
-    with serve() as site:
+    with serve(at=port) as site:
         yield site
 
 
@@ -183,3 +195,26 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=False)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, port: socket.socket) -> Iterator[Tab]:
+    """Open a tab for the module."""
+    tab = Tab(browser, port)
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
+def errors(tab: Tab) -> list[str]:
+    """Return what the page must not cause: errors, blocked scripts, dialogs."""
+    return tab.errors
+
+
+@pytest.fixture
+def page(tab: Tab, site: Site) -> Iterator[Page]:
+    """Lend a page on the server, logged in, and fail the test if it causes errors."""
+    with tab.lent() as page:
+        logged_in(page.context, site)
+        yield page
+    assert tab.errors == []

@@ -8,9 +8,6 @@ from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import dead_letters, look
 from cogo_dagster_tests.web.conftest import Site
 from cogo_dagster_tests.web.population import HTTP, TIMEOUT, Population, failing
-from cogo_dagster_tests.web.test_browser import errors, page
-
-__all__ = ["errors", "page"]
 
 YESTERDAY = """
     update public.jobs set finished_at = date_trunc('day', now() at time zone 'utc') at time zone 'utc' - interval '1 h'

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from cogo_dagster_tests.queue.steps import a_worker, add, register, running_job,
 from cogo_dagster_tests.web.axe import check_accessible
 from cogo_dagster_tests.web.conftest import Serve, Site, logged_in
 from cogo_dagster_tests.web.population import PIXEL, with_files
+from cogo_dagster_tests.web.tab import Tab
 from cogo_dagster_tests.worker.bench import Bench
 
 URL = "https://shop.example.com/cart"
@@ -40,16 +42,13 @@ EVIDENCE = {
     "failed_requests": [{"url": "https://shop.example.com/api", "reason": "net::ERR_FAILED"}],
 }
 
-expect.set_options(timeout=20_000)
 
-
-@pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """Open a page on the server in Seoul, as an operator."""
-    context = browser.new_context(base_url=site.url, timezone_id="Asia/Seoul")
-    logged_in(context, site)
-    yield context.new_page()
-    context.close()
+@pytest.fixture(scope="module")
+def tab(browser: Browser, port: socket.socket) -> Iterator[Tab]:
+    """Open a tab in Seoul."""
+    tab = Tab(browser, port, timezone="Asia/Seoul")
+    yield tab
+    tab.close()
 
 
 def failed_with_evidence(site: Site, folder: Path, *, evidence: Json = EVIDENCE, screenshot: bool = True) -> UUID:

@@ -17,7 +17,8 @@ from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN
 from cogo_dagster_tests.web.population import PIXEL, failing, with_files
-from cogo_dagster_tests.web.test_browser import log_in, watch
+from cogo_dagster_tests.web.tab import watch
+from cogo_dagster_tests.web.test_browser import log_in
 
 
 @pytest.fixture

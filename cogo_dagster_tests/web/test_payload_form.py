@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,6 +113,8 @@ PAYLOADS = st.fixed_dictionaries(
 )
 
 
+# The limits are of elapsed time, and a loaded machine exceeds them.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(payload=PAYLOADS)
 def test_a_payload_survives_the_form(payload: Json) -> None:
     """The texts for a payload are read as the same payload."""

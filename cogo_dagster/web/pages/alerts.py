@@ -11,7 +11,7 @@ from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.actions import notify, seconds_until
 from cogo_dagster.web.cursors import next_cursor, read_cursor
-from cogo_dagster.web.dependencies import ApplicationDep, require_reader, web_of
+from cogo_dagster.web.dependencies import ApplicationDep, note_numbers, require_reader, web_of
 from cogo_dagster.web.pages.forms import Form, FormDep, Operator, back, form_of
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
@@ -21,7 +21,7 @@ PAGE: Final = 50
 _MAX_FIRING: Final = 1_000
 
 
-@router.get("/alerts", dependencies=[Depends(require_reader)])
+@router.get("/alerts", dependencies=[Depends(require_reader), Depends(note_numbers)])
 def alerts(
     request: Request, application: ApplicationDep, before: Annotated[str | None, Query(max_length=200)] = None
 ) -> Response:

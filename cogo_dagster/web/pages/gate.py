@@ -16,10 +16,12 @@ from cogo_dagster.quality.reports.stored import report_texts
 from cogo_dagster.queue.artifacts import ArtifactStoreError
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.cursors import cursor_of, following, read_cursor
-from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
+from cogo_dagster.web.dependencies import ApplicationDep, WebDep, note_numbers, require_reader, web_of
 from cogo_dagster.web.lookups import part_of, with_addresses
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+router = APIRouter(
+    prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader), Depends(note_numbers)]
+)
 
 PAGE: Final = 50
 

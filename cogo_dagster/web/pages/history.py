@@ -7,11 +7,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from cogo_dagster.quality.comparison import GateDay, gate_days
-from cogo_dagster.web.dependencies import Web, WebDep, require_reader
+from cogo_dagster.web.dependencies import Web, WebDep, note_numbers, require_reader
 from cogo_dagster.web.history import Bucket, day_buckets, hour_buckets, jobs_chart, rate_chart, types_chart
 from cogo_dagster.web.pictures import bars
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+router = APIRouter(
+    prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader), Depends(note_numbers)]
+)
 
 Range = Literal["24h", "7d", "30d"]
 

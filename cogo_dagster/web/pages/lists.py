@@ -14,10 +14,12 @@ from cogo_dagster.queue.search.grammar import JobSearch
 from cogo_dagster.queue.search.qualifiers import QUALIFIERS, STATUSES
 from cogo_dagster.release import code_version
 from cogo_dagster.web.cursors import following, next_cursor, read_cursor
-from cogo_dagster.web.dependencies import ApplicationDep, WebDep, require_reader, web_of
+from cogo_dagster.web.dependencies import ApplicationDep, WebDep, note_numbers, require_reader, web_of
 from cogo_dagster.web.lookups import page_of_id, wait_reasons
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+router = APIRouter(
+    prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader), Depends(note_numbers)]
+)
 
 PAGE: Final = 50
 

@@ -1,8 +1,6 @@
 """Server-sent events after which a page reloads."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Final
@@ -15,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from cogo_dagster.queue.errors import QueueError
 from cogo_dagster.settings import SettingsError
 from cogo_dagster.web.dependencies import Web, WebDep, has_lost_access, require_reader
+from cogo_dagster.web.marks import mark_of
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
 
@@ -25,9 +24,6 @@ _MARK_CHARS: Final = 1_000
 
 _POLLS_PER_CHECK: Final = 5
 """Polls between two checks that the session is still valid."""
-
-_AGES: Final = {"oldest_ready_seconds"}
-"""Numbers that change without an event."""
 
 
 @router.get("/live")
@@ -44,7 +40,7 @@ async def _changes(request: Request, web: Web, job: UUID | None) -> AsyncIterato
         if polls and polls % _POLLS_PER_CHECK == 0 and await run_in_threadpool(has_lost_access, request):
             return
         try:
-            event, mark = "change", await run_in_threadpool(mark_of, web, job)
+            event, mark = "change", await run_in_threadpool(_mark, web, job)
         except (QueueError, SettingsError):
             event, mark = "unavailable", "The database cannot be reached."
         if (event, mark) != before:
@@ -53,14 +49,13 @@ async def _changes(request: Request, web: Web, job: UUID | None) -> AsyncIterato
         await asyncio.sleep(POLL_SECONDS)
 
 
-def mark_of(web: Web, job: UUID | None) -> str:
-    """Return a hash of what a page shows.
+def _mark(web: Web, job_id: UUID | None) -> str:
+    """Return the mark of a page.
 
     Raises:
         QueueError: The database cannot be reached.
     """
-    seen = web.backend.numbers().model_dump(exclude=_AGES)
-    if job is not None:
-        job_row = web.backend.application.queue.get_truncated_job(job, _MARK_CHARS)
-        seen["job"] = job_row and job_row.document
-    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]
+    numbers = web.backend.numbers()
+    if job_id is None:
+        return mark_of(numbers)
+    return mark_of(numbers, web.backend.application.queue.get_truncated_job(job_id, _MARK_CHARS))

@@ -10,14 +10,16 @@ from cogo_dagster.bootstrap import Application
 from cogo_dagster.quality.records import GateRun, ProviderHealth
 from cogo_dagster.queue.rows.dead_letters import Incident
 from cogo_dagster.queue.rows.operations import PausedRow
-from cogo_dagster.web.dependencies import ApplicationDep, WebDep, allow_anonymous, may_read
+from cogo_dagster.web.dependencies import ApplicationDep, WebDep, allow_anonymous, may_read, note_numbers
 from cogo_dagster.web.history import hour_buckets
 from cogo_dagster.web.lookups import providers, with_addresses
 from cogo_dagster.web.pictures import bars, gate_latency, gate_trend
 
 _SHOWN_ALERTS: Final = 5
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(allow_anonymous)])
+router = APIRouter(
+    prefix="/dashboard", include_in_schema=False, dependencies=[Depends(allow_anonymous), Depends(note_numbers)]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,11 @@ from cogo_dagster.quality.weeks import shifted
 from cogo_dagster.queue.errors import InvalidArgument
 from cogo_dagster.web.access import RequestDenied
 from cogo_dagster.web.cursors import cursor_of, following, read_cursor
-from cogo_dagster.web.dependencies import ApplicationDep, require_reader, web_of
+from cogo_dagster.web.dependencies import ApplicationDep, note_numbers, require_reader, web_of
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+router = APIRouter(
+    prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader), Depends(note_numbers)]
+)
 
 DAYS: Final = 7
 PAGES: Final = 12

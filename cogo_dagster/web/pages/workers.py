@@ -5,10 +5,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from cogo_dagster.web.dependencies import ApplicationDep, require_reader, web_of
+from cogo_dagster.web.dependencies import ApplicationDep, note_numbers, require_reader, web_of
 from cogo_dagster.web.worker_groups import worker_groups
 
-router = APIRouter(prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader)])
+router = APIRouter(
+    prefix="/dashboard", include_in_schema=False, dependencies=[Depends(require_reader), Depends(note_numbers)]
+)
 
 MAX_STARTS: Final = 200
 MAX_ALIVE: Final = 1_000

@@ -105,7 +105,7 @@ function follow() {
   live.source = new EventSource("/dashboard/live" + (job ? `?job=${encodeURIComponent(job)}` : ""));
   live.source.addEventListener("open", () => { clearInterval(live.timer); show("live", "live"); });
   live.source.addEventListener("change", (event) => {
-    // The first event counts as a change: data may have changed since the page was rendered.
+    // Without a mark the first event counts as a change: data may have changed since the page was rendered.
     if (live.mark !== event.data) setTimeout(refresh, GATHER_MS);
     else show("live", "live");
     live.mark = event.data;
@@ -131,6 +131,7 @@ function toggleLive() {
 
 if (liveButton && $("[data-live]") && !$(".problem") && document.body.dataset.follows !== undefined) {
   liveButton.addEventListener("click", toggleLive);
+  live.mark = document.body.dataset.mark || null;
   if (window.EventSource) follow(); else poll();
   // A hidden page needs no stream, and browsers open at most six connections to a server: a seventh page would not load.
   document.addEventListener("visibilitychange", () => {
