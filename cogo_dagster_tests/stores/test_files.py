@@ -172,3 +172,12 @@ def test_a_file_that_becomes_a_fifo_is_rejected(file: Path) -> None:
     os.mkfifo(file)
     with pytest.raises(ArtifactRejected, match="a FIFO"):
         b"".join(local.chunks())
+
+
+@pytest.mark.parametrize("key", ["x" * 300, "x" * 200_000, "reports/" + "x/" * 5_000])
+def test_a_key_that_no_file_can_have_has_an_address(tmp_path: Path, key: str) -> None:
+    """A row with such a key is listed as one whose file does not exist."""
+    store = FolderStore(tmp_path)
+    assert store.address(key) == f"{tmp_path}/{key.removesuffix('/')}"
+    with pytest.raises(ArtifactStoreError, match="cannot be read"):
+        store.open(key)

@@ -107,7 +107,7 @@ class FolderObjects:
     def address(self, names: Sequence[str]) -> str:
         """Return the absolute path of the first name that exists, else of the first name."""
         paths = [self._path(name) for name in names]
-        return str(next((path for path in paths if path.is_file()), paths[0]))
+        return str(next((path for path in paths if _is_file(path)), paths[0]))
 
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:  # noqa: ARG002
         """Return None: the file is on this machine."""
@@ -193,6 +193,13 @@ class FolderObjects:
         if not path.is_relative_to(self._folder.resolve()):
             raise ArtifactStoreError(f"The storage key {name!r} leads out of the artifact folder.")
         return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that cannot be read
+        return False
 
 
 def _created(path: Path) -> BinaryIO:
