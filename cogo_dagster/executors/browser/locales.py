@@ -65,7 +65,7 @@ def check_timezone(name: str) -> str:
     if not zones or name in zones:
         return name
     matches = difflib.get_close_matches(name, zones, n=1)
-    hint = f"did you mean {matches[0]}?" if matches else "names are like Asia/Seoul"
+    hint = f"the nearest name is {matches[0]}" if matches else "names are like Asia/Seoul"
     raise ValueError(f"{name!r} is not a time zone; {hint}")
 
 
