@@ -71,10 +71,11 @@ def test_a_page_that_breaks_its_own_functions_is_captured(shared: Bench) -> None
     assert (found.result["title"], found.result["status"]) == ("Broken", 200)
 
 
-def test_a_page_whose_functions_return_its_objects_is_captured(shared: Bench) -> None:
+@pytest.mark.parametrize("value", ["window", "new Proxy({}, {ownKeys() { throw 1 }})", "10n", "Symbol()"])
+def test_a_page_whose_functions_return_its_objects_is_captured(shared: Bench, value: str) -> None:
     """Nothing is known of its state, and the job succeeds."""
     shared.site.pages["/objects"] = (
-        "<title>T</title><script>String.prototype.slice = Array.prototype.slice = () => window</script>"
+        f"<title>T</title><script>String.prototype.slice = Array.prototype.slice = () => {value}</script>"
     )
     found = shared.run({"url": shared.site.url("/objects"), "screenshot": True})
     assert found.result["title"] == ""

@@ -20,8 +20,8 @@ MAX_ERRORS: Final = 20
 MAX_TITLE_CHARS: Final = 1_000
 MAX_PX: Final = 1e9
 
-_NO_JSON: Final = re.compile("reference chain is too long|be returned by value")
-"""The page has replaced functions, so that the script returns one of the page's objects."""
+_NO_JSON: Final = re.compile(r"Protocol error \(Runtime\.evaluate\): (?:Object |Internal error)")
+"""The page has replaced functions, so that the script returns one of the page's objects, which is not JSON."""
 
 _STATE: Final = f"""missing => {{
     const attempt = (read, otherwise) => {{ try {{ return read() }} catch {{ return otherwise }} }}
