@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -110,12 +110,19 @@ class Postgrest:
         """The process on the server that sends notifications to this one."""
         return self._listener.info.backend_pid
 
-    def idle_processes(self) -> set[int] | None:
-        """Return the server's processes of its connections; None if one is in use or lost."""
+    def idle_connections(self) -> Sequence[Connection] | None:
+        """Return its connections for calls; None if one is in use or lost."""
         stats = self._pool.get_stats()
         if stats.get("pool_size", 0) != stats.get("pool_available", 0) or self._listener.closed:
             return None
-        return {self.listener_pid, *(connection.info.backend_pid for connection in self._pool._pool)}
+        return list(self._pool._pool)
+
+    def idle_processes(self) -> set[int] | None:
+        """Return the server's processes of its connections; None if one is in use or lost."""
+        connections = self.idle_connections()
+        if connections is None:
+            return None
+        return {self.listener_pid, *(connection.pgconn.backend_pid for connection in connections)}
 
     def close(self) -> None:
         """Close all connections."""
