@@ -63,7 +63,7 @@ prepare look as select json_build_array(
 """
 
 _SIZES: Final = """
-prepare sizes as select coalesce(json_agg(array[c.oid, size]), '[]')
+prepare sizes as select coalesce(json_agg(array[c.oid::bigint, size]), '[]')
 from pg_catalog.pg_class c, lateral (
   select pg_relation_size(c.oid) + coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0) size
 ) measured
