@@ -1,6 +1,6 @@
 """Connections that tests use one after another: a new one plans all that it calls, which takes the server 12 ms."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -72,11 +72,7 @@ class KeptConnections:
 
     def idle_processes(self) -> set[int]:
         """Return the server's processes of the connections that can be used again."""
-        return {
-            *_processes(self._transport and _of_transport(self._transport)),
-            *((self._postgrest and self._postgrest.idle_processes()) or ()),
-            *_processes(self._owner and _of_owner(self._owner)),
-        }
+        return set().union(*self._processes())
 
     def hide(self) -> None:
         """Let a test that does not use the transport count the connections of its own ones only."""
@@ -95,31 +91,36 @@ class KeptConnections:
         Args:
             running: The processes of the database that the server has.
         """
-        lost = self.idle_processes() - set(running)
-        if lost & set(_processes(self._transport and _of_transport(self._transport))):
-            self._transport = _closed(self._transport)
-        if lost & ((self._postgrest and self._postgrest.idle_processes()) or set()):
-            self._postgrest = _closed(self._postgrest)
-        if lost & set(_processes(self._owner and _of_owner(self._owner))):
-            self._owner = _closed(self._owner)
+        transport, postgrest, owner = (bool(processes - set(running)) for processes in self._processes())
+        self._transport = _closed_if(transport, self._transport)
+        self._postgrest = _closed_if(postgrest, self._postgrest)
+        self._owner = _closed_if(owner, self._owner)
 
     def close(self) -> None:
         """Close all connections."""
         for kept in (self._transport, self._postgrest, self._owner):
-            _closed(kept)
+            if kept is not None:
+                kept.close()
+
+    def _processes(self) -> tuple[set[int], set[int], set[int]]:
+        """Return the processes of the transport, of the stand-in for PostgREST and of the owner's connection."""
+        return (
+            _of(_of_transport(self._transport) if self._transport else None),
+            (self._postgrest.idle_processes() if self._postgrest else None) or set(),
+            _of(_of_owner(self._owner) if self._owner else None),
+        )
 
     def _finished(self, kept: _Kind | None, idle: Callable[[_Kind], _Idle], statements: bytes) -> _Kind | None:
         if kept is None or kept not in self._used:
             return kept
         connections = idle(kept)
-        if connections is None:
-            return _closed(kept)
+        is_usable = connections is not None
         try:
-            for connection in connections:
+            for connection in connections or ():
                 executed(connection, statements)
         except psycopg.Error:
-            return _closed(kept)
-        return kept
+            is_usable = False
+        return _closed_if(not is_usable, kept)
 
     def _name(self, *, is_hidden: bool) -> None:
         if self._transport is not None and self._is_hidden != is_hidden:
@@ -137,9 +138,11 @@ def executed(connection: _Connection, statements: bytes) -> PGresult:
     return result
 
 
-def _closed(kept: PostgresTransport | Postgrest | _Connection | None) -> None:
-    if kept is not None:
+def _closed_if(is_unusable: bool, kept: _Kind | None) -> _Kind | None:
+    if is_unusable and kept is not None:
         kept.close()
+        return None
+    return kept
 
 
 def _of_transport(transport: PostgresTransport) -> _Idle:
@@ -154,5 +157,5 @@ def _of_owner(owner: _Connection) -> _Idle:
     return [owner] if usable else None
 
 
-def _processes(connections: _Idle) -> Iterable[int]:
-    return (connection.pgconn.backend_pid for connection in connections or ())
+def _of(connections: _Idle) -> set[int]:
+    return {connection.pgconn.backend_pid for connection in connections or ()}
