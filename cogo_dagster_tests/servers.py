@@ -98,19 +98,32 @@ class TestServer:
             self._run("drop database if exists {} with (force)", name)
 
     @contextmanager
-    def lend(self, template: str) -> Iterator[str]:
-        """Yield the URL of a database like the template. It is used again unless its user changes more than rows."""
+    def lend(self, template: str, *, with_transport: bool = False) -> Iterator[str]:
+        """Yield the URL of a database like the template. It is used again unless its user changes more than rows.
+
+        Args:
+            with_transport: Whether the user will use the kept transport, whose sessions need not be hidden then.
+
+        Raises:
+            AssertionError: The user has left a connection open that had to be closed.
+        """
         spares = self._spares.setdefault(template, [])
         spare = spares.pop() if spares else self._new_spare(template)
+        if not with_transport:
+            spare.kept.hide()
         self._lent[spare.dsn] = spare
+        is_restored = False
         try:
             yield spare.dsn
         finally:
             del self._lent[spare.dsn]
-            if spare.restore(self._states[template]):
-                spares.append(spare)
-            else:
-                self._drop(spare)
+            try:
+                is_restored = spare.restore()
+            finally:
+                if is_restored:
+                    spares.append(spare)
+                else:
+                    self._drop(spare)
 
     @contextmanager
     def kept(self, dsn: str) -> Iterator[KeptConnections]:
@@ -133,9 +146,8 @@ class TestServer:
     def _new_spare(self, template: str) -> Spare:
         name = f"{template}_{uuid4().hex[:12]}"
         self._run("create database {} template {} strategy file_copy", name, template)
-        spare = Spare(name, self.dsn(name))
-        if template not in self._states:
-            self._states[template] = spare.state()
+        spare = Spare(name, self.dsn(name), self._states.get(template))
+        self._states[template] = spare.template
         return spare
 
     def _drop(self, spare: Spare) -> None:

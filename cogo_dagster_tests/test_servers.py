@@ -1,5 +1,6 @@
 """The tests' own servers: shared while in use and removed afterwards, even after a kill."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,58 @@ def test_a_lent_database_is_used_again_like_new(servers: Callable[[Major], TestS
         assert owner.execute("select count(*) from public.jobs").fetchone() == (0,)
         written = owner.execute("insert into public.worker_heartbeats (worker_id) values ('w') returning id")
         assert written.fetchone() == (1,)
+    with pytest.raises(psycopg.OperationalError):
+        left_open.execute("select 1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "insert into public.jobs (type) select 'browser' from generate_series(1, 1000); delete from public.jobs",
+        "begin; insert into public.jobs (type) values ('browser'); rollback",
+        "begin; create table public.more (); rollback",
+    ],
+)
+def test_a_lent_database_whose_changes_were_undone_is_used_again(
+    servers: Callable[[Major], TestServer], major: Major, change: str
+) -> None:
+    """This holds for a changed schema too."""
+    server = servers(major)
+    with server.lend("migrated") as changed, psycopg.connect(changed, autocommit=True) as owner:
+        for statement in change.split("; "):
+            owner.execute(statement.encode())
+    with server.lend("migrated") as again, psycopg.connect(again, autocommit=True) as owner:
+        assert again == changed
+        assert owner.execute("select count(*) from public.jobs").fetchone() == (0,)
+
+
+def test_what_kept_connections_have_written_is_deleted(servers: Callable[[Major], TestServer], major: Major) -> None:
+    """Their sessions do not end, so they report their changes when the database is restored."""
+    server = servers(major)
+    for _ in range(3):
+        with server.lend("migrated") as dsn, server.kept(dsn) as kept:
+            transport, owner = kept.transport(), kept.owner()
+            assert transport.call("queue_stats", {})["ready"] == 0
+            transport.call("enqueue_jobs", {"jobs": [{"type": "browser"}]})
+            assert owner.execute("select count(*) from public.jobs").fetchone() == (1,)
+    with server.lend("migrated") as dsn, server.kept(dsn) as kept:
+        kept.owner().execute("drop index public.jobs_lease")
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(dsn)
+
+
+def test_a_connection_of_a_transport_that_was_not_closed_is_reported(
+    servers: Callable[[Major], TestServer], major: Major, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is dropped, which closes the connection."""
+    monkeypatch.setattr("cogo_dagster_tests.spares._CLOSE_SECONDS", 0.1)
+    server = servers(major)
+    with contextlib.ExitStack() as lent:
+        dsn = lent.enter_context(server.lend("migrated"))
+        left_open = psycopg.connect(dsn, autocommit=True, application_name="cogo")
+        lent.enter_context(server.kept(dsn)).is_closed_alone = True
+        with pytest.raises(AssertionError, match="1 connections of the closed transport are still open"):
+            lent.close()
     with pytest.raises(psycopg.OperationalError):
         left_open.execute("select 1")
 

@@ -2,27 +2,23 @@
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import jwt
 import psycopg
-from psycopg import sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from cogo_dagster_tests.supabase.keys import SECRET
 from cogo_dagster_tests.supabase.responses import ErrorResponse, RawResponse, raise_error_response
+from cogo_dagster_tests.supabase.statements import Caller, Function, begin, statement
 
 Connection = psycopg.Connection[Any]
 
 MAX_ROWS: Final = 1_000
 CONNECTIONS: Final = 10
 SESSION_TIMEOUT: Final = "8s"
-ROLE_TIMEOUTS: Final = {"anon": "3s", "authenticated": "8s"}
-"""The timeouts of a project's roles; service_role has none, so that of the session applies."""
-
 MAX_REPEATS: Final = 20
 
 AUTHENTICATOR: Final = """
@@ -49,33 +45,6 @@ class RetriedForever(Exception):
     """PostgREST below 16 retries 40001 and 40P01 without limit: the request never ends."""
 
 
-@dataclass(frozen=True)
-class Function:
-    """One function of the schema cache."""
-
-    name: str
-    returns_set: bool
-    returns: str
-    volatility: str
-    required: int
-    names: tuple[str, ...]
-    types: tuple[str, ...]
-    returns_row: bool
-
-    def takes(self, given: frozenset[str]) -> bool:
-        """Whether it accepts these arguments: all required ones and no unknown one."""
-        return given <= set(self.names) and set(self.names[: self.required]) <= given
-
-
-@dataclass(frozen=True)
-class Caller:
-    """The method, role and claims of a call."""
-
-    method: str
-    role: str
-    claims: Any
-
-
 class Postgrest:
     """The RPC half of PostgREST over one database.
 
@@ -93,7 +62,7 @@ class Postgrest:
             max_size=CONNECTIONS,
             timeout=10,
             configure=_as_authenticator,
-            kwargs={"application_name": "postgrest stand-in"},
+            kwargs={"application_name": "postgrest stand-in", "autocommit": True},
             open=True,
         )
         self._dsn = dsn
@@ -110,12 +79,19 @@ class Postgrest:
         """The process on the server that sends notifications to this one."""
         return self._listener.info.backend_pid
 
-    def idle_processes(self) -> set[int] | None:
-        """Return the server's processes of its connections; None if one is in use or lost."""
+    def idle_connections(self) -> Sequence[Connection] | None:
+        """Return its connections for calls; None if one is in use or lost."""
         stats = self._pool.get_stats()
         if stats.get("pool_size", 0) != stats.get("pool_available", 0) or self._listener.closed:
             return None
-        return {self.listener_pid, *(connection.info.backend_pid for connection in self._pool._pool)}
+        return list(self._pool._pool)
+
+    def idle_processes(self) -> set[int] | None:
+        """Return the server's processes of its connections; None if one is in use or lost."""
+        connections = self.idle_connections()
+        if connections is None:
+            return None
+        return {self.listener_pid, *(connection.pgconn.backend_pid for connection in connections)}
 
     def close(self) -> None:
         """Close all connections."""
@@ -196,20 +172,21 @@ class Postgrest:
         reading = caller.method in ("GET", "HEAD") or function.volatility in ("i", "s")
         for _ in range(MAX_REPEATS):
             try:
-                with connection.transaction():
-                    connection.execute(f"set transaction isolation level read committed, {_access(reading)}".encode())
-                    _set_up(connection, function.name, caller)
-                    return self._select(connection, function, arguments)
+                begin(connection, function.name, caller, "read only" if reading else "read write")
+                answer = self._select(connection, function, arguments)
+                connection.execute("commit", prepare=False)
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
-                continue
+                connection.rollback()
             except psycopg.Error as error:
                 raise_error_response(error, caller.role)
+            else:
+                return answer
         self.endless.append(function.name)
         raise RetriedForever(function.name)
 
     def _select(self, connection: Connection, function: Function, arguments: Mapping[str, Any]) -> RawResponse:
-        statement = _statement(function, [name for name in function.names if name in arguments], self._max_rows)
-        row = connection.execute(statement, (json.dumps(arguments),)).fetchone()
+        call = statement(function, tuple(name for name in function.names if name in arguments), self._max_rows)
+        row = connection.execute(call, (json.dumps(arguments),)).fetchone()
         assert row is not None
         _, page_total, body, response_headers, response_status = row
         status = int(response_status) if response_status else 204 if function.returns == "void" else 200
@@ -238,59 +215,6 @@ def _as_authenticator(connection: Connection) -> None:
     connection.execute(f"set statement_timeout = '{SESSION_TIMEOUT}'".encode())
     connection.execute(f"set lock_timeout = '{SESSION_TIMEOUT}'".encode())
     connection.execute("set session authorization authenticator")
-    connection.commit()
-
-
-def _access(reading: bool) -> str:
-    return "read only" if reading else "read write"
-
-
-def _set_up(connection: Connection, name: str, caller: Caller) -> None:
-    timeout = ROLE_TIMEOUTS.get(caller.role)
-    connection.execute(
-        'select set_config(\'search_path\', \'"public", "public", "extensions"\', true),'
-        " set_config('statement_timeout', coalesce(%s, current_setting('statement_timeout')), true),"
-        " set_config('role', %s, true), set_config('request.jwt.claims', %s, true),"
-        " set_config('request.method', %s, true), set_config('request.path', %s, true),"
-        " set_config('request.headers', '{}', true), set_config('request.cookies', '{}', true)",
-        (timeout, caller.role, json.dumps(caller.claims), caller.method, f"/rpc/{name}"),
-    )
-
-
-def _statement(function: Function, given: list[str], max_rows: int) -> sql.Composed:
-    types = dict(zip(function.names, function.types, strict=True))
-    called = sql.SQL("{}({})").format(
-        sql.Identifier("public", function.name),
-        sql.SQL(", ").join(sql.SQL("{0} := pgrst_body.{0}").format(sql.Identifier(name)) for name in given),
-    )
-    declared = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(types[n])) for n in given)
-    body = (
-        sql.SQL("(select {} from json_to_record(pgrst_payload.json_data) as _({}) limit 1) pgrst_body").format(
-            sql.SQL(", ").join(map(sql.Identifier, given)), declared
-        )
-        if given
-        else sql.SQL("(select) pgrst_body")
-    )
-    if function.returns_row:
-        source = sql.SQL("select pgrst_call.* from {payload}, lateral {body}, lateral {called} pgrst_call")
-        value = sql.SQL("coalesce(json_agg(_t), '[]')::text" if function.returns_set else "(json_agg(_t)->0)::text")
-    else:
-        source = sql.SQL(
-            "select pgrst_call.pgrst_scalar from {payload}, lateral {body},"
-            " lateral (select {called} pgrst_scalar) pgrst_call"
-        )
-        value = sql.SQL(
-            "coalesce(json_agg(_t.pgrst_scalar), '[]')::text"
-            if function.returns_set
-            else "coalesce(json_agg(_t.pgrst_scalar)->0, 'null')::text"
-        )
-    payload = sql.SQL("(select %s::json as json_data) pgrst_payload")
-    return sql.SQL(
-        "with pgrst_source as ({source}) select null::bigint as total_result_set,"
-        " pg_catalog.count(_t) as page_total, {value} as body,"
-        " nullif(current_setting('response.headers', true), ''), nullif(current_setting('response.status', true), '')"
-        " from (select * from pgrst_source limit {rows} offset 0) _t"
-    ).format(source=source.format(payload=payload, body=body, called=called), value=value, rows=sql.Literal(max_rows))
 
 
 def _role(authorization: str) -> tuple[str, Any]:

@@ -1,7 +1,7 @@
 """Fixtures for workers: a database per test, over each transport, with the matching artifact store."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.supabase.store import SupabaseStore
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.supabase import SupabaseTransport
-from cogo_dagster_tests.conftest import assert_disconnected
+from cogo_dagster_tests.conftest import require_disconnection
 from cogo_dagster_tests.kept import KeptConnections
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 from cogo_dagster_tests.worker.bench import Bench
@@ -27,9 +27,12 @@ def way(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def project(way: str, dsn: str, connections: KeptConnections) -> Iterator[StandIn | None]:
     """Yield a Supabase project over the test's database if the transport needs it."""
-    with ExitStack() as running:
-        over_rest = way == "supabase"
-        yield running.enter_context(supabase(dsn, kept=connections.postgrest())) if over_rest else None
+    if way == "postgres":
+        yield None
+        return
+    connections.hide()
+    with supabase(dsn, kept=connections.postgrest()) as project:
+        yield project
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def transport(project: StandIn | None, dsn: str, connections: KeptConnections) -
     """Yield a transport with the privileges of service_role only."""
     if project is None:
         yield connections.transport()
-        assert_disconnected(dsn, connections.idle_processes)
+        require_disconnection(dsn, connections)
         return
     with closing(SupabaseTransport(project.project())) as transport:
         yield transport
