@@ -194,8 +194,7 @@ def test_the_exported_files_make_the_same_schema(owner: Owner, empty_dsn: str, e
     written = export_supabase(tmp_path / "supabase" / "migrations")
     assert written == sorted((tmp_path / "supabase" / "migrations").glob("*.sql"))
     assert [path.name for path in written][:6] == RUNBOOK_FILES
-    for path in written:
-        _psql(empty_dsn, path)
+    _psql(empty_dsn, written)
     recorded = {line for line in fingerprint(owner) if line.startswith("migration ")}
     empty.execute("create schema supabase_migrations; create table supabase_migrations.schema_migrations ()")
     empty.execute("alter table supabase_migrations.schema_migrations add version text, add name text")
@@ -232,8 +231,9 @@ def _wait_until_blocked_by(blocker: psycopg.Connection, dsn: str, waiting: "Futu
             assert not waiting.done(), f"It did not wait: {waiting.result()}"
 
 
-def _psql(dsn: str, script: Path) -> None:
-    command = [*required("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={script}", dsn]
+def _psql(dsn: str, scripts: list[Path]) -> None:
+    files = [f"--file={script}" for script in scripts]
+    command = [*required("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", *files, dsn]
     subprocess.run(
         command, check=True, capture_output=True, env={"PATH": os.defpath, "PGOPTIONS": "-c client_min_messages=error"}
     )
