@@ -15,7 +15,7 @@ from cogo_dagster.queue.schema_access import Created, UncoveredObject, created, 
 from cogo_dagster.queue.schema_scripts import REPLACED
 from cogo_dagster_tests.archives import extract
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.servers import Major, TestServer, private_server
+from cogo_dagster_tests.servers import TestServer
 from cogo_dagster_tests.sql.outsiders import OWNER, PROJECT, rights_of_outsiders
 from cogo_dagster_tests.sql.test_adoption import FOLDER as OLDER_SCHEMAS
 from docs import generate
@@ -115,17 +115,6 @@ def test_the_six_files_do_not_break_a_current_database(owner: Owner) -> None:
         owner.execute(path.read_bytes())
     owner.execute("set role service_role")
     assert owner.execute("select public.claim_one_job('mac', 'w1')").fetchone() == (None,)
-
-
-def test_the_first_file_creates_the_roles(major: Major) -> None:
-    """The files work on a server without the roles of Supabase."""
-    with private_server(major) as server:
-        server.start()
-        server.ensure_database("fresh")
-        with psycopg.connect(server.dsn("fresh"), autocommit=True) as connection:
-            for path in sorted((sql_folder() / "migrations").glob(SIX)):
-                connection.execute(path.read_bytes())
-            assert rights_of_outsiders(connection) == []
 
 
 def test_an_upgrade_from_release_3_is_closed_and_works_after_each_file(

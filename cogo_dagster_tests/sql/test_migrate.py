@@ -21,11 +21,13 @@ from cogo_dagster.queue.migrate import (
     migrate,
     migrations,
     require_current,
+    sql_folder,
     status,
 )
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.programs import required
 from cogo_dagster_tests.servers import Major, TestServer, private_server
+from cogo_dagster_tests.sql.outsiders import rights_of_outsiders
 from cogo_dagster_tests.sql.schema import fingerprint
 from cogo_dagster_tests.sql.sessions import at_once
 
@@ -207,10 +209,18 @@ def test_exporting_twice_writes_the_same_files(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in export_supabase(tmp_path)} == first
 
 
-def test_roles_are_created_even_if_another_session_is_faster(major: Major) -> None:
-    """If another session creates a role concurrently, the migration waits for it and succeeds."""
+def test_missing_roles_are_created(major: Major) -> None:
+    """The files of the runbook create them, and a migration waits for another session that creates one."""
     with private_server(major) as server:
         server.start()
+        server.ensure_database("fresh")
+        with psycopg.connect(server.dsn("fresh"), autocommit=True) as connection:
+            for name in RUNBOOK_FILES:
+                connection.execute((sql_folder() / "migrations" / name).read_bytes())
+            assert rights_of_outsiders(connection) == []
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+            connection.execute("drop database fresh")
+            connection.execute("drop role anon, authenticated, service_role")
         for name in ("one", "two"):
             server.ensure_database(name)
         with ThreadPoolExecutor(1) as thread, psycopg.connect(server.dsn("one")) as faster:
