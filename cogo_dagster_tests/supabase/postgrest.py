@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import jwt
@@ -196,8 +197,8 @@ class Postgrest:
         reading = caller.method in ("GET", "HEAD") or function.volatility in ("i", "s")
         for _ in range(MAX_REPEATS):
             try:
+                connection.read_only = reading
                 with connection.transaction():
-                    connection.execute(f"set transaction isolation level read committed, {_access(reading)}".encode())
                     _set_up(connection, function.name, caller)
                     return self._select(connection, function, arguments)
             except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
@@ -208,7 +209,8 @@ class Postgrest:
         raise RetriedForever(function.name)
 
     def _select(self, connection: Connection, function: Function, arguments: Mapping[str, Any]) -> RawResponse:
-        statement = _statement(function, [name for name in function.names if name in arguments], self._max_rows)
+        given = tuple(name for name in function.names if name in arguments)
+        statement = _statement(function, given, self._max_rows)
         row = connection.execute(statement, (json.dumps(arguments),)).fetchone()
         assert row is not None
         _, page_total, body, response_headers, response_status = row
@@ -239,10 +241,7 @@ def _as_authenticator(connection: Connection) -> None:
     connection.execute(f"set lock_timeout = '{SESSION_TIMEOUT}'".encode())
     connection.execute("set session authorization authenticator")
     connection.commit()
-
-
-def _access(reading: bool) -> str:
-    return "read only" if reading else "read write"
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
 
 
 def _set_up(connection: Connection, name: str, caller: Caller) -> None:
@@ -257,7 +256,8 @@ def _set_up(connection: Connection, name: str, caller: Caller) -> None:
     )
 
 
-def _statement(function: Function, given: list[str], max_rows: int) -> sql.Composed:
+@lru_cache(maxsize=512)
+def _statement(function: Function, given: tuple[str, ...], max_rows: int) -> bytes:
     types = dict(zip(function.names, function.types, strict=True))
     called = sql.SQL("{}({})").format(
         sql.Identifier("public", function.name),
@@ -285,12 +285,14 @@ def _statement(function: Function, given: list[str], max_rows: int) -> sql.Compo
             else "coalesce(json_agg(_t.pgrst_scalar)->0, 'null')::text"
         )
     payload = sql.SQL("(select %s::json as json_data) pgrst_payload")
-    return sql.SQL(
+    statement = sql.SQL(
         "with pgrst_source as ({source}) select null::bigint as total_result_set,"
         " pg_catalog.count(_t) as page_total, {value} as body,"
         " nullif(current_setting('response.headers', true), ''), nullif(current_setting('response.status', true), '')"
         " from (select * from pgrst_source limit {rows} offset 0) _t"
-    ).format(source=source.format(payload=payload, body=body, called=called), value=value, rows=sql.Literal(max_rows))
+    )
+    filled = source.format(payload=payload, body=body, called=called)
+    return statement.format(source=filled, value=value, rows=sql.Literal(max_rows)).as_bytes(None)
 
 
 def _role(authorization: str) -> tuple[str, Any]:
