@@ -81,6 +81,8 @@ def supabase(
         log_config=None,
         lifespan="off",
         proxy_headers=False,
+        server_header=False,
+        date_header=False,
         ws="websockets-sansio",
         timeout_graceful_shutdown=1,
     )

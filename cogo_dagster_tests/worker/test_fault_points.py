@@ -69,7 +69,7 @@ def way() -> str:
 @pytest.fixture
 def jobs(queue: Queue) -> list[UUID]:
     """Enqueue more jobs than one claim takes, so that some are prefetched."""
-    return add_all(queue, 10)
+    return add_all(queue, 8)
 
 
 def executor(point: str, once: Once) -> FakeExecutor:
