@@ -21,7 +21,7 @@ from cogo_dagster.queue.embedded.locks import is_held
 from cogo_dagster.queue.embedded.server_errors import from_os_error
 from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.processes import environment
-from cogo_dagster_tests.servers import copy_cluster, private_server, stopped_server, swept_home
+from cogo_dagster_tests.servers import copy_cluster, private_server, swept_home
 
 START = """
 import sys
@@ -60,13 +60,6 @@ def new_home() -> Iterator[Path]:
     """Yield an empty home folder whose server is removed at the end."""
     with swept_home(uuid4().hex[:12]) as folder:
         yield folder
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Path]:
-    """Yield the home of a server that was started once and is stopped."""
-    with stopped_server() as home:
-        yield home
 
 
 @pytest.fixture
