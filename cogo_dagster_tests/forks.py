@@ -41,11 +41,12 @@ class Fork:
     """A running command, with the attributes of `Popen` that tests use.
 
     Attributes:
+        stdout: The end of the pipe that it writes to, if there is one.
         returncode: None while it runs; negative after a signal.
     """
 
-    def __init__(self, status: TextIO, stdout: TextIO) -> None:
-        self.stdout = stdout
+    def __init__(self, status: TextIO) -> None:
+        self.stdout: TextIO | None = None
         self.returncode: int | None = None
         self._status = status
         self.pid = int(status.readline())
@@ -75,8 +76,9 @@ class Fork:
             os.kill(self.pid, number)
 
     def _read(self) -> None:
-        with self.stdout:
-            self._text = self.stdout.read()
+        if self.stdout:
+            with self.stdout:
+                self._text = self.stdout.read()
 
     def _look(self, seconds: float | None) -> int | None:
         if self.returncode is None and select.select([self._status], [], [], seconds)[0]:
@@ -90,16 +92,24 @@ def can_fork(environment: Mapping[str, str]) -> bool:
     return not any(name.startswith(_READ_AT_START) for name in environment)
 
 
-def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: TextIO) -> Fork:
+def fork_with_pipe(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: TextIO) -> Fork:
     """Start `cogo` in a new session, with a pipe as its standard output and the log as its standard error."""
+    output, to_output = os.pipe()
+    started = fork(arguments, folder, environment, [0, to_output, log.fileno()])
+    os.close(to_output)
+    started.stdout = os.fdopen(output)
+    return started
+
+
+def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], streams: Sequence[int]) -> Fork:
+    """Start `cogo` in a new session, with three descriptors as its standard streams."""
     request = json.dumps([arguments, str(folder), dict(environment)]).encode()
-    (output, to_output), (status, to_status) = os.pipe(), os.pipe()
+    status, to_status = os.pipe()
     server = _server()
-    socket.send_fds(server, [_HEADER.pack(len(request))], [to_output, log.fileno(), to_status])
+    socket.send_fds(server, [_HEADER.pack(len(request))], [*streams, to_status])
     server.sendall(request)
-    for written in (to_output, to_status):
-        os.close(written)
-    return Fork(os.fdopen(status), os.fdopen(output))
+    os.close(to_status)
+    return Fork(os.fdopen(status))
 
 
 @cache
@@ -145,7 +155,7 @@ def serve(number: int) -> None:
 
 
 def _receive(requests: socket.socket) -> tuple[list[Any], list[int]] | None:
-    header, descriptors, _, _ = socket.recv_fds(requests, _HEADER.size, 3)
+    header, descriptors, _, _ = socket.recv_fds(requests, _HEADER.size, 4)
     if not header:
         return None
     document = b""
@@ -154,15 +164,16 @@ def _receive(requests: socket.socket) -> tuple[list[Any], list[int]] | None:
     return json.loads(document), descriptors
 
 
-def _wait_for_fork(output: int, error: int, status: int) -> None:
+def _wait_for_fork(*descriptors: int) -> None:
     """Fork again; return in the new process, and report its ID and its end in this one."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:
         return
+    *streams, status = descriptors
     os.write(status, b"%d\n" % pid)
-    os.close(output)
-    os.close(error)
+    for descriptor in streams:
+        os.close(descriptor)
     _, code = os.waitpid(pid, 0)
     os.write(status, b"%d\n" % os.waitstatus_to_exitcode(code))
     os._exit(0)
@@ -170,11 +181,10 @@ def _wait_for_fork(output: int, error: int, status: int) -> None:
 
 def _become(arguments: list[str], folder: str, environment: dict[str, str], *descriptors: int) -> None:
     """Take the place of a process that was started with these arguments, folder, environment and descriptors."""
-    output, error, status = descriptors
     os.setsid()
-    os.dup2(output, 1)
-    os.dup2(error, 2)
-    for descriptor in (output, error, status):
+    for number, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, number)
+    for descriptor in descriptors:
         os.close(descriptor)
     os.chdir(folder)
     os.environ.clear()

@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 
 from cogo_dagster.cli import main
-from cogo_dagster_tests.forks import PROGRAM, Fork, can_fork, fork
+from cogo_dagster_tests.forks import PROGRAM, Fork, can_fork, fork_with_pipe
 
 T = TypeVar("T")
 
@@ -125,7 +125,7 @@ class Terminal:
         given = self.environment | environment
         with log.open("w") as error:
             popen = (
-                fork(arguments, self.folder, given, error)
+                fork_with_pipe(arguments, self.folder, given, error)
                 if command is None and can_fork(given)
                 else subprocess.Popen(
                     command or [str(PROGRAM), *arguments],
