@@ -22,10 +22,11 @@ with quick_imports():
     from dagster._cli.dev import _temp_grpc_socket_workspace_file
     from dagster._cli.proxy_server_manager import ProxyServerManager
     from dagster._cli.utils import get_possibly_temporary_instance_for_cli
-    from dagster._cli.workspace.cli_target import WorkspaceOpts, workspace_opts_to_load_target
+    from dagster._cli.workspace.cli_target import workspace_opts_to_load_target
     from dagster._daemon.cli import _daemon_run_command
     from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
     from dagster._utils.log import configure_loggers
+    from dagster_shared.cli import WorkspaceOpts
 
 _WEBSERVER: Final = (
     "from cogo_dagster.imports import quick_imports\n"

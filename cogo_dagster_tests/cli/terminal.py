@@ -66,6 +66,7 @@ class Process:
     def wait(self, seconds: float = 30) -> Answer:
         """Wait for the process to exit."""
         out, _ = self.popen.communicate(timeout=seconds)
+        assert self.popen.returncode is not None
         return Answer(self.popen.returncode, out, self.log.read_text())
 
 
