@@ -87,22 +87,33 @@ class Fork:
         return self.returncode
 
 
-def can_fork(environment: Mapping[str, str]) -> bool:
-    """Whether a fork with this environment is as good as a new process."""
-    return not any(name.startswith(_READ_AT_START) for name in environment)
+Started = Fork | subprocess.Popen[str]
+"""A fork, or a new process where a fork is not possible."""
 
 
-def fork_with_pipe(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: TextIO) -> Fork:
+def start_with_pipe(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: TextIO) -> Started:
     """Start `cogo` in a new session, with a pipe as its standard output and the log as its standard error."""
     output, to_output = os.pipe()
-    started = fork(arguments, folder, environment, [0, to_output, log.fileno()])
+    started = start(arguments, folder, environment, [0, to_output, log.fileno()])
     os.close(to_output)
     started.stdout = os.fdopen(output)
     return started
 
 
-def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], streams: Sequence[int]) -> Fork:
+def start(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], streams: Sequence[int]) -> Started:
     """Start `cogo` in a new session, with three descriptors as its standard streams."""
+    if not _can_fork(environment):
+        stdin, stdout, stderr = streams
+        return subprocess.Popen(
+            [str(PROGRAM), *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
     request = json.dumps([arguments, str(folder), dict(environment)]).encode()
     status, to_status = os.pipe()
     server = _server()
@@ -110,6 +121,11 @@ def fork(arguments: Sequence[str], folder: Path, environment: Mapping[str, str],
     server.sendall(request)
     os.close(to_status)
     return Fork(os.fdopen(status))
+
+
+def _can_fork(environment: Mapping[str, str]) -> bool:
+    """Whether a fork is as good as a new process: on macOS, system libraries may end a fork."""
+    return sys.platform == "linux" and not any(name.startswith(_READ_AT_START) for name in environment)
 
 
 @cache

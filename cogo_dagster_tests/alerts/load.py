@@ -26,7 +26,7 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, google_chat, receiving, slack
 from cogo_dagster_tests.alerts.test_targets import CHAT_PATH, SLACK_PATH
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
-from cogo_dagster_tests.forks import fork
+from cogo_dagster_tests.forks import start
 from cogo_dagster_tests.queue.steps import a_worker
 from cogo_dagster_tests.servers import private_server
 from cogo_dagster_tests.test_redaction import SECRET
@@ -100,7 +100,7 @@ def deliver_until(
         log = cogo.folder / "deliver.log"
         with log.open("a") as out:
             words = ["alerts", "deliver", "--for", "20s"]
-            process = fork(words, cogo.folder, cogo.environment, [0, out.fileno(), out.fileno()])
+            process = start(words, cogo.folder, cogo.environment, [0, out.fileno(), out.fileno()])
             before = sum(len(receiver.requests) for receiver in load.receivers.values())
             while process.poll() is None:
                 sent = sum(len(receiver.requests) for receiver in load.receivers.values()) - before

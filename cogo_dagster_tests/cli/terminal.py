@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 
 from cogo_dagster.cli import main
-from cogo_dagster_tests.forks import PROGRAM, Fork, can_fork, fork_with_pipe
+from cogo_dagster_tests.forks import Started, start_with_pipe
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Answer:
 class Process:
     """A running `cogo`. Standard error goes to a file, so that the process never blocks on a full pipe."""
 
-    popen: "subprocess.Popen[str] | Fork"
+    popen: Started
     log: Path
 
     def send(self, number: signal.Signals) -> None:
@@ -126,10 +126,10 @@ class Terminal:
         given = self.environment | environment
         with log.open("w") as error:
             popen = (
-                fork_with_pipe(arguments, self.folder, given, error)
-                if command is None and can_fork(given)
+                start_with_pipe(arguments, self.folder, given, error)
+                if command is None
                 else subprocess.Popen(
-                    command or [str(PROGRAM), *arguments],
+                    command,
                     cwd=self.folder,
                     env=given,
                     stdout=subprocess.PIPE,

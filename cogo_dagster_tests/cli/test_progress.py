@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cogo_dagster.queue.client import Queue
 from cogo_dagster_tests.cli.terminal import Terminal
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.forks import Fork, fork
+from cogo_dagster_tests.forks import Started, start
 from cogo_dagster_tests.queue.steps import add
 
 OLD_JOBS = (
@@ -27,7 +27,7 @@ OLD_JOBS = (
 class Screen:
     """A command on a pseudo-terminal of 80 columns."""
 
-    process: Fork
+    process: Started
     terminal: int
     seen: str = ""
 
@@ -52,7 +52,7 @@ class Screen:
                 self.seen += chunk.decode(errors="replace")
         except OSError:
             pass
-        self.process.communicate(30)
+        self.process.communicate(timeout=30)
         assert self.process.returncode is not None
         return self.process.returncode
 
@@ -62,7 +62,7 @@ def on_screen(cogo: Terminal, *arguments: str) -> Iterator[Screen]:
     """Start a command on a pseudo-terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    process = fork(arguments, cogo.folder, cogo.environment | {"TERM": "xterm-256color"}, [theirs] * 3)
+    process = start(arguments, cogo.folder, cogo.environment | {"TERM": "xterm-256color"}, [theirs] * 3)
     os.close(theirs)
     try:
         yield Screen(process, ours)
