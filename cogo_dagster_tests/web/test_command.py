@@ -26,7 +26,8 @@ from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import alerting, listening, serving
 from cogo_dagster_tests.alerts.receivers import anything, receiving, until
 from cogo_dagster_tests.alerts.steps import fail_job
-from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, terminal
+from cogo_dagster_tests.cli.terminal import Answer, terminal
+from cogo_dagster_tests.forks import PROGRAM
 from cogo_dagster_tests.servers import private_server
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve
 
