@@ -136,7 +136,9 @@ def test_a_browser_that_dies_fails_one_attempt(own: Bench, victim: str, error_cl
     error = in_mid_job(own, victim, ExecutionFailed)
     assert (error.error_class, error.retryable) == (error_class, True)
     assert own.run({"url": own.site.url()}).result["title"] == "Home"
-    if victim != "page":
+    if victim == "page":
+        assert "page.html is missing: The page crashed." in str(error.detail)
+    else:
         assert own.running.browser_pid != before
         assert eventually(lambda: not exists(before))
 
