@@ -185,6 +185,13 @@ BEFORE_THE_BROWSER = {"binary", "status", "one header"}
 """The proxy answers these as it answers other replies that are no HTTP or have long headers."""
 
 
+@pytest.fixture
+def brief_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for half a second for pictures of a page that returns none."""
+    monkeypatch.setattr(evidence, "FILE_TIMEOUT_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("brief_evidence")
 @pytest.mark.parametrize("reply", sorted(REPLIES.keys() - BEFORE_THE_BROWSER))
 def test_broken_servers_have_classes(open_bench: Bench, reply: str) -> None:
     """Invalid HTTP, oversized headers and broken bodies fail at once, not at the timeout."""
@@ -196,6 +203,7 @@ def test_broken_servers_have_classes(open_bench: Bench, reply: str) -> None:
     assert time.monotonic() - started < 12
 
 
+@pytest.mark.usefixtures("brief_evidence")
 @pytest.mark.parametrize("reply", ["gzip", "short"])
 def test_a_broken_body_is_detected_after_the_navigation(open_bench: Bench, reply: str) -> None:
     """A broken body fails the job even if the navigation has already succeeded."""
@@ -225,6 +233,7 @@ def test_a_page_that_does_not_reach_its_state_has_a_class(
     assert repr(wait_until) in error.message
 
 
+@pytest.mark.usefixtures("brief_evidence")
 def test_a_script_that_navigates_to_another_scheme_is_reported(shared: Bench) -> None:
     """A script that navigates to another scheme is reported with the URL, not only as a timeout."""
     shared.site.pages["/deep"] = "<script>location = 'myapp://open'</script>"
@@ -249,7 +258,7 @@ def test_screenshots_are_taken_if_a_font_does_not_load(shared: Bench) -> None:
     payload = {
         "url": shared.site.url("/font"),
         "wait_until": "domcontentloaded",
-        "timeout_ms": 3_000,
+        "timeout_ms": 2_000,
         "screenshot": True,
     }
     found = shared.run({**payload, "actions": actions})
@@ -293,9 +302,9 @@ def test_a_failure_records_its_evidence(shared: Bench) -> None:
     assert "The alert dialog 'hello' was dismissed" in str(error.detail)
 
 
-def test_a_page_that_hangs_ends_at_the_time_limit_of_the_job(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("brief_evidence")
+def test_a_page_that_hangs_ends_at_the_time_limit_of_the_job(shared: Bench) -> None:
     """A page with an endless script ends at the limit, the detail says what is missing, and the next job works."""
-    monkeypatch.setattr(evidence, "FILE_TIMEOUT_SECONDS", 0.5)
     error = shared.fail({"url": shared.site.url("/busy"), "wait_until": "commit"}, timeout_seconds=1)
     assert (error.error_class, error.retryable) == ("timeout", True)
     assert "page.html is missing: " in str(error.detail)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from cogo_dagster.executors.browser import executor, run
+from cogo_dagster.executors.browser import evidence, executor, run
 from cogo_dagster.executors.browser.executor import DEATH_CLASSES, BrowserExecutor
 from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.process import RunningBrowser
@@ -157,6 +157,7 @@ def test_a_browser_that_hangs_is_killed(own: Bench, monkeypatch: pytest.MonkeyPa
     """At the job's time limit a hanging browser is killed, and the next job gets another one."""
     monkeypatch.setattr(run, "CLOSE_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(run, "TRACE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(evidence, "FILE_TIMEOUT_SECONDS", 0.5)
     hung = own.usable()
 
     async def scenario() -> None:
