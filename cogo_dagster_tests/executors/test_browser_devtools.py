@@ -28,23 +28,20 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.usefixtures("way")
-def test_resources_are_cached_between_documents(shared: Bench) -> None:
-    """Requests are not intercepted, which would disable the HTTP cache: two documents request one script once."""
-    for path in ("/first", "/second"):
-        icon = "<link rel='icon' href='data:,'>"  # a full Chromium requests /favicon.ico otherwise
-        shared.site.pages[path] = f"<title>Page</title>{icon}<script src='/cached'></script>"
+def test_resources_are_cached_and_a_tab_has_the_credential(shared: Bench) -> None:
+    """Two documents request one script once, and a tab that the page opens can use the proxy.
+
+    Requests are not intercepted, which would disable the HTTP cache.
+    """
+    icon = "<link rel='icon' href='data:,'>"  # a full Chromium requests /favicon.ico otherwise
+    page = f"<title>Page</title>{icon}<script src='/cached'></script>"
+    shared.site.pages["/first"] = f"{page}<a id='a' target='_blank' href='/tab'>x</a>"
+    shared.site.pages |= {"/second": page, "/tab": icon}
     shared.site.requests.clear()
-    shared.run({"url": shared.site.url("/first"), "actions": [{"do": "goto", "url": shared.site.url("/second")}]})
-    assert shared.site.requests == ["/first", "/cached", "/second"]
-
-
-@pytest.mark.usefixtures("way")
-def test_a_tab_has_the_credential_too(shared: Bench) -> None:
-    """A tab that the page opens can use the proxy."""
-    shared.site.pages["/opens"] = "<a id='a' target='_blank' href='/list?tab'>x</a>"
-    actions = [{"do": "click", "selector": "#a"}, {"do": "wait", "ms": 500}]
-    shared.run({"url": shared.site.url("/opens"), "actions": actions})
-    assert "/list?tab" in shared.site.requests
+    click = [{"do": "click", "selector": "#a"}, {"do": "wait", "ms": 300}]
+    actions = [*click, {"do": "goto", "url": shared.site.url("/second")}]
+    shared.run({"url": shared.site.url("/first"), "actions": actions})
+    assert shared.site.requests == ["/first", "/cached", "/tab", "/second"]
 
 
 @pytest.mark.usefixtures("way")
@@ -60,11 +57,13 @@ def test_a_site_that_requires_a_credential_does_not_get_the_one_of_the_proxy(sha
 def test_a_site_that_answers_as_a_proxy_does_not_revoke_the_credential(shared: Bench) -> None:
     """After an image with status 407 the job can open other pages; as a page it is a server error."""
     shared.site.pages["/image"] = "<title>Image</title><img src='/challenge/407'>"
-    actions = [{"do": "goto", "url": shared.site.url("/list")}]
-    assert shared.run({"url": shared.site.url("/image"), "actions": actions}).result["title"] == "List"
-    assert "/challenge/407" in shared.site.requests
-    error = shared.fail({"url": shared.site.url("/challenge/407")})
+    shared.site.requests.clear()
+    actions = [{"do": "goto", "url": shared.site.url(path)} for path in ("/list", "/challenge/407")]
+    error = shared.fail({"url": shared.site.url("/image"), "actions": actions})
     assert (error.error_class, error.retryable) == ("http_status", True)
+    assert error.message.startswith(f"goto {shared.site.url('/challenge/407')}: ")
+    opened = [path for path in shared.site.requests if path != "/favicon.ico"]
+    assert opened == ["/image", "/challenge/407", "/list", "/challenge/407"]
     assert "proxy-authorization" not in shared.site.headers["/challenge/407"]
 
 
@@ -123,7 +122,11 @@ def test_fast_screenshots_have_the_same_pixels(shared: Bench, full_page: bool, m
 
     monkeypatch.setattr(Page, "screenshot", screenshot)
     monkeypatch.setattr(DevTools, "capture", capture)
-    fast = pixels(artifact(shared.run(payload), "screenshot.png"))
+    for _ in range(3):  # on a busy machine Chromium has nothing to capture at first: Playwright captures then
+        taken.clear()
+        fast = pixels(artifact(shared.run(payload), "screenshot.png"))
+        if taken == ["fast"]:
+            break
     shared.site.pages["/mixed"] = MIXED + "<iframe hidden></iframe>"
     slow = pixels(artifact(shared.run(payload), "screenshot.png"))
     assert taken == ["fast", "playwright"]

@@ -73,8 +73,10 @@ def kill(worker: "subprocess.Popen[bytes]", machine: Path) -> None:
     os.killpg(worker.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("noting", ["noting", "unprepared"])
-@pytest.mark.parametrize("end", [to_group, to_all, kill])
+@pytest.mark.parametrize(
+    ("end", "noting"),
+    [*((end, noting) for end in (to_group, to_all) for noting in ("noting", "unprepared")), (kill, "unprepared")],
+)
 def test_no_signal_interrupts_a_package_manager(
     machine: Path, end: "Callable[[subprocess.Popen[bytes], Path], None]", noting: str
 ) -> None:

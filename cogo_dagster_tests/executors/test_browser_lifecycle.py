@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from cogo_dagster.executors.browser import executor, run
+from cogo_dagster.executors.browser import evidence, executor, run
 from cogo_dagster.executors.browser.executor import DEATH_CLASSES, BrowserExecutor
 from cogo_dagster.executors.browser.memory import tree_memory_bytes
 from cogo_dagster.executors.browser.process import RunningBrowser
@@ -106,6 +106,30 @@ def test_a_browser_that_dies_around_a_stop_is_an_interruption(own: Bench, victim
         in_mid_job(own, victim, Interrupted, threading.Timer(0.3, STOP.note_stop).start)
 
 
+def test_a_browser_that_died_between_jobs_is_replaced_once(own: Bench) -> None:
+    """Cancelling the first job after the death does not cancel the launch, and the next jobs use the new browser."""
+    pool = own.executor._pool
+    assert pool is not None
+    pid = own.running.browser_pid
+    if own.running.alive:  # an earlier test has not ended it
+        os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: not exists(pid))
+
+    async def scenario() -> None:
+        job = asyncio.create_task(own.attempt({"url": own.site.url()}))
+        while pool._launching is None or pool._launching.done():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(job, 10)
+
+    own.do(scenario())
+    for _ in range(2):
+        assert own.run({"url": own.site.url()}).result["status"] == 200
+    assert own.running.browser_pid != pid
+    assert len(pool._open) == 1
+
+
 @pytest.mark.parametrize("error_class", sorted(DEATH_CLASSES))
 @pytest.mark.parametrize("signalled_first", ["worker", "browser"])
 def test_every_death_around_a_stop_is_an_interruption(
@@ -136,7 +160,9 @@ def test_a_browser_that_dies_fails_one_attempt(own: Bench, victim: str, error_cl
     error = in_mid_job(own, victim, ExecutionFailed)
     assert (error.error_class, error.retryable) == (error_class, True)
     assert own.run({"url": own.site.url()}).result["title"] == "Home"
-    if victim != "page":
+    if victim == "page":
+        assert "page.html is missing: The page crashed." in str(error.detail)
+    else:
         assert own.running.browser_pid != before
         assert eventually(lambda: not exists(before))
 
@@ -155,6 +181,7 @@ def test_a_browser_that_hangs_is_killed(own: Bench, monkeypatch: pytest.MonkeyPa
     """At the job's time limit a hanging browser is killed, and the next job gets another one."""
     monkeypatch.setattr(run, "CLOSE_TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(run, "TRACE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(evidence, "FILE_TIMEOUT_SECONDS", 0.5)
     hung = own.usable()
 
     async def scenario() -> None:
@@ -193,29 +220,6 @@ def test_a_call_that_never_returns_is_abandoned(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ExecutionFailed, match=r"It ended\."):
         asyncio.run(asyncio.wait_for(executor._run_watched(attempt, 60), 10))
     assert attempt.abandoned
-
-
-def test_a_browser_that_died_between_jobs_is_replaced_once(own: Bench) -> None:
-    """Cancelling the first job after the death does not cancel the launch, and the next jobs use the new browser."""
-    pool = own.executor._pool
-    assert pool is not None
-    pid = own.usable().browser_pid
-    os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: not exists(pid))
-
-    async def scenario() -> None:
-        job = asyncio.create_task(own.attempt({"url": own.site.url()}))
-        while pool._launching is None or pool._launching.done():  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0)
-        job.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(job, 10)
-
-    own.do(scenario())
-    for _ in range(2):
-        assert own.run({"url": own.site.url()}).result["status"] == 200
-    assert own.running.browser_pid != pid
-    assert len(pool._open) == 1
 
 
 def test_cancelling_closes_the_context_and_leaves_the_browser_working(own: Bench) -> None:

@@ -4,8 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,7 @@ from cogo_dagster.executors.browser.memory import ProcessTree, is_renderer, tree
 from cogo_dagster.formatting.browser_evidence import BrowserEvidence
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import ExecutionResult
-from cogo_dagster_tests.executors.bench import OPTIONS, Bench, artifact, bench
-from cogo_dagster_tests.executors.site import serving
+from cogo_dagster_tests.executors.bench import Bench, artifact
 
 pytestmark = pytest.mark.linux("anonymous memory is read from /proc")
 
@@ -29,12 +26,12 @@ ALLOCATES = {
 WAITS = {"actions": [{"do": "wait", "ms": 60_000}]}
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A browser whose pages may use 250 MB."""
-    options = replace(OPTIONS, memory_mb_per_page=250)
-    with serving() as site, bench(site, tmp_path_factory.mktemp("memory"), options) as started:
-        yield started
+@pytest.fixture
+def small(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The shared browser, whose pages may use 150 MB during the test."""
+    shared.usable()
+    shared.change(monkeypatch, memory_mb_per_page=150)
+    return shared
 
 
 @pytest.mark.parametrize("kind", ALLOCATES)
@@ -51,7 +48,7 @@ def test_a_page_above_its_share_fails_alone(small: Bench, kind: str) -> None:
     error, neighbour = small.do(scenario())
     assert isinstance(error, ExecutionFailed), error
     assert (error.error_class, error.retryable) == ("out_of_memory", True), error.message
-    assert "the limit for a page is 250 MB" in error.message
+    assert "the limit for a page is 150 MB" in error.message
     evidence = BrowserEvidence.read(artifact(error, "evidence.json"))
     assert evidence is not None
     assert {"screenshot.png", "page.html"} == set(evidence.missing)

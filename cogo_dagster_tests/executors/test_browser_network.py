@@ -60,12 +60,6 @@ def test_a_redirect_to_a_private_https_address_is_blocked(shared: Bench, secret:
     assert (error.error_class, error.retryable) == ("blocked_address", False)
 
 
-def test_a_redirect_to_a_file_is_blocked(shared: Bench) -> None:
-    """A redirect to a file fails."""
-    error = shared.fail({"url": shared.site.url("/to?file:///etc/passwd")})
-    assert (error.error_class, error.retryable) == ("invalid_url", False)
-
-
 def test_a_page_cannot_open_files(shared: Bench) -> None:
     """Neither a script nor a frame can open a file."""
     found = shared.run({"url": shared.site.url("/file")})

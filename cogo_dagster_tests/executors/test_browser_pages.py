@@ -37,11 +37,6 @@ def test_a_page_leaves_a_screenshot_and_its_html(shared: Bench) -> None:
     assert any(step["step"].startswith("goto") and step["duration_ms"] >= 0 for step in found.result["steps"])
 
 
-def test_screenshot_and_html_can_be_turned_off(shared: Bench) -> None:
-    """`screenshot` and `html` can be turned off."""
-    assert names(shared.run({"url": shared.site.url(), "screenshot": False, "html": False})) == set()
-
-
 def test_extract_takes_text_and_attributes(shared: Bench) -> None:
     """The text or attribute of the first match or of all is in the result and in extracted.json."""
     actions = [
@@ -53,6 +48,7 @@ def test_extract_takes_text_and_attributes(shared: Bench) -> None:
     expected = {"first": "first", "all": ["first", "second", "third"], "links": ["/a", "/b", None]}
     assert found.result["extracted"] == expected
     assert json.loads(artifact(found, "extracted.json")) == expected
+    assert found.result["notes"] == []  # there was no event to note
 
 
 def test_a_form_is_filled_and_sent(shared: Bench) -> None:
@@ -80,12 +76,11 @@ def test_a_form_is_filled_and_sent(shared: Bench) -> None:
     assert "Ada" not in json.dumps(found.result["steps"]).replace("text name=Ada", "").replace("wait_for name=Ada", "")
 
 
-def test_pdf_by_type_and_by_action(shared: Bench) -> None:
-    """The type `browser.pdf` leaves page.pdf by default; the action `pdf` has its own file name."""
-    found = shared.run({"url": shared.site.url(), "screenshot": False}, type="browser.pdf")
-    assert artifact(found, "page.pdf").startswith(b"%PDF-")
+def test_pdf_by_action(shared: Bench) -> None:
+    """The action `pdf` has its own file name."""
     found = shared.run({"url": shared.site.url(), "screenshot": True, "actions": [{"do": "pdf", "name": "copy"}]})
     assert names(found) == {"screenshot.png", "page.html", "copy.pdf"}
+    assert artifact(found, "copy.pdf").startswith(b"%PDF-")
 
 
 def test_context_options_reach_the_page(shared: Bench) -> None:
@@ -144,10 +139,10 @@ def test_an_invalid_selector_is_permanent(shared: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("status", "retryable", "delay_seconds"),
-    [(404, False, None), (429, True, 7.0), (408, True, 7.0), (503, True, 7.0)],
+    [(404, False, None), (429, True, 7.0)],
 )
 def test_an_http_error_is_a_failure(shared: Bench, status: int, retryable: bool, delay_seconds: float | None) -> None:
-    """Server errors and rate limits are retryable with the delay of Retry-After; other statuses are permanent."""
+    """A rate limit is retryable with the delay of Retry-After; a missing page is permanent."""
     error = shared.fail({"url": shared.site.url(f"/status/{status}")})
     assert (error.error_class, error.retryable, error.delay_seconds) == ("http_status", retryable, delay_seconds)
     assert error.message == f"goto {shared.site.url(f'/status/{status}')}: the server responded with {status}."

@@ -62,9 +62,10 @@ async def main():
     await executor.start()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    done = await executor.execute(job_of(executor.parse("browser", {"url": f"http://{sys.argv[1]}/"})), Workspace())
+    job = job_of(executor.parse("browser", {"url": f"http://{sys.argv[1]}/"}))
+    done = await executor.execute(job, Workspace(Path(sys.argv[2])))
     print(done.result["title"], executor._pool._current.jobs, flush=True)
-    await executor.stop()
+    await asyncio.to_thread(sys.stdin.readline)
 asyncio.run(main())
 """
 
@@ -73,9 +74,9 @@ asyncio.run(main())
 def worker(site: Site) -> "Iterator[tuple[subprocess.Popen[str], Path]]":
     """A separate process with a running browser, and its folder for temporary files."""
     pipe = subprocess.PIPE
-    with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
+    with tempfile.TemporaryDirectory(dir="/tmp") as temporary, tempfile.TemporaryDirectory() as of_job:
         environment = os.environ | {"TMPDIR": temporary, "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-c", WORKER, site.authority]
+        command = [sys.executable, "-c", WORKER, site.authority, of_job]
         with subprocess.Popen(
             command, stdin=pipe, stdout=pipe, env=environment, text=True, start_new_session=True
         ) as process:
@@ -87,9 +88,20 @@ def worker(site: Site) -> "Iterator[tuple[subprocess.Popen[str], Path]]":
                 process.kill()
 
 
-def test_a_killed_worker_leaves_nothing(site: Site) -> None:
-    """After kill -9 of the worker, guard, driver, browser and crash handler end, and their files are deleted."""
+def test_a_worker_with_a_signalled_group_works_and_leaves_nothing_when_killed(site: Site) -> None:
+    """SIGINT, SIGHUP and SIGTERM to the worker's process group do not end its browser.
+
+    After kill -9 of the worker, guard, driver, browser and crash handler end, and their files are deleted.
+    """
     with worker(site) as (process, temporary):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            os.killpg(process.pid, number)
+        assert {process.stdout.readline() for _ in range(3)} == {"1\n", "2\n", "15\n"}
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "Home 1\n"
         children = descendants(process.pid)
         assert len(children) > 3
         process.kill()
@@ -113,17 +125,3 @@ def test_files_of_a_killed_guard_are_deleted_by_the_next_browser(site: Site, mon
             return list(temporary.iterdir()) == []
 
         assert eventually(is_swept, 10)  # a process that was just starting holds the lock until it ends
-
-
-def test_signals_to_the_workers_group_do_not_reach_its_browser(site: Site) -> None:
-    """SIGINT, SIGHUP and SIGTERM to the worker's process group do not end its browser."""
-    with worker(site) as (process, _):
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            os.killpg(process.pid, number)
-        assert {process.stdout.readline() for _ in range(3)} == {"1\n", "2\n", "15\n"}
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == "Home 1\n"
-        assert process.wait(20) == 0

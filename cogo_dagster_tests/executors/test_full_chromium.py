@@ -26,7 +26,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.mark.parametrize(
     ("path", "status", "retryable", "delay_seconds"),
-    [("/challenge/401", 401, False, None), ("/empty/503", 503, True, 7), ("/status/500", 500, True, 7)],
+    [("/challenge/401", 401, False, None), ("/empty/503", 503, True, 7)],
 )
 def test_a_status_that_is_shown_as_an_error_page_is_classified(
     full: Bench, path: str, status: int, retryable: bool, delay_seconds: int | None

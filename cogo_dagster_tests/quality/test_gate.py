@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cogo_dagster.executors.errors import ExecutorUnavailable
+from cogo_dagster.executors.isolation import ports
 from cogo_dagster.quality.gate_jobs.process import _ended_by_signal as ended_by_signal
 from cogo_dagster.quality.gates import GateService
 from cogo_dagster.queue.client import Queue
@@ -27,6 +28,12 @@ TEST = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=jun
 WITHOUT_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 CUT = "printf '<a' > j.xml"
 REPORTS = {"eslint": "lint.json", "junit": "junit.xml"}
+
+
+@pytest.fixture(autouse=True)
+def few_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands may use a hundred free ports: a rule for each of thirty thousand takes most of a short step's time."""
+    monkeypatch.setattr(ports, "ephemeral", lambda: range(60_000, 60_100))
 
 
 def test_a_good_commit_passes(run: Run, gates: GateService, queue: Queue, repository: Path) -> None:

@@ -1,6 +1,7 @@
 """Reports of real tools are read; malicious, huge, truncated or empty reports are rejected."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +71,8 @@ def test_pytest_counts_a_test_once(tmp_path: Path) -> None:
         "@pytest.mark.skip\ndef test_c():\n    pass\n\n\ndef test_d():\n    pass\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml=j.xml", "test_it.py"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}  # those of this project
+    subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
     facts = read_report("junit", tmp_path / "j.xml").facts
     assert (facts["tests_total"], facts["tests_failed"]) == (3, 2)
 

@@ -77,6 +77,11 @@ class Events:
         self.navigations, self.failed = 0, None
         self.broken = asyncio.get_running_loop().create_future()
 
+    @property
+    def crashed(self) -> bool:
+        """Whether the page has crashed since its latest navigation: it answers no call."""
+        return self.broken.done() and self.broken.result() == PAGE_CRASHED
+
     async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
         notes = self._note_texts()

@@ -22,7 +22,7 @@ async def save_evidence(
     """Save the screenshot, the HTML and what was extracted; return why files are missing, by their names.
 
     Concurrently: if the page hangs, each of them takes its whole timeout. A page that shows no document of its site
-    has neither a screenshot nor HTML.
+    has neither a screenshot nor HTML, and of a page that has crashed, none can be saved any more.
     """
     timeout_ms = FILE_TIMEOUT_SECONDS * 1000
     pictures: dict[str, Work] = {
@@ -30,10 +30,13 @@ async def save_evidence(
         "page.html": lambda: page_session.html(timeout_ms),
     }
     reason = None if running.ended() else _unreached(page_session)
-    files = {"extracted.json": page_session.save_extracted} | ({} if reason else pictures)
+    crashed = page_session.events.crashed
+    files = {"extracted.json": page_session.save_extracted} | ({} if reason or crashed else pictures)
     wanted = [name for name in files if name not in collector]
     reasons = await asyncio.gather(*(_reason_missing(running, files[name]) for name in wanted))
     missing = {name: reason for name, reason in zip(wanted, reasons, strict=True) if reason is not None}
+    if crashed:
+        missing |= {name: "The page crashed." for name in pictures if name not in collector}
     reason = reason or (None if running.ended() else _unreached(page_session))  # the status is known by now
     if reason is not None:
         for name in pictures:

@@ -95,9 +95,9 @@ class BrowserPool:
 
     async def _watch_memory(self) -> None:
         """Measure the browsers that are in use, and end pages that use more memory than their share."""
-        limit_bytes = self._options.memory_mb_per_page * 1_000_000
         while True:
             await asyncio.sleep(MEMORY_CHECK_SECONDS)
+            limit_bytes = self._options.memory_mb_per_page * 1_000_000
             for running in [running for running in self._open if running.in_use]:
                 used_bytes = await asyncio.to_thread(running.processes.memory)
                 running.memory_bytes = sum(used_bytes.values())
