@@ -28,6 +28,12 @@ SIX = "2025*.sql"
 WITH_ACCESS = generate.access_statements()
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return the exported files, in their order."""
+    return export_supabase(tmp_path_factory.mktemp("exported"))
+
+
 @pytest.fixture
 def project(server: TestServer) -> Iterator[str]:
     """Yield the DSN of an empty database with Supabase's default privileges, for its owner, who is not a superuser."""
@@ -67,12 +73,11 @@ def test_open_objects_are_found(applying: Owner, superuser: Owner) -> None:
     assert rights_of_outsiders(superuser) == ["anon may select t", "t has no row level security", "anon reads t"]
 
 
-def test_each_exported_file_leaves_the_database_closed(applying: Owner, superuser: Owner, tmp_path: Path) -> None:
+def test_each_exported_file_leaves_the_database_closed(applying: Owner, superuser: Owner, exported: list[Path]) -> None:
     """No file grants anything, from an empty project to this release.
 
     Operators may apply the first six files and the functions more than once by hand.
     """
-    exported = export_supabase(tmp_path)
     for path in exported:
         for _ in range(2 if path in (*exported[:6], *exported[-2:]) else 1):
             applying.execute(path.read_bytes())
@@ -118,12 +123,12 @@ def test_the_six_files_do_not_break_a_current_database(owner: Owner) -> None:
 
 
 def test_an_upgrade_from_release_3_is_closed_and_works_after_each_file(
-    applying: Owner, superuser: Owner, tmp_path: Path
+    applying: Owner, superuser: Owner, exported: list[Path], tmp_path: Path
 ) -> None:
     """After each file outsiders have no rights and a job runs; old functions exist until the last file."""
     _apply_release_3(applying, tmp_path)
     known = _function_names(superuser)
-    [*files, drop_replaced] = _new_files(export_supabase(tmp_path / "new"))
+    [*files, drop_replaced] = _new_files(exported)
     for path in files:
         applying.execute(path.read_bytes())
         assert rights_of_outsiders(superuser) == [], path.name
@@ -137,12 +142,12 @@ def test_an_upgrade_from_release_3_is_closed_and_works_after_each_file(
 
 
 def test_an_interrupted_push_of_release_3_is_closed_by_this_one(
-    applying: Owner, superuser: Owner, tmp_path: Path
+    applying: Owner, superuser: Owner, exported: list[Path], tmp_path: Path
 ) -> None:
     """The files of release 3 left every table open until the last one."""
     _apply_release_3(applying, tmp_path, but_the_last=True)
     assert rights_of_outsiders(superuser) != []
-    for path in _new_files(export_supabase(tmp_path / "new")):
+    for path in _new_files(exported):
         applying.execute(path.read_bytes())
         assert rights_of_outsiders(superuser) == [], path.name
 
