@@ -110,12 +110,18 @@ def expected(code: str) -> type[QueueError]:
     return EXPECTED.get(code) or EXPECTED.get(code[:2]) or TransportError
 
 
-def test_every_code_of_postgresql_has_the_error_of_its_rule(transport: Transport, raising: Raising) -> None:
-    """A persistent error is raised as one of four classes; a call with an unlisted code may be repeated."""
+def test_every_code_of_postgresql_has_the_error_of_its_rule() -> None:
+    """A persistent error has one of four classes; a call with an unlisted code may be repeated."""
+    found = {code: type(error_of(rule_of(code), code, "too much", repeats=True)) for code in CODES}
+    assert found == {code: expected(code) for code in CODES}
+
+
+def test_every_rule_is_applied(transport: Transport, raising: Raising) -> None:
+    """A persistent error is raised as the error of its rule after the last attempt."""
     found: dict[str, str] = {}
     wanted: dict[str, str] = {}
     endless = () if isinstance(transport, PostgresTransport) else ("40001", "40P01")  # PostgREST itself repeats them
-    for code in [code for code in CODES if code not in endless]:
+    for code in {rule_of(code): code for code in CODES if code not in endless}.values():
         raising(code, 1_000)
         with pytest.raises(QueueError) as refused:
             transport.call("schema_version", {})

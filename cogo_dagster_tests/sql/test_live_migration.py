@@ -25,8 +25,8 @@ where pid = pg_backend_pid() and locktype = 'relation' and relation >= 16384 and
 
 WAITS = "select %s = any (pg_blocking_pids(pid)) from pg_stat_activity where application_name = 'cogo migrate'"
 
-_LOOK_SECONDS: Final = 0.005
-"""The migration waits for locks for 0.9 s and pauses for up to 1.5 s: looking without a pause keeps a core busy."""
+_LOOK_SECONDS: Final = 0.02
+"""The migration waits for locks for 0.9 s and pauses for up to 1.5 s; a look takes two milliseconds."""
 
 
 @pytest.fixture
