@@ -18,6 +18,7 @@ import pytest
 from cogo_dagster.queue.artifacts import ArtifactRejected, ArtifactStoreUnavailable, StoredObject, upload_artifacts
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import ArtifactFile
+from cogo_dagster.queue.supabase import store as store_module
 from cogo_dagster.queue.supabase.project import Project
 from cogo_dagster.queue.supabase.resumable import PART_BYTES
 from cogo_dagster.queue.supabase.storage_api import StorageApi
@@ -172,8 +173,11 @@ def test_an_undeletable_object_does_not_keep_the_others(store: SupabaseStore, st
     assert len(stand_in.addresses()) == 1
 
 
-def test_a_server_that_never_responds_is_unavailable(stand_in: StandIn, hello: Path) -> None:
+def test_a_server_that_never_responds_is_unavailable(
+    stand_in: StandIn, hello: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each call ends if connections are accepted and no response comes."""
+    monkeypatch.setattr(store_module, "_CHECK_SECONDS", 0.2)
     with silent_server() as url:
         project = Project(url, stand_in.project().key)
         quick: dict[str, Any] = {"timeout": httpx.Timeout(0.2), "call_seconds": 0.5, "first_pause_seconds": 0.01}

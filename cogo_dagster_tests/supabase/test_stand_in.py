@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -139,8 +140,12 @@ def test_sets_are_cut_silently(stand_in: StandIn) -> None:
 
 def test_the_role_decides_how_long_a_call_may_take(stand_in: StandIn) -> None:
     """Anon has 3 s; service_role has no timeout of its own, so the 8 s of the session apply."""
-    assert call(stand_in, "doze", ANON, json={"seconds": 3.5}).json()["code"] == "57014"
-    assert call(stand_in, "doze", json={"seconds": 3.5}).json() == {"slept": True}
+    with ThreadPoolExecutor() as threads:
+        anon, service = (
+            threads.submit(call, stand_in, "doze", key, json={"seconds": 3.5}) for key in (ANON, SERVICE_ROLE)
+        )
+        assert anon.result().json()["code"] == "57014"
+        assert service.result().json() == {"slept": True}
 
 
 @pytest.mark.parametrize(
