@@ -21,6 +21,7 @@ from cogo_dagster.queue.worker import (
     run_worker,
 )
 from cogo_dagster.queue.worker.wakeup import Wakeup
+from cogo_dagster_tests.polling import pause
 
 TIMEOUT_SECONDS = 60.0
 
@@ -135,7 +136,7 @@ def wait_for_calls() -> None:
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
     """Poll until a condition holds."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, f"It never happened that {what}."
-        time.sleep(0.02)
+        assert time.monotonic() < started + seconds, f"It never happened that {what}."
+        pause(started)
