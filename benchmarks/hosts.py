@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from cogo_dagster.queue.migrate import migrate
 from cogo_dagster_tests.hosts.celery import CelerySite, celery_site
 from cogo_dagster_tests.hosts.executor import SLOTS
 from cogo_dagster_tests.hosts.world import World, world
+from cogo_dagster_tests.servers import shared_cluster
 
 MIN_RATIO: Final = 1.8
 WAITS: Final = (0.1, 0.5)
@@ -35,15 +37,15 @@ def main() -> int:
     parser.add_argument("--only", choices=("workers", "celery"), nargs="+", default=["workers", "celery"])
     options = parser.parse_args()
     ratios: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(prefix="cogo-hosts-") as folder:
+    with tempfile.TemporaryDirectory(prefix="cogo-hosts-") as folder, shared_cluster(Path(folder), migrate) as cluster:
         path = Path(folder)
         path.chmod(0o755)
         if "workers" in options.only:
-            with world(path, COGO_LEASE_SECONDS="60", COGO_CONCURRENCY=str(SLOTS)) as three:
+            with world(path, cluster, COGO_LEASE_SECONDS="60", COGO_CONCURRENCY=str(SLOTS)) as three:
                 _measure(three, "workers", _with_workers(three), options.rounds, ratios)
         if "celery" in options.only:
             settings = {"COGO_LEASE_SECONDS": "60", "COGO_CONCURRENCY": str(SLOTS), "COGO_MAX_WORKERS": "100"}
-            with world(path / "celery", **settings) as three, celery_site(three, daemon=False) as site:
+            with world(path / "celery", cluster, **settings) as three, celery_site(three, daemon=False) as site:
                 site.start_celery(three.b)
                 site.start_celery(three.c)
                 _measure(three, "celery", _with_runs(site), options.rounds, ratios)

@@ -24,7 +24,7 @@ from cogo_dagster_tests import machine
 from cogo_dagster_tests.kept import KeptConnections
 from cogo_dagster_tests.needs import prepare
 from cogo_dagster_tests.order import place, processes
-from cogo_dagster_tests.servers import Major, TestServer, shared_server, swept_home
+from cogo_dagster_tests.servers import Major, TestServer, shared_cluster, shared_server, swept_home
 from cogo_dagster_tests.startup import after_collection, before_collection
 from cogo_dagster_tests.supabase.server import StandIn, supabase
 
@@ -94,6 +94,13 @@ def servers(testrun_uid: str) -> Iterator[Callable[[Major], TestServer]]:
             return server
 
         yield server_of
+
+
+@pytest.fixture(scope="session")
+def cluster(testrun_uid: str) -> Iterator[Path]:
+    """Yield the home of a stopped server with a migrated database; the processes of one run share it."""
+    with shared_cluster(Path(testrun_uid), migrate) as home:
+        yield home
 
 
 @pytest.fixture

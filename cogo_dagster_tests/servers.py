@@ -166,8 +166,7 @@ def shared_server(major: Major, run: Path) -> Iterator[TestServer]:
         major: The major version.
         run: A path shared by the processes of this run and by no other run, such as pytest's base folder.
     """
-    mark = hashlib.sha256(os.fsencode(run)).hexdigest()[:12]
-    with swept_home(f"{mark}-{major}") as home:
+    with swept_home(_home_of(run, str(major))) as home:
         server = EmbeddedServer(home, binaries=binaries(major), durable=False)
         server.start()
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
@@ -175,6 +174,10 @@ def shared_server(major: Major, run: Path) -> Iterator[TestServer]:
             shared = TestServer(server, admin, home)
             yield shared
             shared.close()
+
+
+def _home_of(run: Path, what: str) -> str:
+    return f"{hashlib.sha256(os.fsencode(run)).hexdigest()[:12]}-{what}"
 
 
 def _configure(data: Path, admin: "psycopg.Connection[Any]") -> None:
@@ -195,7 +198,7 @@ def private_server(major: Major = 18, cluster: Path | None = None) -> Iterator[E
     """Yield a private server that is not started, for tests that stop or kill it.
 
     Args:
-        cluster: The home of a stopped server, see `stopped_server`, whose data the server gets.
+        cluster: The home of a stopped server, see `shared_cluster`, whose data the server gets.
     """
     with swept_home(uuid4().hex[:12]) as home:
         if cluster is not None:
@@ -204,17 +207,22 @@ def private_server(major: Major = 18, cluster: Path | None = None) -> Iterator[E
 
 
 @contextmanager
-def stopped_server(build: Callable[[str], object] = lambda _: None) -> Iterator[Path]:
+def shared_cluster(run: Path, build: Callable[[str], object]) -> Iterator[Path]:
     """Yield the home of a server that is stopped after its first start, for copies: `initdb` takes half a second.
 
     Args:
+        run: A path shared by the processes of this run, see `shared_server`.
         build: Gets the URL of the queue's database and must close its connections.
     """
-    with swept_home(uuid4().hex[:12]) as home:
-        server = EmbeddedServer(home, durable=False)
-        server.start()
-        build(server.dsn())
-        server.stop()
+    with swept_home(_home_of(run, "stopped")) as home:
+        built = home / "built"
+        with locked(home / "build.lock"):
+            if not built.exists():
+                server = EmbeddedServer(home, durable=False)
+                server.start()
+                build(server.dsn())
+                server.stop()
+                built.touch()
         yield home
 
 

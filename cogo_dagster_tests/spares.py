@@ -127,7 +127,7 @@ class Spare:
     Args:
         name: The name of the database.
         dsn: Its URL, as its owner.
-        template: The state of the template; read from this copy, which nobody has used, if it is unknown.
+        template: The state of the template; read from this unused copy if it is unknown.
 
     Attributes:
         kept: Connections that its users use one after another.

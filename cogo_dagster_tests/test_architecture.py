@@ -65,8 +65,6 @@ def test_imported_packages_are_requirements() -> None:
 
 JSON_OF_OUR_OWN = {
     "decoded_views.py": "a string that it encoded",
-    "executors/guard/command.py": "its child's pipe",
-    "executors/guard/program.py": "its parent's argument",
     "executors/isolation/confinement.py": "its child's pipe",
     "executors/isolation/plan.py": "its parent's argument",
     "vault/key_ring.py": "a document that it sealed",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cogo_dagster.bootstrap.application import Application
 from cogo_dagster.bootstrap.artifacts import artifact_store
 from cogo_dagster.bootstrap.database import embedded_server, open_embedded_database, own_dsn, supabase_project
+from cogo_dagster.imports import quick_imports
 from cogo_dagster.queue.artifacts import ArtifactStore
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import check_current, require_release
@@ -106,8 +107,8 @@ def running_queue(settings: Settings) -> Iterator[Queue | None]:
 
 def _over_rest(settings: Settings, stack: ExitStack) -> Application:
     """Open the queue over the REST API of a Supabase project."""
-    # supabase-py takes two seconds to import.
-    from cogo_dagster.queue.transports.supabase import MIGRATE, SupabaseTransport  # noqa: PLC0415
+    with quick_imports():  # supabase-py takes two seconds
+        from cogo_dagster.queue.transports.supabase import MIGRATE, SupabaseTransport  # noqa: PLC0415
 
     transport = SupabaseTransport(supabase_project(settings))
     stack.callback(transport.close)

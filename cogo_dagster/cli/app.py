@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -143,6 +144,7 @@ def expand_colons(arguments: Sequence[str]) -> list[str]:
     return [*argv[:first], *(parts[:-1] if source else parts), *source, *argv[first + 1 :]]
 
 
+@cache
 def load(name: str) -> Any:
     """Import a command and return it as a Click command."""
     entry = COMMANDS[name]
@@ -167,7 +169,8 @@ def version() -> Report:
     return Report({"version": number, "python": platform.python_version()}, f"cogo-dagster {number}")
 
 
-def _cogo() -> typer.Typer:
+@cache
+def _cogo() -> Any:
     app = typer.Typer(
         cls=LazyGroup,
         help="Operate COGO Agent Core: the job queue, its workers, alerts and quality gate.",
@@ -180,7 +183,7 @@ def _cogo() -> typer.Typer:
     )
     for name, entry in COMMANDS.items():
         app.command(name, help=entry.summary)(_placeholder)
-    return app
+    return typer.main.get_command(app)
 
 
 def _print_version(wanted: bool) -> None:

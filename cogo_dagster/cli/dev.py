@@ -80,7 +80,7 @@ def _login_url(app: FastAPI, web_url: str) -> str:
 def _serve(settings: Settings, port: int, database_url: str, dashboard: Dashboard, as_json: bool) -> None:
     log_file = settings.home / "dagster" / "dev.log"
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "cogo_dagster.dagster_support.dev_services", "127.0.0.1", str(port)]
     if not as_json:
         # Printed before Dagster starts, which takes several seconds.
         typer.echo(f"Dashboard    {dashboard.url}")

@@ -1,13 +1,12 @@
 """Fetches a page through the forward proxy, which applies the address rules to every redirect."""
 
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import httpx
 
+from cogo_dagster.certificates import trusted_authorities
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 
 MAX_REDIRECTS = 20
@@ -75,7 +74,7 @@ async def fetch(
     try:
         async with httpx.AsyncClient(
             proxy=credentials,
-            verify=_certificates(),
+            verify=trusted_authorities(),
             trust_env=False,  # a proxy of the environment would bypass the address rules
             follow_redirects=follow_redirects,
             max_redirects=MAX_REDIRECTS,
@@ -105,12 +104,6 @@ async def _check_redirect(response: httpx.Response) -> None:
     if response.has_redirect_location and re.match(r"(?!https?:)[a-z][a-z0-9+.-]*:", location, re.IGNORECASE):
         message = f"{response.url} redirects to {location[:300]}, which is not http or https."
         raise FetchFailed("invalid_url", message, location)
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Load the CA certificates once, because it takes as long as a request; respects SSL_CERT_FILE and SSL_CERT_DIR."""
-    return httpx.create_ssl_context()
 
 
 async def _read(client: httpx.AsyncClient, url: str, max_bytes: int) -> Fetched:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from cogo_dagster.certificates import trusted_authorities
 from cogo_dagster.net.addresses import AllowList, InvalidAddress
 from cogo_dagster.net.dial import Dialer
 from cogo_dagster.net.proxy import MARK_HEADER, ForwardProxy, ProxySession
@@ -72,7 +73,7 @@ class Webhooks:
             try:
                 async with (
                     asyncio.timeout(self.deadline_seconds),
-                    httpx.AsyncHTTPTransport(proxy=credentials) as transport,
+                    httpx.AsyncHTTPTransport(proxy=credentials, verify=trusted_authorities()) as transport,
                 ):
                     response = await self._exchange(transport, method, url, headers, content)
             except (httpx.InvalidURL, httpx.UnsupportedProtocol):

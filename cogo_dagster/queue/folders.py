@@ -64,11 +64,14 @@ def sweep_folders(prefix: str, parent: Path, budget_seconds: float = 10.0) -> in
         budget_seconds: Time limit; the rest is left to the next sweep.
     """
     deadline, removed = time.monotonic() + budget_seconds, 0
-    for folder in sorted(parent.glob(f"{prefix}*")):
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = os.listdir(parent)  # noqa: PTH208 - ten times as fast as a pattern in a folder of many files
+    for name in sorted(name for name in names if name.startswith(prefix)):
         if time.monotonic() > deadline:
             break
-        with _abandoned(folder) as abandoned:
-            if abandoned and remove_tree(folder, deadline):
+        with _abandoned(parent / name) as abandoned:
+            if abandoned and remove_tree(parent / name, deadline):
                 removed += 1
     return removed
 

@@ -6,7 +6,6 @@ The short version is a test; the long one is `uv run python -m cogo_dagster_test
 import contextlib
 import json
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,7 +25,8 @@ from cogo_dagster.queue.model import JobError, NewJob, Outcome, Settlement
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, google_chat, receiving, slack
 from cogo_dagster_tests.alerts.test_targets import CHAT_PATH, SLACK_PATH
-from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal, terminal
+from cogo_dagster_tests.cli.terminal import Terminal, terminal
+from cogo_dagster_tests.forks import start
 from cogo_dagster_tests.queue.steps import a_worker
 from cogo_dagster_tests.servers import private_server
 from cogo_dagster_tests.test_redaction import SECRET
@@ -99,13 +99,8 @@ def deliver_until(
     while not (finished() and settled() and load.killed == kills):
         log = cogo.folder / "deliver.log"
         with log.open("a") as out:
-            process = subprocess.Popen(
-                [str(PROGRAM), "alerts", "deliver", "--for", "20s"],
-                cwd=cogo.folder,
-                env=cogo.environment,
-                stdout=out,
-                stderr=out,
-            )
+            words = ["alerts", "deliver", "--for", "20s"]
+            process = start(words, cogo.folder, cogo.environment, [0, out.fileno(), out.fileno()])
             before = sum(len(receiver.requests) for receiver in load.receivers.values())
             while process.poll() is None:
                 sent = sum(len(receiver.requests) for receiver in load.receivers.values()) - before

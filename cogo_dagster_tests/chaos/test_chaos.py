@@ -1,12 +1,10 @@
 """A short chaos run over each transport; longer ones are started by the command."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from cogo_dagster.queue.migrate import migrate
 from cogo_dagster_tests.chaos.plan import (
     CLOCK_FAULTS,
     DATABASE_FAULTS,
@@ -24,7 +22,7 @@ from cogo_dagster_tests.chaos.plan import (
 )
 from cogo_dagster_tests.chaos.report import lines
 from cogo_dagster_tests.chaos.run import Order, run
-from cogo_dagster_tests.servers import private_server, stopped_server
+from cogo_dagster_tests.servers import private_server
 
 _SECONDS: Final = 6
 _BACKLOG: Final = 200
@@ -32,13 +30,6 @@ _BACKLOG: Final = 200
 
 _SEEDS: Final[dict[Way, int]] = {"postgres": 6659, "rest": 16719}
 """Each plan has a fault of every group, and one that starts another worker, which takes two seconds of CPU time."""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Path]:
-    """Yield the home of a stopped server with a migrated database."""
-    with stopped_server(migrate) as home:
-        yield home
 
 
 @pytest.mark.timeout(600)

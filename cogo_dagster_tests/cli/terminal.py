@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,11 +16,10 @@ from unittest import mock
 import pytest
 
 from cogo_dagster.cli import main
+from cogo_dagster_tests.forks import Started, start_with_pipe
 from cogo_dagster_tests.polling import pause
 
 T = TypeVar("T")
-
-PROGRAM = Path(sys.executable).with_name("cogo")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Answer:
 class Process:
     """A running `cogo`. Standard error goes to a file, so that the process never blocks on a full pipe."""
 
-    popen: "subprocess.Popen[str]"
+    popen: Started
     log: Path
 
     def send(self, number: signal.Signals) -> None:
@@ -69,6 +67,7 @@ class Process:
     def wait(self, seconds: float = 30) -> Answer:
         """Wait for the process to exit."""
         out, _ = self.popen.communicate(timeout=seconds)
+        assert self.popen.returncode is not None
         return Answer(self.popen.returncode, out, self.log.read_text())
 
 
@@ -125,15 +124,20 @@ class Terminal:
     def start(self, *arguments: str, command: list[str] | None = None, **environment: str) -> Iterator[Process]:
         """Start a command, or another program that starts it; kill what still runs at the end."""
         log = self.folder / f"stderr-{time.monotonic_ns()}"
+        given = self.environment | environment
         with log.open("w") as error:
-            popen = subprocess.Popen(
-                command or [str(PROGRAM), *arguments],
-                cwd=self.folder,
-                env=self.environment | environment,
-                stdout=subprocess.PIPE,
-                stderr=error,
-                text=True,
-                start_new_session=True,
+            popen = (
+                start_with_pipe(arguments, self.folder, given, error)
+                if command is None
+                else subprocess.Popen(
+                    command,
+                    cwd=self.folder,
+                    env=given,
+                    stdout=subprocess.PIPE,
+                    stderr=error,
+                    text=True,
+                    start_new_session=True,
+                )
             )
         try:
             yield Process(popen, log)

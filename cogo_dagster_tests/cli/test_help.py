@@ -12,7 +12,8 @@ from cogo_dagster.cli import app
 from cogo_dagster.cli.command import ExitCode
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.model import JobError, Outcome
-from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
+from cogo_dagster_tests.cli.terminal import Terminal
+from cogo_dagster_tests.forks import PROGRAM
 from cogo_dagster_tests.queue.steps import add, running_job, settle
 
 
@@ -135,4 +136,5 @@ def test_ctrl_c_while_a_module_is_imported_ends_with_130(monkeypatch: pytest.Mon
         raise KeyboardInterrupt(name)
 
     monkeypatch.setattr(app, "import_module", interrupted)
+    app.load.cache_clear()
     assert app.main(["list", "jobs"]) == ExitCode.INTERRUPTED

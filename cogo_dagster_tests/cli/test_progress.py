@@ -5,16 +5,15 @@ import os
 import pty
 import signal
 import struct
-import subprocess
-import sys
 import termios
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cogo_dagster.queue.client import Queue
-from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal
+from cogo_dagster_tests.cli.terminal import Terminal
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.forks import Started, start
 from cogo_dagster_tests.queue.steps import add
 
 OLD_JOBS = (
@@ -23,19 +22,12 @@ OLD_JOBS = (
     "from generate_series(1, 1200)"
 )
 
-ONE_AFTER_ANOTHER = (
-    sys.executable,
-    "-c",
-    "import sys; from cogo_dagster.cli import main\nfor line in sys.argv[1:]: print(main(line.split()), 'returned.')",
-)
-"""A program that runs several commands, since the start of one takes most of its time."""
-
 
 @dataclass
 class Screen:
     """A command on a pseudo-terminal of 80 columns."""
 
-    process: "subprocess.Popen[bytes]"
+    process: Started
     terminal: int
     seen: str = ""
 
@@ -60,30 +52,23 @@ class Screen:
                 self.seen += chunk.decode(errors="replace")
         except OSError:
             pass
-        return self.process.wait(timeout=30)
+        self.process.communicate(timeout=30)
+        assert self.process.returncode is not None
+        return self.process.returncode
 
 
 @contextmanager
-def on_screen(cogo: Terminal, *arguments: str, program: Sequence[str] = (str(PROGRAM),)) -> Iterator[Screen]:
+def on_screen(cogo: Terminal, *arguments: str) -> Iterator[Screen]:
     """Start a command on a pseudo-terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environment = cogo.environment | {"TERM": "xterm-256color"}
-    process = subprocess.Popen(
-        [*program, *arguments],
-        cwd=cogo.folder,
-        env=environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
+    process = start(arguments, cogo.folder, cogo.environment | {"TERM": "xterm-256color"}, [theirs] * 3)
     os.close(theirs)
     try:
         yield Screen(process, ours)
     finally:
-        process.kill()
-        process.wait()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
         os.close(ours)
 
 
@@ -93,16 +78,19 @@ def test_commands_show_their_progress(cogo: Terminal, owner: Owner) -> None:
     lines = "\n".join(f'{{"url": "https://shop.example/{number}"}}' for number in range(600))
     (cogo.folder / "jobs.jsonl").write_text(lines)
     commands = ("enqueue browser @jobs.jsonl", "purge jobs --dry-run", "purge jobs --no-dry-run")
-    with on_screen(cogo, *commands, program=ONE_AFTER_ANOTHER) as screen:
-        screen.until(lambda seen: "/600" in seen)
-        screen.until(lambda seen: "Enqueued 600 jobs." in seen)
-        screen.until(lambda seen: seen.count("1,200 jobs") == 2)
-        assert screen.end() == 0
-    enqueued, planned, purged, _ = screen.seen.split("0 returned.")
+    shown = []
+    for line in commands:
+        with on_screen(cogo, *line.split()) as screen:
+            assert screen.end() == 0
+            shown.append(screen.seen)
+    enqueued, planned, purged = shown
     assert "/600" in enqueued
+    assert "Enqueued 600 jobs." in enqueued
     assert "/1200" in planned
     assert "By type: browser 1,200." in planned
     assert "/1200" in purged
+    assert "1,200 jobs" in planned
+    assert "1,200 jobs" in purged
     assert "By type: browser 1,200." not in purged
 
 

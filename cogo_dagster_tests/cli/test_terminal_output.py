@@ -1,13 +1,14 @@
 """Output on a terminal: Markdown without its markup, and forced successes."""
 
+import contextlib
 import os
 import pty
-import subprocess
-import sys
 from itertools import pairwise
+from unittest import mock
 
 import pytest
 
+from cogo_dagster.cli.command import echo_markdown
 from cogo_dagster.executors.browser.executor import forced
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed
@@ -17,19 +18,19 @@ from cogo_dagster_tests.queue.steps import running_job, settle
 MARKDOWN = (
     "# Week 2026-W47\n\n**Passed** 7 of 9 runs, see [the gate](https://ops.example.com/gate).\n\n```\na  1\n```\n"
 )
-PRINT = "import sys; from cogo_dagster.cli.command import echo_markdown; echo_markdown(sys.argv[1])"
 
 
 def printed(text: str = MARKDOWN, *, on_terminal: bool) -> str:
     """Return the output of `echo_markdown` on a terminal or a pipe."""
-    command = [sys.executable, "-c", PRINT, text]
-    if not on_terminal:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    ours, theirs = pty.openpty()
-    with os.fdopen(ours, "rb", buffering=0) as terminal:
-        subprocess.run(command, stdout=theirs, check=True, env=os.environ | {"COLUMNS": "80", "TERM": "dumb"})
-        os.close(theirs)
-        return terminal.read(65_536).decode().replace("\r\n", "\n")
+    ours, theirs = pty.openpty() if on_terminal else os.pipe()
+    with os.fdopen(ours, "rb", buffering=0) as read:
+        with (
+            os.fdopen(theirs, "w") as written,
+            mock.patch.dict(os.environ, {"COLUMNS": "80", "TERM": "dumb"}),
+            contextlib.redirect_stdout(written),
+        ):
+            echo_markdown(text)
+        return read.read(65_536).decode().replace("\r\n", "\n")
 
 
 def test_a_terminal_shows_markdown_without_its_markup() -> None:

@@ -15,8 +15,9 @@ import pytest
 
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.cli.slow_site import SlowSite
-from cogo_dagster_tests.cli.terminal import PROGRAM, Terminal, eventually
+from cogo_dagster_tests.cli.terminal import Terminal, eventually
 from cogo_dagster_tests.conftest import Age, Owner
+from cogo_dagster_tests.forks import PROGRAM
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.worker.faults import proxied

@@ -18,8 +18,8 @@ from cogo_dagster.queue.transports.postgres import PostgresTransport
 
 _BROKEN = JobError("timeout", "The page did not load.")
 _HOPELESS = JobError("not_found", "There is no such page.", retryable=False)
-_PREPARED_AFTER = 6
-"""psycopg prepares a statement that is executed for the sixth time."""
+_PREPARED_AFTER = 4
+"""The release prepares a statement that is executed for the fourth time."""
 
 
 def cycle(queue: Queue, worker: WorkerIdentity) -> None:

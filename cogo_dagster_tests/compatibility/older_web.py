@@ -20,8 +20,8 @@ from cogo_dagster.settings import load_settings
 from cogo_dagster.web.app import access_rules, create_app
 
 _TOKEN = "0123456789abcdef" * 4
-_PREPARED_AFTER = 6
-"""psycopg prepares a statement that is executed for the sixth time."""
+_PREPARED_AFTER = 4
+"""The release prepares a statement that is executed for the fourth time."""
 
 _NOT_PAGES = ("/static", "/traces", "/dashboard/live", "/api/artifacts/{artifact_id}/")
 """Files, and a stream without an end."""

@@ -12,12 +12,14 @@ import psycopg
 import pytest
 
 from cogo_dagster.cli.command import ExitCode
+from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import SCHEMA_RELEASE, migrate, schema_objects, status
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.cli.slow_site import SlowSite, slow_site
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
 from cogo_dagster_tests.compatibility.release import Release, last_release
 from cogo_dagster_tests.conftest import Owner
+from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.servers import TestServer
 
 _SIGNATURES: Final = """
@@ -150,10 +152,13 @@ def test_a_call_that_began_before_the_migration_ends_after_it(release: Release, 
 
 
 @pytest.mark.timeout(300)
-def test_a_worker_of_the_last_release_runs_jobs_on_this_schema(old_cogo: Terminal, site: SlowSite) -> None:
-    """Its command `worker --drain` registers, runs the jobs and shuts down."""
-    for _ in range(3):
-        assert _run(old_cogo, "enqueue", "browser", "--url", site.url).code == 0
+def test_a_worker_of_the_last_release_runs_jobs_on_this_schema(
+    old_cogo: Terminal, queue: Queue, site: SlowSite
+) -> None:
+    """Its command `worker --drain` registers, runs the jobs of both releases and shuts down."""
+    assert _run(old_cogo, "enqueue", "browser", "--url", site.url).code == 0
+    for _ in range(2):
+        add(queue, payload={"url": site.url})
     answer = _run(old_cogo, "worker", "--drain", "--json")
     assert answer.code == 0, answer
     assert answer.json["counters"]["succeeded"] == 3

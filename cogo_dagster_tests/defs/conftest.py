@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log import in_memory as events_in_memory
+from dagster._core.storage.runs import in_memory as runs_in_memory
 
 from cogo_dagster.dagster_support.resources import CogoResource, WorkerResource
 from cogo_dagster.dagster_support.storage_database import databases
@@ -19,6 +21,10 @@ from cogo_dagster_tests.supabase.server import supabase
 
 Installed = Callable[..., None]
 """Replaces the installed executors."""
+
+for storage in (events_in_memory, runs_in_memory):
+    # Alembic reads 89 scripts to store the revision of tables that are not migrated: most of the time of an instance.
+    vars(storage)["stamp_alembic_rev"] = lambda *_: None
 
 
 @pytest.fixture

@@ -86,16 +86,30 @@ def metadata_of(result: dg.ExecuteInProcessResult, key: str) -> dict[str, dg.Met
     return dict(event.materialization.metadata)
 
 
-@pytest.mark.timeout(240)
-def test_the_resource_example_runs_a_browser_job(
-    load_example: Callable[[str], dg.Definitions], site: Site, instance: dg.DagsterInstance
-) -> None:
-    """An asset of another project gets the result of a browser job, and its metadata has the artifacts."""
-    definitions = load_example("queue_resource")
+@pytest.fixture
+def worker(site: Site) -> Iterator[None]:
+    """Run a worker that may open the site."""
+    del site  # requested for its settings
     with working():
-        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance, run_config={"ops": {"title": {"config": {"url": site.url()}}}}
-        )
+        yield
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("worker")
+def test_the_examples_run_browser_jobs(
+    load_example: Callable[[str], dg.Definitions],
+    site: Site,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An asset of another project gets the result of a browser job; a component's schedule launches a run with one.
+
+    The metadata of both has the artifacts. One worker executes both jobs, in one browser.
+    """
+    definitions = load_example("queue_resource")
+    result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance, run_config={"ops": {"title": {"config": {"url": site.url()}}}}
+    )
     assert (result.output_for_node("title"), result.output_for_node("title_length")) == ("by script", 9)
     shown = metadata_of(result, "title")
     assert isinstance(shown["screenshot.png"], dg.PathMetadataValue)
@@ -104,23 +118,13 @@ def test_the_resource_example_runs_a_browser_job(
     assert shown["attempts"].value == 1
     assert shown["job"].value == f"cogo job show {shown['job_id'].value}"
 
-
-@pytest.mark.timeout(240)
-def test_the_component_example_is_an_asset_with_a_schedule(
-    load_example: Callable[[str], dg.Definitions],
-    site: Site,
-    instance: dg.DagsterInstance,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The component's schedule launches a run, whose metadata links the artifacts."""
     monkeypatch.setenv("SITE_URL", site.url())
     monkeypatch.setenv("METRICS_BASE", "https://cogo.example.com")
     definitions = load_example("browser_job")
     schedule = definitions.resolve_schedule_def("site__front_page_schedule")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 6 * * *", "Europe/Berlin")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
-    with working():
-        result = definitions.resolve_job_def(schedule.job_name).execute_in_process(instance=instance)
+    result = definitions.resolve_job_def(schedule.job_name).execute_in_process(instance=instance)
     shown = metadata_of(result, "site/front_page")
     assert shown["result"].value["extracted"] == {"title": "by script"}  # type: ignore[index,call-overload]
     assert {"screenshot.png", "page.html", "page.pdf", "extracted.json"} <= set(shown)

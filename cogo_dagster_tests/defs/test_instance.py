@@ -45,8 +45,8 @@ def connections(dsn: str) -> int:
 
 
 def test_instances_of_a_process_share_their_connections(persistent: dg.DagsterInstance, dagster_dsn: str) -> None:
-    """Fifty instances, as Dagster creates them for ticks, keep no more connections open than one."""
-    kept = [dg.DagsterInstance.from_ref(persistent.get_ref()) for _ in range(50)]
+    """Twenty instances, as Dagster creates them for ticks, keep no more connections open than one."""
+    kept = [dg.DagsterInstance.from_ref(persistent.get_ref()) for _ in range(20)]
     for instance in kept:
         instance.get_runs(limit=1)
         instance.event_log_storage.get_maximum_record_id()
@@ -66,10 +66,10 @@ def test_dagsters_storages_use_the_shared_engine(persistent: dg.DagsterInstance,
 def test_ticks_leave_no_connections_behind(
     persistent: dg.DagsterInstance, cogo: CogoResource, dagster_dsn: str, dsn: str
 ) -> None:
-    """Forty ticks, each with its own instance and application as in the code server, leave none open."""
+    """Twenty ticks, each with its own instance and application as in the code server, leave none open."""
     sensors = [ready_jobs, expired_leases, zombie_runs, undelivered_alerts]
     highest = 0
-    for number in range(40):
+    for number in range(20):
         with (
             dg.DagsterInstance.from_ref(persistent.get_ref()) as instance,
             dg.build_sensor_context(instance=instance, resources={"cogo": cogo}) as context,

@@ -19,8 +19,9 @@ from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.model import Json
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import PROJECT_ROOT, is_root
-from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, Terminal
+from cogo_dagster_tests.cli.terminal import Answer, Terminal
 from cogo_dagster_tests.executors.site import Site
+from cogo_dagster_tests.forks import PROGRAM
 from cogo_dagster_tests.ports import reserved_port
 from cogo_dagster_tests.processes import started_with
 from cogo_dagster_tests.servers import swept_home

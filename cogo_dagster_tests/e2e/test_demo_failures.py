@@ -15,9 +15,10 @@ import psycopg
 import pytest
 
 from cogo_dagster.queue.embedded import EmbeddedServer
-from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, eventually
+from cogo_dagster_tests.cli.terminal import Answer, eventually
 from cogo_dagster_tests.e2e.system import Home, a_home
 from cogo_dagster_tests.executors.site import Site
+from cogo_dagster_tests.forks import PROGRAM
 
 pytestmark = pytest.mark.e2e
 

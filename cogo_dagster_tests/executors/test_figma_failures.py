@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from cogo_dagster.certificates import trusted_authorities
 from cogo_dagster.executors.errors import ExecutorUnavailable
 from cogo_dagster.executors.figma.executor import FigmaExecutor
-from cogo_dagster.net import client
 from cogo_dagster.queue.executor import ExecutorContext
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.settings import load_settings
@@ -179,9 +179,9 @@ def test_certificates_are_verified(
         error = bench.run(node_ids=["1:1"])
         assert (error["error"]["class"], bench.figma.requests) == ("tls", [])
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        client._certificates.cache_clear()
+        trusted_authorities.cache_clear()
         row = bench.run(node_ids=["1:1"])
-    client._certificates.cache_clear()
+    trusted_authorities.cache_clear()
     assert row["status"] == "succeeded", row["error"]
     assert row["result"]["files"] == {"1:1": "1-1.png"}
 

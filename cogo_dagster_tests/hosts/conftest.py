@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -44,10 +45,10 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, cluster: Path) -> Iterator[Site]:
     """Yield three hosts: services on A, a worker on B and one on C."""
     with ExitStack() as stack:
-        three = stack.enter_context(world(tmp_path_factory.mktemp("hosts")))
+        three = stack.enter_context(world(tmp_path_factory.mktemp("hosts"), cluster))
         with three.a.entered():
             s3 = stack.enter_context(s3_server(three.a.address))
             alerts = stack.enter_context(receiving(lambda _: Reply()))

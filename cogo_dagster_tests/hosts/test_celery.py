@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -28,9 +29,9 @@ def alerts() -> list[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def celery(tmp_path_factory: pytest.TempPathFactory, alerts: list[Receiver]) -> Iterator[CelerySite]:
+def celery(tmp_path_factory: pytest.TempPathFactory, cluster: Path, alerts: list[Receiver]) -> Iterator[CelerySite]:
     """Yield the services, with a Celery worker on B and one on C."""
-    with world(tmp_path_factory.mktemp("celery"), COGO_MAX_WORKERS="2") as three, ExitStack() as stack:
+    with world(tmp_path_factory.mktemp("celery"), cluster, COGO_MAX_WORKERS="2") as three, ExitStack() as stack:
         with three.a.entered():
             receiver = stack.enter_context(receiving(lambda _: Reply()))
         alerts.append(receiver)

@@ -18,11 +18,10 @@ from psycopg.types.json import Jsonb
 
 from cogo_dagster.queue.embedded import EmbeddedServer
 from cogo_dagster.queue.embedded import server as embedded
-from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.hosts.executor import write_entry_point
 from cogo_dagster_tests.hosts.network import NETWORK, Host, hosts
-from cogo_dagster_tests.servers import swept_home
+from cogo_dagster_tests.servers import private_server
 
 T = TypeVar("T")
 
@@ -104,19 +103,19 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, **environment: str) -> Iterator[World]:
+def world(folder: Path, cluster: Path, **environment: str) -> Iterator[World]:
     """Start the hosts and the database, without workers.
 
     Args:
         folder: For logs and the home folders of the hosts.
+        cluster: The home of a stopped server with a migrated database.
         environment: Further settings of all processes.
     """
     with ExitStack() as stack:
         a, b, c = stack.enter_context(hosts("a", "b", "c"))
-        server = stack.enter_context(_database(a))
+        server = stack.enter_context(_database(a, cluster))
         dsn = server.dsn().replace("127.0.0.1", a.address)
         with a.entered():
-            migrate(server.dsn())
             owner = stack.enter_context(psycopg.connect(server.dsn(), autocommit=True, row_factory=dict_row))
         given = {
             "PATH": os.environ["PATH"],
@@ -134,11 +133,10 @@ def world(folder: Path, **environment: str) -> Iterator[World]:
 
 
 @contextmanager
-def _database(host: Host) -> Iterator[EmbeddedServer]:
+def _database(host: Host, cluster: Path) -> Iterator[EmbeddedServer]:
     """Run PostgreSQL in the network of a host, accessible to the others without a password."""
     changed: Mapping[str, str] = {"listen_addresses": f"127.0.0.1,{host.address}"}
-    with swept_home(f"hosts-{os.getpid()}") as home:
-        server = EmbeddedServer(home, durable=False)
+    with private_server(cluster=cluster) as server:
         with mock.patch.dict(embedded.SETTINGS, changed), host.entered():
             server.start()
             (server.status().data_folder / "pg_hba.conf").write_text(_HBA)

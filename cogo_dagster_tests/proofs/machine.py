@@ -38,6 +38,15 @@ TABLES: Final = (
     "executors",
 )
 
+_TABLES: Final = """
+    select coalesce((select jsonb_agg(to_jsonb(j) || jsonb_build_object('expired', lease_expires_at < now()))
+                     from public.jobs j), '[]'),
+           coalesce((select jsonb_agg(jsonb_build_array(job_id, lease_token, outcome)) from public.job_attempts), '[]'),
+           coalesce((select jsonb_agg(jsonb_build_array(job_id, reason)) from public.jobs_dlq
+                     where not superseded and closed_at is null and replayed_at is null), '[]')
+"""
+"""In one statement, since it is executed after every step."""
+
 FAR_AWAY: Final = 3600
 """Longer than any example: nothing becomes due, and no lease expires, by itself."""
 
@@ -278,26 +287,19 @@ class QueueMachine(RuleBasedStateMachine):
     def the_tables_are_the_model(self) -> None:
         """I1 to I5, after every step."""
         type(self).steps += 1
-        rows = {row["id"]: row for row in self._rows("select *, lease_expires_at < now() as expired from public.jobs")}
-        attempts = self._rows("select job_id, lease_token, outcome from public.job_attempts")
-        dlq_rows = self._rows(
-            "select job_id, reason from public.jobs_dlq"
-            " where not superseded and closed_at is null and replayed_at is null"
-        )
+        rows, attempts, dead = self._tables()
         assert rows.keys() == {job.id for job in self.jobs}  # I5
-        assert len({(row["job_id"], row["lease_token"]) for row in attempts}) == len(attempts)  # I2: used once
+        assert len({tuple(attempt[:2]) for attempt in attempts}) == len(attempts)  # I2: used once
         for job in self.jobs:
             row = rows[job.id]
             assert _facts(row) == _expected(job)
             assert 0 <= row["attempts"] <= row["max_attempts"]  # I4
-            ended = {one["lease_token"]: one["outcome"] for one in attempts if one["job_id"] == job.id}
+            ended = {UUID(token): outcome for job_id, token, outcome in attempts if job_id == str(job.id)}
             assert ended == job.superseded
             assert len(ended) + (row["lease_token"] is not None) == job.claims  # I4: each attempt is recorded once
             if row["status"] in ENDED:
                 assert self.ends.setdefault(job.id, row) == row  # I3
-        assert {row["job_id"]: row["reason"] for row in dlq_rows} == {
-            j.id: j.reason for j in (*self.jobs, *self.purged) if j.replayable
-        }  # I1
+        assert dict(dead) == {str(j.id): j.reason for j in (*self.jobs, *self.purged) if j.replayable}  # I1
 
     def teardown(self) -> None:
         """I10: after a drain nothing runs, nothing waits, and every job has one end."""
@@ -365,6 +367,13 @@ class QueueMachine(RuleBasedStateMachine):
     def _change(self, assignment: str, job: ModelJob) -> None:
         self.owner.execute(f"update public.jobs set {assignment} where id = %s".encode(), (job.id,))
 
+    def _tables(self) -> tuple[dict[UUID, Json], list[list[Any]], list[list[Any]]]:
+        """Return all jobs, attempts that ended, and DLQ rows that wait for an operator."""
+        row = self.owner.execute(_TABLES).fetchone()
+        assert row is not None
+        jobs, attempts, dead = row
+        return {UUID(job["id"]): job for job in jobs}, attempts, dead
+
     def _next_runs(self) -> dict[UUID, Any]:
         return {row["id"]: row["next_run_at"] for row in self._rows("select id, next_run_at from public.jobs")}
 
@@ -377,7 +386,7 @@ class QueueMachine(RuleBasedStateMachine):
             return cursor.execute(query.encode()).fetchall()
 
 
-def _facts(row: dict[str, Any]) -> Json:
+def _facts(row: Json) -> Json:
     waits = row["status"] == "queued"
     return {
         "status": row["status"],
@@ -385,7 +394,7 @@ def _facts(row: dict[str, Any]) -> Json:
         "snoozes": row["snoozes"],
         "lost": row["lost_attempts"],
         "cancel_requested": row["cancel_requested"],
-        "lease_token": None if waits else row["lease_token"],
+        "lease_token": None if waits or row["lease_token"] is None else UUID(row["lease_token"]),
         "leased": row["lease_expires_at"] is not None,  # I2
         "expired": bool(row["expired"]),
         "finished": row["finished_at"] is not None,

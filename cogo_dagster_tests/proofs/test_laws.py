@@ -15,14 +15,14 @@ from cogo_dagster_tests.proofs.machine import Database
 from cogo_dagster_tests.proofs.operators import OperatorMachine
 
 EXAMPLES: Final = int(os.environ.get("COGO_PROOF_EXAMPLES", "0"))
-"""Unset: a short, reproducible run, of more than twice the twelve examples in which the last breakage is noticed.
+"""Unset: a short, reproducible run, of more than twice the 21 examples in which the last breakage is noticed.
 
 Set: this many random examples.
 """
 
 PROOF: Final = settings(
-    max_examples=EXAMPLES or 30,
-    stateful_step_count=50,
+    max_examples=EXAMPLES or 44,
+    stateful_step_count=30,
     derandomize=not EXAMPLES,
     phases=[Phase.generate, Phase.shrink],
     database=None,

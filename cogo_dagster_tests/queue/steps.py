@@ -38,6 +38,11 @@ def add(queue: Queue, type: str = "browser", **options: Json) -> UUID:
     return queue.enqueue([NewJob(type, **options)])[0].job_id
 
 
+def add_all(queue: Queue, count: int, type: str = "browser", **options: Json) -> list[UUID]:
+    """Enqueue equal jobs in one call."""
+    return [enqueued.job_id for enqueued in queue.enqueue([NewJob(type, **options) for _ in range(count)])]
+
+
 def take(
     queue: Queue,
     max_jobs: int = 100,

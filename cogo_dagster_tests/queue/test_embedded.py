@@ -21,7 +21,7 @@ from cogo_dagster.queue.embedded.locks import is_held
 from cogo_dagster.queue.embedded.server_errors import from_os_error
 from cogo_dagster_tests.cli.terminal import eventually
 from cogo_dagster_tests.processes import environment
-from cogo_dagster_tests.servers import copy_cluster, private_server, stopped_server, swept_home
+from cogo_dagster_tests.servers import copy_cluster, private_server, swept_home
 
 START = """
 import sys
@@ -60,13 +60,6 @@ def new_home() -> Iterator[Path]:
     """Yield an empty home folder whose server is removed at the end."""
     with swept_home(uuid4().hex[:12]) as folder:
         yield folder
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Path]:
-    """Yield the home of a server that was started once and is stopped."""
-    with stopped_server() as home:
-        yield home
 
 
 @pytest.fixture
@@ -124,17 +117,20 @@ def test_a_forked_child_does_not_stop_its_parents_server(home: Path) -> None:
     assert done.stdout == "True\n", done.stderr
 
 
-def test_the_first_start_creates_a_server_and_its_databases(new_home: Path) -> None:
-    """One call creates a server with the queue's and Dagster's databases."""
+def test_two_concurrent_starts_create_one_server_with_its_databases(new_home: Path) -> None:
+    """Of two commands, one creates it and the other finds it; Ctrl-C in their terminal does not reach the server."""
     server = EmbeddedServer(new_home, durable=False)
     assert not server.status().running
-    assert server.start()
+    starters = [python(START, new_home), python(START, new_home)]
+    said = sorted(starter.communicate(timeout=60)[0].strip() for starter in starters)
+    assert said == ["False", "True"]
     assert ask(server, "select current_database()") == "cogo"
     assert ask(server, "select current_database()", "dagster") == "dagster"
     found = server.status()
     assert (found.running, found.owner) == (True, "explicit")
     assert found.version == ask(server, "show server_version")
     assert found.port == ask(server, "select inet_server_port()")
+    assert os.getsid(running_pid(server)) not in {os.getsid(0), *(starter.pid for starter in starters)}
 
 
 def test_a_second_start_finds_the_running_server(started: EmbeddedServer) -> None:
@@ -144,25 +140,9 @@ def test_a_second_start_finds_the_running_server(started: EmbeddedServer) -> Non
     assert running_pid(started) == before
 
 
-def test_two_concurrent_starts_create_one_server(new_home: Path) -> None:
-    """Of two processes that start the same server, one creates it and the other finds it."""
-    both = [python(START, new_home), python(START, new_home)]
-    said = sorted(process.communicate(timeout=60)[0].strip() for process in both)
-    assert said == ["False", "True"]
-    assert ask(EmbeddedServer(new_home), "select 1") == 1
-
-
-def test_the_server_is_detached_from_terminal_and_pipes(home: Path) -> None:
-    """The command that starts the server exits at once, and Ctrl-C in its terminal does not reach the server."""
-    starter = python(START, home)
-    assert starter.communicate(timeout=30)[0].strip() == "True"
-    server = os.getsid(running_pid(EmbeddedServer(home)))
-    assert server not in {os.getsid(0), starter.pid}
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals_to_the_users_process_group_do_not_reach_the_server(home: Path, number: signal.Signals) -> None:
-    """A supervisor's stop ends the worker that started the server; the server keeps running."""
+    """A supervisor's stop ends the worker that started the server, which runs until its next user is the last one."""
     with subprocess.Popen(
         [sys.executable, "-c", USE_UNTIL_KILLED, str(home)],
         stdin=subprocess.PIPE,
@@ -173,7 +153,11 @@ def test_signals_to_the_users_process_group_do_not_reach_the_server(home: Path, 
         assert user.stdout.readline() == b"using\n"
         os.killpg(user.pid, number)
         assert user.wait(10) == -number
-    assert ask(EmbeddedServer(home), "select 1") == 1
+    server = EmbeddedServer(home, durable=False)
+    assert ask(server, "select 1") == 1
+    with server.running():
+        pass
+    assert not server.status().running
 
 
 def test_a_killed_server_is_recovered(server: EmbeddedServer) -> None:
@@ -313,20 +297,6 @@ def test_the_starter_may_end_first(server: EmbeddedServer) -> None:
     first.__exit__(None, None, None)
     assert server.status().running
     second.__exit__(None, None, None)
-    assert not server.status().running
-
-
-def test_a_killed_user_is_not_counted(home: Path) -> None:
-    """The remaining user is the last one and stops the server."""
-    user = python(USE_UNTIL_KILLED, home)
-    with user:
-        assert user.stdout
-        assert user.stdout.readline() == "using\n"
-        user.kill()
-    server = EmbeddedServer(home, durable=False)
-    assert server.status().running
-    with server.running():
-        pass
     assert not server.status().running
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -193,9 +194,9 @@ def test_a_connection_to_a_server_that_became_read_only_is_closed(dsn: str) -> N
     pool.close()
 
 
-def test_a_rejected_password_is_distinguished_from_an_unreachable_server() -> None:
+def test_a_rejected_password_is_distinguished_from_an_unreachable_server(cluster: Path) -> None:
     """Waiting does not help with a rejected password; on a private server, since the shared ones have no passwords."""
-    with private_server() as server:
+    with private_server(cluster=cluster) as server:
         server.start()
         dsn = server.dsn("postgres")
         with psycopg.connect(dsn, autocommit=True) as owner:

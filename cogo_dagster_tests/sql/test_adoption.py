@@ -87,8 +87,8 @@ def test_old_statuses_are_mapped(queue: Queue, older: str) -> None:
     assert Counter(row.document["status"] for row in queue.list_jobs()) == JOBS_AFTER[older]
 
 
-def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None:
-    """They keep their payload, and addressed jobs are claimed by the worker with the executor id."""
+def test_the_queue_works_on_old_rows(queue: Queue, older: str) -> None:
+    """Queued jobs keep their payload and executor, keys are unique per type, and workers and files are recorded."""
     worker = a_worker(executor_id=EXECUTOR[older])
     jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10), ClaimRequest("figma", 10)], worker, lease_seconds=60).jobs
     assert {(job.type, job.payload.get("url"), job.executor_id) for job in jobs} == {
@@ -97,13 +97,43 @@ def test_queued_jobs_are_claimed_and_completed(queue: Queue, older: str) -> None
     }
     assert {settle(queue, job).job_status for job in jobs} == {"succeeded"}
 
+    # In an older schema a key was unique in the table.
+    job = _claimed_new_job(queue, NewJob("gate", idempotency_key="key-1"))
+    assert job.idempotency_key == "key-1"
 
-def test_running_jobs_of_the_old_workers_are_recovered(queue: Queue, older: str) -> None:
-    """Old workers hold no valid lease after the migration, so their jobs are requeued."""
+    for _ in range(2):  # two attempts may have files of the same name
+        job = _claimed_new_job(queue, NewJob("gate"))
+        ready, pending = queue.create_artifacts(job, [FILE, {**FILE, "name": "b", "extension": "txt"}])
+        queue.finish_artifacts(job, [ready.artifact_id])
+        settle(queue, job)
+        assert len(queue.list_artifacts(job_id=job.id, status="ready")) == 1
+        assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == [pending.to_json()]
+        assert queue.delete_artifacts([pending.artifact_id]) == 1
+
+    worker = a_worker("old-worker", executor_id="new-executor")  # the ID is that of the old schema
+    register(queue, worker)
+    for _ in range(2):
+        assert queue.heartbeat(worker, 1, {"counters": {"ok": 1}})
+    assert len([row for row in queue.list_heartbeats(worker_id="old-worker") if row.document["running"] == 1]) == 2
+    assert [row.document["device"]["hostname"] for row in queue.list_workers(alive_only=True)] == ["box"]
+
+
+def test_old_attempts_are_recovered_and_fail_like_new_ones(queue: Queue, older: str) -> None:
+    """Old workers hold no valid lease, the count of attempts continues, and dead-lettered jobs are listed in order."""
+    old = queue.list_dlq()
+    assert len(old) == 1
+    assert old[0].document["failed_at"] is not None
+    job = _claimed_new_job(queue, NewJob("gate", executor_id="mac"))
+    settle(queue, job, Outcome.FAILED, error=PERMANENT)
+    assert [row.document["job_id"] for row in queue.list_dlq()] == [str(job.id), old[0].document["job_id"]]
+
     running = JOBS_AFTER[older]["running"]
     assert queue.recover().requeued == running
     jobs = queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60).jobs
     assert len(jobs) == running + 1
+    for job in jobs:
+        assert settle(queue, job, Outcome.FAILED, error=BROKEN).status == "ok"
+    assert all(row.document["attempts"] >= 1 for row in queue.list_jobs(statuses=["failed"]))
 
 
 def test_claim_one_job_has_one_form(queue: Queue, transport: Transport, owner: Owner) -> None:
@@ -116,56 +146,10 @@ def test_claim_one_job_has_one_form(queue: Queue, transport: Transport, owner: O
     assert transport.call("claim_one_job", {"executor_id": None, "worker_id": "box"}) is None
 
 
-def test_old_and_new_dead_lettered_jobs_are_listed(queue: Queue) -> None:
-    """Each job is listed once, newest first, with the time of its failure."""
-    old = queue.list_dlq()
-    assert len(old) == 1
-    assert old[0].document["failed_at"] is not None
-    job = _claimed_new_job(queue, NewJob("gate", executor_id="mac"))
-    settle(queue, job, Outcome.FAILED, error=PERMANENT)
-    assert [row.document["job_id"] for row in queue.list_dlq()] == [str(job.id), old[0].document["job_id"]]
-
-
-def test_a_recovered_old_job_that_fails_again_keeps_its_history(queue: Queue) -> None:
-    """The count of attempts continues."""
-    queue.recover()
-    for job in queue.claim(uuid4(), [ClaimRequest("browser", 10)], a_worker(), lease_seconds=60).jobs:
-        assert settle(queue, job, Outcome.FAILED, error=BROKEN).status == "ok"
-    assert all(row.document["attempts"] >= 1 for row in queue.list_jobs(statuses=["failed"]))
-
-
 def test_old_errors_are_documents(queue: Queue) -> None:
     """An error that was text becomes the message of a document."""
     [failed] = queue.list_jobs(statuses=["failed"])
     assert failed.document["error"]["message"] in {"It broke.", "x"}
-
-
-def test_keys_are_unique_per_type(queue: Queue) -> None:
-    """In an older schema a key was unique in the table; now it is unique per type."""
-    job = _claimed_new_job(queue, NewJob("gate", idempotency_key="key-1"))
-    assert job.idempotency_key == "key-1"
-
-
-def test_artifacts_are_created_finished_and_swept(queue: Queue) -> None:
-    """Two attempts may have files of the same name."""
-    for _ in range(2):
-        job = _claimed_new_job(queue, NewJob("gate"))
-        ready, pending = queue.create_artifacts(job, [FILE, {**FILE, "name": "b", "extension": "txt"}])
-        queue.finish_artifacts(job, [ready.artifact_id])
-        settle(queue, job)
-        assert len(queue.list_artifacts(job_id=job.id, status="ready")) == 1
-        assert documents(queue.list_abandoned_artifacts(grace_seconds=0)) == [pending.to_json()]
-        assert queue.delete_artifacts([pending.artifact_id]) == 1
-
-
-def test_an_old_worker_registers_and_sends_heartbeats(queue: Queue) -> None:
-    """Its worker id is that of the old schema."""
-    worker = a_worker("old-worker", executor_id="new-executor")
-    register(queue, worker)
-    for _ in range(2):
-        assert queue.heartbeat(worker, 1, {"counters": {"ok": 1}})
-    assert len([row for row in queue.list_heartbeats(worker_id="old-worker") if row.document["running"] == 1]) == 2
-    assert [row.document["device"]["hostname"] for row in queue.list_workers(alive_only=True)] == ["box"]
 
 
 def test_only_the_service_role_has_access(dsn: str, owner: Owner) -> None:

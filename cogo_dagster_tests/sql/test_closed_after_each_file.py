@@ -15,7 +15,7 @@ from cogo_dagster.queue.schema_access import Created, UncoveredObject, created, 
 from cogo_dagster.queue.schema_scripts import REPLACED
 from cogo_dagster_tests.archives import extract
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.servers import Major, TestServer, private_server
+from cogo_dagster_tests.servers import TestServer
 from cogo_dagster_tests.sql.outsiders import OWNER, PROJECT, rights_of_outsiders
 from cogo_dagster_tests.sql.test_adoption import FOLDER as OLDER_SCHEMAS
 from docs import generate
@@ -26,6 +26,12 @@ LAST_OF_RELEASE_3 = "20261125050003"
 SIX = "2025*.sql"
 
 WITH_ACCESS = generate.access_statements()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return the exported files, in their order."""
+    return export_supabase(tmp_path_factory.mktemp("exported"))
 
 
 @pytest.fixture
@@ -67,12 +73,11 @@ def test_open_objects_are_found(applying: Owner, superuser: Owner) -> None:
     assert rights_of_outsiders(superuser) == ["anon may select t", "t has no row level security", "anon reads t"]
 
 
-def test_each_exported_file_leaves_the_database_closed(applying: Owner, superuser: Owner, tmp_path: Path) -> None:
+def test_each_exported_file_leaves_the_database_closed(applying: Owner, superuser: Owner, exported: list[Path]) -> None:
     """No file grants anything, from an empty project to this release.
 
     Operators may apply the first six files and the functions more than once by hand.
     """
-    exported = export_supabase(tmp_path)
     for path in exported:
         for _ in range(2 if path in (*exported[:6], *exported[-2:]) else 1):
             applying.execute(path.read_bytes())
@@ -117,24 +122,13 @@ def test_the_six_files_do_not_break_a_current_database(owner: Owner) -> None:
     assert owner.execute("select public.claim_one_job('mac', 'w1')").fetchone() == (None,)
 
 
-def test_the_first_file_creates_the_roles(major: Major) -> None:
-    """The files work on a server without the roles of Supabase."""
-    with private_server(major) as server:
-        server.start()
-        server.ensure_database("fresh")
-        with psycopg.connect(server.dsn("fresh"), autocommit=True) as connection:
-            for path in sorted((sql_folder() / "migrations").glob(SIX)):
-                connection.execute(path.read_bytes())
-            assert rights_of_outsiders(connection) == []
-
-
 def test_an_upgrade_from_release_3_is_closed_and_works_after_each_file(
-    applying: Owner, superuser: Owner, tmp_path: Path
+    applying: Owner, superuser: Owner, exported: list[Path], tmp_path: Path
 ) -> None:
     """After each file outsiders have no rights and a job runs; old functions exist until the last file."""
     _apply_release_3(applying, tmp_path)
     known = _function_names(superuser)
-    [*files, drop_replaced] = _new_files(export_supabase(tmp_path / "new"))
+    [*files, drop_replaced] = _new_files(exported)
     for path in files:
         applying.execute(path.read_bytes())
         assert rights_of_outsiders(superuser) == [], path.name
@@ -148,12 +142,12 @@ def test_an_upgrade_from_release_3_is_closed_and_works_after_each_file(
 
 
 def test_an_interrupted_push_of_release_3_is_closed_by_this_one(
-    applying: Owner, superuser: Owner, tmp_path: Path
+    applying: Owner, superuser: Owner, exported: list[Path], tmp_path: Path
 ) -> None:
     """The files of release 3 left every table open until the last one."""
     _apply_release_3(applying, tmp_path, but_the_last=True)
     assert rights_of_outsiders(superuser) != []
-    for path in _new_files(export_supabase(tmp_path / "new")):
+    for path in _new_files(exported):
         applying.execute(path.read_bytes())
         assert rights_of_outsiders(superuser) == [], path.name
 

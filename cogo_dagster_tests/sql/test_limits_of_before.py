@@ -8,9 +8,10 @@ import pytest
 
 from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.migrate import migrate, migrations, status
-from cogo_dagster.queue.transports.postgres import PostgresTransport
+from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add, settle, take
+from cogo_dagster_tests.servers import TestServer
 
 ADDED = "unexpected_failures"
 
@@ -33,11 +34,26 @@ TABLES = ("jobs", "jobs_dlq", "job_attempts", "workers", "artifacts", "gate_runs
 
 
 @pytest.fixture
-def before(empty_dsn: str) -> Iterator[Owner]:
+def before(server: TestServer) -> Iterator[Owner]:
     """Connect to a database from before the migration that adds the limits, with rows out of range."""
+    server.template("before_limits", _build)
+    with server.clone("before_limits") as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def dsn(server: TestServer) -> Iterator[str]:
+    """Yield the URL of a copy of that database after the migration."""
+    server.template("before_limits", _build)
+    server.template("after_limits", migrate, based_on="before_limits")
+    with server.clone("after_limits") as dsn:
+        yield dsn
+
+
+def _build(dsn: str) -> None:
     names = [migration.name for migration in migrations()]
     earlier = migrations()[: names.index(ADDED)]
-    with psycopg.connect(empty_dsn, autocommit=True) as owner:
+    with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute(
             "create schema supabase_migrations; create table supabase_migrations.schema_migrations"
             " (version text primary key, statements text[], name text)"
@@ -50,29 +66,23 @@ def before(empty_dsn: str) -> Iterator[Owner]:
                     (migration.version, migration.name),
                 )
         owner.execute(ODD_ROWS.encode())
-        yield owner
 
 
-def test_values_are_brought_into_range_and_every_row_stays(before: Owner, empty_dsn: str) -> None:
+def test_values_are_brought_into_range_and_every_row_stays(before: Owner, dsn: str, owner: Owner) -> None:
     """Infinite due times become times more than 1,000 years ahead, and values in range stay."""
-    counts = _counts(before)
-    migrate(empty_dsn)
-    assert status(empty_dsn).current
-    assert _counts(before) == counts
+    assert status(dsn).current
+    assert _counts(owner) == _counts(before)
     never = "select count(*) from public.jobs where status = 'queued' and next_run_at > now() + interval '1000 years'"
-    assert before.execute(never).fetchone() == (2,)
-    kept = before.execute(
+    assert owner.execute(never).fetchone() == (2,)
+    kept = owner.execute(
         "select timeout_seconds, snoozes from public.jobs where status = 'queued' order by snoozes desc"
     )
     assert kept.fetchall()[0] == (30, 2)
 
 
-def test_the_queue_works_on_old_rows(before: Owner, empty_dsn: str) -> None:
+def test_the_queue_works_on_old_rows(owner: Owner, queue: Queue, transport: Transport) -> None:
     """No claim, settlement, retry or list fails on a row that was out of range."""
-    migrate(empty_dsn)
-    transport = PostgresTransport(empty_dsn, role="service_role")
-    queue = Queue(transport)
-    before.execute("update public.jobs set next_run_at = now() where status = 'queued'")
+    owner.execute("update public.jobs set next_run_at = now() where status = 'queued'")
     added = add(queue)
     jobs = take(queue)
     assert len(jobs) == 5
@@ -83,14 +93,12 @@ def test_the_queue_works_on_old_rows(before: Owner, empty_dsn: str) -> None:
         transport.call(function, {})
     assert transport.call("retry_failed", {"dry_run": False})["changed"] == 1
     assert transport.call("purge_jobs", {"dry_run": False, "older_than_days": 0})["changed"] == 5
-    transport.close()
 
 
-def test_constraints_are_added_without_a_scan(before: Owner, empty_dsn: str) -> None:
+def test_constraints_are_added_without_a_scan(owner: Owner) -> None:
     """They are not validated, so the migration takes no longer on large tables."""
-    migrate(empty_dsn)
     added = "select count(*) from pg_constraint where conname ~ '_(dates|numbers)_known$' and convalidated"
-    assert before.execute(added).fetchone() == (0,)
+    assert owner.execute(added).fetchone() == (0,)
 
 
 def _counts(owner: Owner) -> dict[str, Any]:

@@ -21,11 +21,13 @@ from cogo_dagster.queue.migrate import (
     migrate,
     migrations,
     require_current,
+    sql_folder,
     status,
 )
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.programs import required
 from cogo_dagster_tests.servers import Major, TestServer, private_server
+from cogo_dagster_tests.sql.outsiders import rights_of_outsiders
 from cogo_dagster_tests.sql.schema import fingerprint
 from cogo_dagster_tests.sql.sessions import at_once
 
@@ -194,8 +196,7 @@ def test_the_exported_files_make_the_same_schema(owner: Owner, empty_dsn: str, e
     written = export_supabase(tmp_path / "supabase" / "migrations")
     assert written == sorted((tmp_path / "supabase" / "migrations").glob("*.sql"))
     assert [path.name for path in written][:6] == RUNBOOK_FILES
-    for path in written:
-        _psql(empty_dsn, path)
+    _psql(empty_dsn, written)
     recorded = {line for line in fingerprint(owner) if line.startswith("migration ")}
     empty.execute("create schema supabase_migrations; create table supabase_migrations.schema_migrations ()")
     empty.execute("alter table supabase_migrations.schema_migrations add version text, add name text")
@@ -208,10 +209,18 @@ def test_exporting_twice_writes_the_same_files(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in export_supabase(tmp_path)} == first
 
 
-def test_roles_are_created_even_if_another_session_is_faster(major: Major) -> None:
-    """If another session creates a role concurrently, the migration waits for it and succeeds."""
+def test_missing_roles_are_created(major: Major) -> None:
+    """The files of the runbook create them, and a migration waits for another session that creates one."""
     with private_server(major) as server:
         server.start()
+        server.ensure_database("fresh")
+        with psycopg.connect(server.dsn("fresh"), autocommit=True) as connection:
+            for name in RUNBOOK_FILES:
+                connection.execute((sql_folder() / "migrations" / name).read_bytes())
+            assert rights_of_outsiders(connection) == []
+        with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+            connection.execute("drop database fresh")
+            connection.execute("drop role anon, authenticated, service_role")
         for name in ("one", "two"):
             server.ensure_database(name)
         with ThreadPoolExecutor(1) as thread, psycopg.connect(server.dsn("one")) as faster:
@@ -232,8 +241,9 @@ def _wait_until_blocked_by(blocker: psycopg.Connection, dsn: str, waiting: "Futu
             assert not waiting.done(), f"It did not wait: {waiting.result()}"
 
 
-def _psql(dsn: str, script: Path) -> None:
-    command = [*required("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={script}", dsn]
+def _psql(dsn: str, scripts: list[Path]) -> None:
+    files = [f"--file={script}" for script in scripts]
+    command = [*required("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", *files, dsn]
     subprocess.run(
         command, check=True, capture_output=True, env={"PATH": os.defpath, "PGOPTIONS": "-c client_min_messages=error"}
     )

@@ -62,8 +62,8 @@ INLINED = {
 def owner(request: pytest.FixtureRequest, server: TestServer) -> Iterator[Owner]:
     """Connect to a database migrated with and without the default privileges of a Supabase project."""
     template = migrated_template(server, request.param)
-    with server.clone(template) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
-        yield connection
+    with server.lend(template) as dsn, server.kept(dsn) as connections:
+        yield connections.owner()
 
 
 def migrated_template(server: TestServer, privileges: str) -> str:
@@ -102,13 +102,12 @@ def test_the_internal_schema_is_closed_to_outsiders(owner: Owner) -> None:
         " from pg_proc where pronamespace = 'cogo_internal'::regnamespace"
     ).fetchall()
     assert len(calls) == len([one for one in sql_functions.functions() if one.is_internal]) - len(IN_PUBLIC)
+    tables = _tables(owner)
     for rejected_by in ("schema cogo_internal", "function"):
         for role in OUTSIDERS:
             owner.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
             for name, types in calls:
-                nulls = ", ".join(
-                    f"null::{one if '.' in one or one not in _tables(owner) else f'public.{one}'}" for one in types
-                )
+                nulls = ", ".join(f"null::{f'public.{one}' if one in tables else one}" for one in types)
                 with pytest.raises(psycopg.errors.InsufficientPrivilege, match=rejected_by):
                     owner.execute(f"select cogo_internal.{name}({nulls})".encode())
             owner.execute("reset role")

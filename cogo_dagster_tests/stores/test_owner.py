@@ -12,7 +12,7 @@ from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster_tests.servers import TestServer
-from cogo_dagster_tests.stores.place import Place, another_database, copied, delete_artifact_rows, read, upload
+from cogo_dagster_tests.stores.place import KINDS, Place, another_database, copied, delete_artifact_rows, read, upload
 from cogo_dagster_tests.worker.faults import Watched
 
 
@@ -115,7 +115,9 @@ def test_a_marker_of_the_previous_release_is_accepted(place: Place, queue: Queue
         assert sweep_unknown_objects(queue, place.store()) == 0
 
 
-@pytest.mark.parametrize("faster", ["original", "copy"])
+@pytest.mark.parametrize(
+    ("place", "faster"), [("folder", "original"), *((kind, "copy") for kind in KINDS)], indirect=["place"]
+)
 def test_a_copy_of_the_database_stops_sweeps(  # noqa: PLR0917
     place: Place, queue: Queue, dsn: str, server: TestServer, tmp_path: Path, faster: str
 ) -> None:
@@ -155,7 +157,14 @@ def test_a_copy_of_the_database_deletes_no_objects(
     assert before <= place.files()
 
 
-@pytest.mark.parametrize("point", ["before the database", "after the database", "before the store", "after the store"])
+@pytest.mark.parametrize(
+    ("place", "point"),
+    [
+        *(("folder", f"{when} the {what}") for what in ("database", "store") for when in ("before", "after")),
+        *((kind, "after the store") for kind in KINDS if kind != "folder"),  # the others do not reach the store
+    ],
+    indirect=["place"],
+)
 @pytest.mark.parametrize("known", [False, True], ids=["first claim", "rotation"])
 def test_a_crash_while_the_marker_is_replaced_is_recovered(  # noqa: PLR0917
     place: Place, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, known: bool
@@ -219,7 +228,7 @@ def test_many_workers_of_one_database_replace_the_marker_at_once(place: Place, q
 
     def sweep(_: int) -> int:
         store = place.store()
-        return sum(sweep_unknown_objects(queue, store) for _ in range(5))
+        return sum(sweep_unknown_objects(queue, store) for _ in range(3))
 
     with ThreadPoolExecutor(6) as threads:
         assert sum(threads.map(sweep, range(6))) == 0

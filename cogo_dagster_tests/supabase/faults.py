@@ -86,7 +86,8 @@ class Faults:
         elif fault and fault.kind == "answer":
             await _answer(fault, send)
         else:
-            await asyncio.sleep(fault.seconds if fault else 0)
+            if fault:
+                await asyncio.sleep(fault.seconds)
             await self._app(scope, receive, send)
 
     def _fault_for(self, path: str) -> Fault | None:

@@ -1,23 +1,24 @@
 """The project as one HTTP server on 127.0.0.1, in a thread of the test's process."""
 
+import asyncio
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 
 from cogo_dagster.queue.supabase.project import Project
 from cogo_dagster_tests.supabase import objects
-from cogo_dagster_tests.supabase.faults import Faults
+from cogo_dagster_tests.supabase.faults import App, Faults, Scope
 from cogo_dagster_tests.supabase.gateway import UNKNOWN_KEY, authorization, is_known
 from cogo_dagster_tests.supabase.keys import SERVICE_ROLE
 from cogo_dagster_tests.supabase.postgrest import Postgrest, RetriedForever
@@ -25,7 +26,8 @@ from cogo_dagster_tests.supabase.realtime import Realtime
 from cogo_dagster_tests.supabase.responses import RawResponse
 from cogo_dagster_tests.supabase.storage import Storage
 
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_THREADS: Final = ThreadPoolExecutor(40, "stand-in")
+"""Runs the blocking parts of requests, of all projects of this process."""
 
 
 @dataclass
@@ -79,6 +81,8 @@ def supabase(
         log_config=None,
         lifespan="off",
         proxy_headers=False,
+        server_header=False,
+        date_header=False,
         ws="websockets-sansio",
         timeout_graceful_shutdown=1,
     )
@@ -107,42 +111,59 @@ def _port(server: uvicorn.Server) -> int:
     return port
 
 
-def _application(postgrest: Postgrest, storage: Storage, realtime: Realtime | None, *, gateway: bool) -> Starlette:
-    async def rpc(request: Request) -> Response:
+def _application(postgrest: Postgrest, storage: Storage, realtime: Realtime | None, *, gateway: bool) -> App:
+    """Return the services; Starlette, whose routes take longer than most calls, serves the socket only."""
+
+    async def rpc(request: Request, name: str) -> RawResponse:
         if gateway and not is_known(request):
-            return JSONResponse(UNKNOWN_KEY, 401)
+            return _document(401, UNKNOWN_KEY)
         body = await request.body()
         allowed = authorization(request) if gateway else request.headers.get("authorization", "")
-        name = request.path_params["name"]
         try:
-            answer = await run_in_threadpool(postgrest.call, request.method, name, body, allowed, request.headers)
+            return await _in_thread(postgrest.call, request.method, name, body, allowed, request.headers)
         except RetriedForever:
-            return JSONResponse({"message": "the request timeout"}, 504)
-        return _response(request, answer)
+            return _document(504, {"message": "the request timeout"})
 
-    async def files(request: Request) -> Response:
+    async def files(request: Request, path: str) -> RawResponse:
         given = objects.Request(
             request.method,
-            unquote(request.url.path).removeprefix("/storage/v1"),
+            unquote(path),
             request.url.query,
             request.headers,
             await request.body(),
             authorization(request),
         )
-        return _response(request, await run_in_threadpool(storage.answer, given))
+        return await _in_thread(storage.answer, given)
 
-    routes: list[Any] = [
-        Route("/rest/v1/rpc/{name}", rpc, methods=_METHODS),
-        Route("/storage/v1/{path:path}", files, methods=_METHODS),
+    others = Starlette(routes=[WebSocketRoute("/realtime/v1/websocket", realtime.serve)] if realtime else [])
+
+    async def services(scope: Scope, receive: Any, send: Any) -> None:
+        path = scope["path"]
+        if scope["type"] == "http" and path.startswith("/storage/v1/"):
+            request = Request(scope, receive)
+            await _send(send, request, await files(request, request.url.path.removeprefix("/storage/v1")))
+        elif scope["type"] == "http" and path.startswith("/rest/v1/rpc/"):
+            request = Request(scope, receive)
+            await _send(send, request, await rpc(request, path.removeprefix("/rest/v1/rpc/")))
+        else:
+            await others(scope, receive, send)
+
+    return services
+
+
+async def _in_thread(function: Callable[..., RawResponse], *arguments: object) -> RawResponse:
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, function, *arguments)
+
+
+def _document(status: int, document: object) -> RawResponse:
+    return RawResponse(status, json.dumps(document).encode(), (("content-type", "application/json"),))
+
+
+async def _send(send: Any, request: Request, answer: RawResponse) -> None:
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in dict(answer.headers).items()
     ]
-    if realtime is not None:
-        routes.append(WebSocketRoute("/realtime/v1/websocket", realtime.serve))
-    return Starlette(routes=routes)
-
-
-def _response(request: Request, answer: RawResponse) -> Response:
-    headers = dict(answer.headers)
-    if request.method == "HEAD":
-        headers["content-length"] = str(len(answer.body))
-        return Response(b"", answer.status, headers)
-    return Response(answer.body, answer.status, headers)
+    if answer.status != 204:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})

@@ -23,15 +23,28 @@ _REPEATED = """
 const shape = (element) => element.tagName + [...element.attributes].map(({ name, value }) =>
     `[${name}${["class", "role", "type"].includes(name) ? "=" + value : Boolean(value.trim())}]`).join("")
     + `(${[...element.childNodes].map((one) => one.tagName ? shape(one) : Boolean(one.data.trim())).join()})`;
-const seen = new Map();
-window.repeated = [...document.querySelectorAll("main li, main tr")].filter((row) => {
-    const key = shape(row.parentElement.cloneNode(false)) + shape(row), before = seen.get(key) || 0;
-    seen.set(key, before + 1);
-    return before >= 2;
-});
+const place = (element) => element
+    ? `${place(element.parentElement)}>${element.tagName}#${element.id}.${element.className}[${element.role}]` : "";
+window.seen = JSON.parse(sessionStorage.getItem("seen") || "{}");
+const here = {}, copies = [], checked = [];
+for (const part of document.querySelectorAll(
+    "main li, main tr, main dt, main dd, main svg *, header a, header button, footer a, footer button"
+)) {
+    const key = place(part.parentElement) + shape(part), before = here[key] || 0;
+    here[key] = before + 1;
+    if (before >= 2 && part.closest("main")) copies.push(part);
+    else if (before + (seen[key] || 0) >= 2) checked.push(part);
+}
+copies.forEach((part) => part.remove());
+for (const [key, count] of Object.entries(here)) seen[key] = (seen[key] || 0) + count;
+window.checked = checked.filter((part) => part.isConnected);
 null;
 """
-"""Rows of a list or a table that differ from at least two rows before them in texts and values only."""
+"""Finds parts that differ from at least two in the same place before them in texts and values only: rows, and parts of
+pictures, links and buttons. Those on the same page are removed, which axe-core would compare with each element; those
+on other pages of the tab, which had no violation, are excluded."""
+
+_KEEP_SEEN = "sessionStorage.setItem('seen', JSON.stringify(seen))"
 
 _OPTIONS = "resultTypes: ['violations'], preload: false"
 """The style sheets need not be loaded again: only an experimental rule reads them."""
@@ -40,13 +53,15 @@ _ALL = f"{{{_OPTIONS}}}"
 _COLORS = f"{{{_OPTIONS}, runOnly: ['color-contrast', 'link-in-text-block']}}"
 _NAMES_AND_KEYS = f"{{{_OPTIONS}, runOnly: ['cat.name-role-value', 'cat.keyboard']}}"
 
+_SIZES: tuple[tuple[int, int], ...] = ((360, 740), (820, 1100), (1280, 800))
+
 _RUNS: tuple[tuple[tuple[int, int], Literal["light", "dark"], str], ...] = (
-    ((1280, 800), "light", _ALL),
+    (_SIZES[2], "light", _ALL),
     # Nothing but colours differs between the schemes.
-    ((1280, 800), "dark", _COLORS),
+    (_SIZES[2], "dark", _COLORS),
     # Each element of this width is shown at one of the others, in the same colours; it may have no text, or scroll.
-    ((820, 1100), "light", _NAMES_AND_KEYS),
-    ((360, 740), "light", _ALL),
+    (_SIZES[1], "light", _NAMES_AND_KEYS),
+    (_SIZES[0], "light", _ALL),
 )
 
 
@@ -59,10 +74,18 @@ def check_accessible(page: Page) -> None:
     """Check that axe-core finds no violation at every width nor in the dark scheme, and no width scrolls sideways."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(axe_source())
+    for width, height in _SIZES:
+        _resize(page, width, height)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
     page.evaluate(_REPEATED)
     for (width, height), scheme, options in _RUNS:
-        page.set_viewport_size({"width": width, "height": height})
+        _resize(page, width, height)
         page.emulate_media(color_scheme=scheme)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
-        found = page.evaluate(f"axe.run({{ exclude: repeated }}, {options}).then(({{ violations }}) => violations)")
+        found = page.evaluate(f"axe.run({{ exclude: checked }}, {options}).then(({{ violations }}) => violations)")
         assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == [], (width, scheme)
+    page.evaluate(_KEEP_SEEN)  # not before: a page with a violation is checked completely again
+
+
+def _resize(page: Page, width: int, height: int) -> None:
+    if page.viewport_size != {"width": width, "height": height}:
+        page.set_viewport_size({"width": width, "height": height})

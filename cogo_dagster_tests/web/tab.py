@@ -8,8 +8,10 @@ from typing import Final
 
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, expect
 
+from cogo_dagster.web.files import static_files
 from cogo_dagster.web.serve import address
 
+_PICTURE: Final = static_files().address("icon.svg")
 _SIZE: Final[ViewportSize] = {"width": 1280, "height": 800}
 
 expect.set_options(timeout=20_000)  # a loaded machine takes longer than Playwright's five seconds
@@ -36,7 +38,7 @@ class Tab:
         self.errors.clear()
         yield self._page
         self._page.unroute_all(behavior="ignoreErrors")
-        self._page.goto("about:blank")
+        self._page.goto(_PICTURE)  # a page of another origin, such as about:blank, would start another process
         self._page.set_viewport_size(_SIZE)
         self._page.context.clear_cookies()
         self._devtools.send("Storage.clearDataForOrigin", {"origin": self._origin, "storageTypes": "local_storage"})

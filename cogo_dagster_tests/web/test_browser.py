@@ -76,6 +76,13 @@ def log_in(page: Page, token: str = TOKEN) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
+def shown(page: Page, path: str) -> str:
+    """Return the source of a page for the session of an opened one."""
+    answer = page.request.get(path)
+    assert answer.status == 200
+    return answer.text()
+
+
 def address(path: str, populated: Population) -> str:
     """Insert the ids of the test data into a path."""
     names = ("done", "dead", "running", "waiting", "action", "cause")
@@ -136,16 +143,6 @@ def test_pages_are_accessible_and_load_nothing_from_other_origins(inspected: Ins
     assert inspected.errors == []
 
 
-def test_the_numbers_link_to_matching_lists(page: Page, populated: Population) -> None:
-    """Each number at the top links to a search with as many results."""
-    for tile, heading in (("Failed", "status:failed"), ("Running", "status:running"), ("Queued", "status:queued")):
-        page.goto("/dashboard/local")
-        number = page.locator(".tile", has_text=tile).locator("b").inner_text()
-        page.locator(".tile", has_text=tile).click()
-        expect(page.locator("#q")).to_have_value(re.compile(heading))
-        expect(page.locator(".rows > li")).to_have_count(int(number))
-
-
 def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populated: Population) -> None:
     """The preview asks for a reason, and the log undoes the discard."""
     page.goto("/dashboard/dlq")
@@ -156,14 +153,12 @@ def test_a_cause_is_discarded_with_a_reason_and_opened_again(page: Page, populat
     page.get_by_label("Reason").fill("the shop is closed")
     page.get_by_role("button", name=re.compile("Discard .* now")).click()
     expect(page.get_by_role("main")).to_contain_text("discarded.")
-    page.goto("/dashboard/dlq")
-    expect(rows).to_have_count(count - 1)
+    assert shown(page, "/dashboard/dlq").count('class="row cause"') == count - 1
     page.goto("/dashboard/log")
     expect(page.locator(".row.op").first).to_contain_text("the shop is closed")
     page.get_by_role("button", name="Undo").first.click()
     expect(page.locator("#flash")).to_contain_text("opened again")
-    page.goto("/dashboard/dlq")
-    expect(rows).to_have_count(count)
+    assert shown(page, "/dashboard/dlq").count('class="row cause"') == count
 
 
 def test_one_job_of_a_cause_is_tried_before_the_others(page: Page, site: Site, populated: Population) -> None:
@@ -195,8 +190,7 @@ def test_a_discarded_job_offers_the_undo(page: Page, site: Site, populated: Popu
     expect(page.get_by_role("button", name="Discard …")).to_have_count(0)
     page.get_by_role("button", name="Undo the discard").click()
     expect(page.locator("#flash")).to_contain_text("opened again: 1")
-    page.goto(f"/dashboard/jobs/{populated.dead}")
-    expect(page.get_by_role("button", name="Discard …")).to_be_visible()
+    assert re.search(r"Discard …\s*</button>", shown(page, f"/dashboard/jobs/{populated.dead}"))
 
 
 def test_an_operator_finds_why_a_job_waits(page: Page, site: Site, populated: Population) -> None:
@@ -277,15 +271,7 @@ def test_a_search_is_in_the_address_and_its_filters_can_be_removed(page: Page, p
     expect(page.locator(".rail [aria-current]")).to_contain_text("failed")
     page.locator(".chip", has_text="error:timeout").click()
     expect(page.locator(".rows > li")).to_have_count(17)
-    page.goto("/dashboard/jobs?q=status:nonsense")
-    expect(page.locator(".banner")).to_contain_text("Unknown status 'nonsense'")
-
-
-def test_searching_an_id_opens_its_job(page: Page, populated: Population) -> None:
-    """A search for a full id redirects to the job's page."""
-    page.goto(f"/dashboard/jobs?q={populated.dead}")
-    expect(page).to_have_url(re.compile(f"/dashboard/jobs/{populated.dead}"))
-    expect(page.locator(".why")).to_contain_text("Failed (out of attempts)")
+    assert "Unknown status &#39;nonsense&#39;" in shown(page, "/dashboard/jobs?q=status:nonsense")
 
 
 def test_keyboard_shortcuts_move_through_rows_and_pages(page: Page, populated: Population) -> None:
@@ -337,7 +323,6 @@ def test_a_wrong_token_does_not_log_in(page: Page, populated: Population, site: 
 
 def test_a_job_is_cancelled_retried_and_replayed(page: Page, populated: Population, site: Site) -> None:
     """Each button works, shows a message, and is logged under the operator's name."""
-    log_in(page)
     page.goto(f"/dashboard/jobs/{populated.waiting}")
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("status")).to_contain_text("Job cancelled.")
@@ -349,8 +334,7 @@ def test_a_job_is_cancelled_retried_and_replayed(page: Page, populated: Populati
     page.goto(f"/dashboard/jobs/{dead_lettered.document['job_id']}")
     page.get_by_role("button", name="Replay as a new job").click()
     expect(page.locator("#facts")).to_contain_text("Replay of")
-    page.goto("/dashboard/log")
-    expect(page.locator(".row.op")).to_have_count(4)
+    assert shown(page, "/dashboard/log").count('class="row op"') == 4
     assert {one.document["actor"] for one in site.queue.list_operations(max_operations=3)} == {"web:Anna"}
 
 
@@ -363,8 +347,7 @@ def test_all_jobs_of_a_cause_are_replayed_after_a_preview(page: Page, populated:
     assert site.queue.list_operations(operation="replay_dlq") == []
     page.get_by_role("button", name="Replay 3 now").click()
     expect(page.get_by_role("main")).to_contain_text("3 replayed.")
-    page.goto("/dashboard/dlq")
-    expect(page.locator(".cause")).to_have_count(2)
+    assert shown(page, "/dashboard/dlq").count('class="row cause"') == 2
 
 
 def test_a_type_is_paused_and_resumed(page: Page, site: Site) -> None:
@@ -374,9 +357,8 @@ def test_a_type_is_paused_and_resumed(page: Page, site: Site) -> None:
     page.get_by_label("Reason").fill("the site is down")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#paused-list")).to_contain_text("the site is down")
-    page.goto("/dashboard/local")
-    expect(page.locator(".banner", has_text="type browser is paused by web:Anna")).to_be_visible()
-    page.goto("/dashboard/workers")
+    [banner] = re.findall(r'<p class="banner.*?</p>', shown(page, "/dashboard/local"), re.DOTALL)
+    assert "paused by web:Anna" in banner
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#paused-list")).to_contain_text("Nothing is paused.")
 
@@ -551,14 +533,20 @@ def test_untrusted_text_is_escaped(page: Page, populated: Population, site: Site
         taint(owner, poison)
     logged_in(page.context, site)
     job = look(site.queue, populated.dead)
-    for path in (*paths, f"/dashboard/dlq?fingerprint={job['id']}", *causes(site)):
-        page.goto(path)
-        assert page.locator(UNTRUSTED).count() == 0, path
     page.goto(f"/dashboard/jobs/{populated.dead}")
     expect(page.locator("#payload")).to_contain_text("alert")
+    documents = [*paths, f"/dashboard/dlq?fingerprint={job['id']}", *causes(site)]
+    assert page.evaluate(FOUND_IN_DOCUMENTS, [documents, UNTRUSTED]) == []
+    for name in WITH_SCRIPTS:
+        path = address(PAGES[name], populated)
+        page.goto(path)
+        assert page.locator(UNTRUSTED).count() == 0, path
 
 
-UNTRUSTED = "img[src=x], iframe, a[href^='javascript'], [onload], [onerror]"
+WITH_SCRIPTS = ("overview", "jobs", "dead job", "running job", "new job", "workers", "history", "history by type")
+"""Pages that scripts change: charts, suggestions, times, copy buttons. The others are as the parser reads them."""
+
+UNTRUSTED = "img[src=x], iframe, a[href^='javascript'], [onload], [onerror], script:not([src])"
 FOUND_IN_DOCUMENTS = """async ([paths, selector]) => {
     const found = [];
     for (const path of paths) {
@@ -621,31 +609,6 @@ def test_the_login_does_not_redirect_to_other_sites(page: Page, site: Site) -> N
     page.get_by_label("Admin token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
     expect(page).to_have_url(re.compile(f"^{re.escape(site.url)}/dashboard/local"))
-
-
-def test_20000_jobs_are_paginated(page: Page, site: Site, owner: Owner) -> None:
-    """With 20,000 jobs, the list, a search and the overview show pages of fifty."""
-    owner.execute(
-        """insert into public.jobs (id, type, status, attempts, finished_at, error)
-           select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - n), 12, '0') || '70008000'
-                   || lpad(to_hex(n), 12, '0'))::uuid, 'browser',
-                  case when n % 100 = 0 then 'failed' else 'succeeded' end, 1, now() - n * interval '8 s',
-                  case when n % 100 = 0 then '{"class": "dns", "message": "no"}'::jsonb end
-           from generate_series(1, 20000) n"""
-    )
-    owner.execute("analyze public.jobs")
-    page.goto("/dashboard/jobs")
-    expect(page.locator(".rows > li")).to_have_count(50)
-    expect(page.locator(".rail")).to_contain_text(re.compile(r"succeeded\s*(20|19\.8)k"))
-    page.get_by_role("link", name="Older jobs").click()
-    expect(page.locator(".rows > li")).to_have_count(50)
-    page.goto("/dashboard/jobs?q=status:failed+error:dns")
-    for _ in range(3):
-        page.get_by_role("link", name="Older jobs").click()
-    expect(page.locator(".rows > li")).to_have_count(50)
-    expect(page.get_by_role("link", name="Older jobs")).to_have_count(0)
-    page.goto("/dashboard/local")
-    expect(page.locator(".tile", has_text="Succeeded").locator("b")).to_have_text(re.compile(r"10.[67]\d\d"))
 
 
 def test_a_trace_opens_in_playwrights_viewer(

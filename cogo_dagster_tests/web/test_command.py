@@ -17,7 +17,6 @@ import pytest
 
 from cogo_dagster.bootstrap import alert_loop
 from cogo_dagster.queue.client import Queue
-from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import PROJECT_ROOT, Settings, load_settings
 from cogo_dagster.vault.key_ring import new_key
@@ -27,7 +26,8 @@ from cogo_dagster.web.dependencies import web_of_app
 from cogo_dagster.web.serve import alerting, listening, serving
 from cogo_dagster_tests.alerts.receivers import anything, receiving, until
 from cogo_dagster_tests.alerts.steps import fail_job
-from cogo_dagster_tests.cli.terminal import PROGRAM, Answer, terminal
+from cogo_dagster_tests.cli.terminal import Answer, terminal
+from cogo_dagster_tests.forks import PROGRAM
 from cogo_dagster_tests.servers import private_server
 from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve
 
@@ -139,12 +139,11 @@ def test_stats_equal_the_dashboards_numbers(dsn: str, tmp_path: Path, serve: Ser
 
 
 @pytest.mark.timeout(120)
-def test_the_server_recovers_from_outages_of_the_database(tmp_path: Path) -> None:
+def test_the_server_recovers_from_outages_of_the_database(tmp_path: Path, cluster: Path) -> None:
     """Routes return 503 while the database is unreachable, at start or later, and work again afterwards."""
-    with private_server() as server:
+    with private_server(cluster=cluster) as server:
         server.start()
         dsn = server.dsn()
-        migrate(dsn)
         settings: Settings = load_settings(
             COGO_DATABASE_URL=dsn, COGO_HOME=str(tmp_path), QUALITY_NOTIFY_ADMIN_TOKEN=TOKEN, METRICS_BASE=""
         )

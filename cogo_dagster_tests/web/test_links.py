@@ -1,11 +1,14 @@
 """Every number that is a link, on every page, leads to a list with as many rows."""
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
+import httpx
 import pytest
 
 from cogo_dagster.web.app import access_rules
@@ -37,6 +40,7 @@ PAGES: Final = {
 FORMS: Final = {"/dashboard/jobs/new", "/dashboard/jobs/suggest", "/dashboard/pause", "/dashboard/alerts/silence"}
 OTHERS: Final = {"/dashboard/login", "/dashboard/live"}
 
+_ROW: Final = 'class="row job'
 _NUMBER: Final = re.compile(r"([\d\u2009]+)\+?(?: (?:lease|job|alert|test)s?)?")
 _UUID: Final = re.compile(r"/dashboard/jobs/[0-9a-f-]{36}")
 
@@ -145,6 +149,25 @@ def test_every_number_leads_to_the_rows_that_it_counts(full_site: Site, populate
         assert any(part in _plain(target) and rows for target, rows in counted.items()), part
 
 
+def test_20000_jobs_are_paginated(site: Site, owner: Owner) -> None:
+    """With 20,000 jobs, the list, a search and the overview show pages of fifty."""
+    owner.execute(
+        """insert into public.jobs (id, type, status, attempts, finished_at, error)
+           select (lpad(to_hex((extract(epoch from now()) * 1000)::bigint - n), 12, '0') || '70008000'
+                   || lpad(to_hex(n), 12, '0'))::uuid, 'browser',
+                  case when n % 100 = 0 then 'failed' else 'succeeded' end, 1, now() - n * interval '8 s',
+                  case when n % 100 = 0 then '{"class": "dns", "message": "no"}'::jsonb end
+           from generate_series(1, 20000) n"""
+    )
+    owner.execute("analyze public.jobs")
+    newest, older = islice(_pages_of(site, "/dashboard/jobs"), 2)
+    assert [text.count(_ROW) for text in (newest, older)] == [50, 50]
+    assert re.search(r'succeeded\s*</span><b class="count"[^>]*>\s*(20|19\.8)k', newest)
+    failed = _pages_of(site, "/dashboard/jobs?q=status:failed+error:dns")
+    assert [text.count(_ROW) for text in failed] == [50] * 4
+    assert re.search(r"Succeeded</span><b>10.[67]\d\d</b>", _read(site, "/dashboard/local"))
+
+
 def _pages(site: Site) -> set[str]:
     routes = [route.split() for route, _ in access_rules(site.app)]
     return {path for method, path in routes if method == "GET" and path.startswith("/dashboard/")}
@@ -166,17 +189,18 @@ def _read(site: Site, address: str) -> str:
     return answer.text
 
 
-_COOKIES: Final[dict[str, str]] = {}
+_COOKIES: Final[dict[httpx.Client, str]] = {}
 
 
 def _cookie(site: Site) -> str:
-    return _COOKIES.get(site.url) or _COOKIES.setdefault(site.url, site.cookie())
+    return _COOKIES.get(site.client) or _COOKIES.setdefault(site.client, site.cookie())
 
 
 def _rows(site: Site, address: str) -> int:
     """Return the number of rows of a list, over all its pages."""
     page, _, part = address.partition("#")
-    text, rows = _read(site, page), 0
+    pages = _pages_of(site, page)
+    text = next(pages)
     if part == "losses":
         return text[text.index('id="losses"') :].partition("</section>")[0].count("<tr><td>")
     if page.startswith("/dashboard/alerts"):
@@ -187,10 +211,15 @@ def _rows(site: Site, address: str) -> int:
         return text.partition('id="tests"')[2].partition("</section>")[0].count("<li>")
     if page == "/dashboard/dlq":
         return sum(number for href, number in _numbers(text) if "fingerprint=" in href)
+    return sum(one.count(_ROW) for one in (text, *pages))
+
+
+def _pages_of(site: Site, page: str) -> Iterator[str]:
+    """Yield all pages of a list."""
     while True:
-        rows += text.count('class="row job')
+        text = _read(site, page)
+        yield text
         following = re.search(r'href="([^"]+)" rel="next">(?:Older|Search older)', text)
         if following is None:
-            return rows
+            return
         page = urljoin(page, following[1].replace("&amp;", "&"))
-        text = _read(site, page)

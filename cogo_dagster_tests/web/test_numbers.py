@@ -162,11 +162,12 @@ def _rows(site: Site, address: str) -> int:
 
 
 def test_the_id_that_a_list_shows_leads_to_the_job(site: Site) -> None:
-    """The search and the address accept the last digits, and the API finds them."""
+    """The search and the address accept the last digits, the search the whole ID too, and the API finds them."""
     job_id = str(add(site.queue))
     page = site.read(f"/dashboard/jobs/{job_id[-8:]}")
     assert (page.status_code, page.headers["location"]) == (303, f"/dashboard/jobs/{job_id}")
-    assert site.read("/dashboard/jobs", q=job_id[-8:]).headers["location"] == f"/dashboard/jobs/{job_id}"
+    for typed in (job_id[-8:], job_id):
+        assert site.read("/dashboard/jobs", q=typed).headers["location"] == f"/dashboard/jobs/{job_id}"
     assert [job["id"] for job in site.get("/api/jobs", q=job_id[-8:])["jobs"]] == [job_id]
     assert site.read("/dashboard/jobs/ffffffff").status_code == 404
 

@@ -112,6 +112,7 @@ def test_the_last_failed_browser_job_shows_its_screenshot_and_why(page: Page, si
     failed_with_evidence(site, tmp_path)
     page.goto("/dashboard/local")
     page.locator(".tile", has_text="Failed").click()
+    expect(page.locator("#q")).to_have_value(re.compile("status:failed"))
     page.locator(".rows a").first.click()
     expect(page.locator(".head .error-box")).to_contain_text("the server responded with 502")
     expect(page.locator(".attempt .shot img")).to_be_visible()

@@ -2,13 +2,10 @@
 
 import hashlib
 import logging
-import re
 from dataclasses import replace
 from functools import partial
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, expect
 from pydantic import SecretStr
 
 from cogo_dagster.bootstrap import Application
@@ -20,8 +17,8 @@ from cogo_dagster.web.serve import log_without_secrets
 from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.vault.vaults import TOKEN as REFERENCE
-from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, logged_in, tokens_of
-from cogo_dagster_tests.web.population import PIXEL, Population
+from cogo_dagster_tests.web.conftest import ADMIN, TOKEN, Serve, Site, tokens_of
+from cogo_dagster_tests.web.population import Population
 from cogo_dagster_tests.web.test_access import log_out
 
 NEW = "f" * 64
@@ -143,73 +140,6 @@ def test_the_database_holds_neither_tokens_nor_cookies(site: Site, owner: Owner)
     for secret in (token, TOKEN, *cookies):
         assert secret not in text
     assert hashlib.sha256(TOKEN.encode()).hexdigest() not in text
-
-
-def test_a_link_to_an_artifact_leads_through_the_login(site: Site, populated: Population, browser: Browser) -> None:
-    """A browser is redirected to the login page, then to the file; an HTTP client gets 401."""
-    [file] = [one for one in site.get("/api/artifacts")["artifacts"] if one["name"] == "screenshot.png"]
-    link = f"{site.url}{file['content_url']}"
-    assert httpx.get(link).status_code == 401
-    assert httpx.get(link, headers={"accept": "image/avif,image/webp,*/*"}).status_code == 401
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(link)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
-    page.get_by_label("Admin token").fill(TOKEN)
-    with page.expect_response(lambda answer: answer.url == link) as seen:
-        page.get_by_role("button", name="Log in").click()
-    assert (seen.value.status, seen.value.body()) == (200, PIXEL)
-    context.close()
-
-
-def test_a_link_from_another_site_uses_the_session(site: Site, populated: Population, browser: Browser) -> None:
-    """Browsers withhold a strict cookie on cross-site navigation; the page opens without a second login."""
-    context = browser.new_context()
-    logged_in(context, site)
-    page = context.new_page()
-    page.route(
-        "http://chat.example/",
-        lambda route: route.fulfill(
-            content_type="text/html", body=f"<a href='{site.url}/dashboard/jobs/{populated.dead}'>job</a>"
-        ),
-    )
-    page.goto("http://chat.example/")
-    page.get_by_role("link", name="job").click()
-    expect(page).to_have_url(re.compile(f"/dashboard/jobs/{populated.dead}"))
-    expect(page.locator("#payload")).to_contain_text("shop.example.com")
-    context.close()
-
-
-def test_a_viewer_sees_no_buttons(site: Site, populated: Population, browser: Browser) -> None:
-    """Pages show a viewer no buttons but those that copy text, give the reason, and update live."""
-    token, _ = tokens_of(site).create("visitor", "viewer")
-    context = browser.new_context(base_url=site.url)
-    context.add_cookies([{"name": "cogo_session", "value": site.cookie(token=token), "url": site.url}])
-    page = context.new_page()
-    for path in (f"/dashboard/jobs/{populated.dead}", "/dashboard/workers", "/dashboard/alerts", "/dashboard/dlq"):
-        page.goto(path)
-        buttons = page.locator("main button:visible:not([data-copy])")
-        assert buttons.count() == 0, path
-        expect(page.get_by_text("visitor has the role viewer").first).to_be_visible()
-    page.goto("/dashboard/jobs")
-    expect(page.locator("#live")).to_have_text("live")
-    context.close()
-
-
-def test_the_open_page_causes_no_failed_requests(site: Site, populated: Population, browser: Browser) -> None:
-    """Without a session, the overview shows numbers without errors, and its links lead to the login page."""
-    context = browser.new_context(base_url=site.url)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("console", lambda message: errors.append(message.text))
-    page.on("response", lambda answer: errors.append(answer.url) if answer.status >= 300 else None)
-    page.goto("/dashboard/local")
-    expect(page.locator(".tile", has_text="Dead-lettered").locator("b")).to_have_text("5")
-    assert "orders" not in page.content()
-    assert errors == []
-    page.locator(".tile", has_text="Failed").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
-    context.close()
 
 
 def test_a_signed_url_shows_one_artifact_during_its_session(site: Site, populated: Population, owner: Owner) -> None:

@@ -9,7 +9,7 @@ from cogo_dagster_tests.conftest import Owner
 from cogo_dagster_tests.poisons import ESC, poison
 from cogo_dagster_tests.queue.steps import add
 from cogo_dagster_tests.servers import Major
-from cogo_dagster_tests.web.conftest import ADMIN, Site
+from cogo_dagster_tests.web.conftest import ADMIN, Serve, Site
 from cogo_dagster_tests.web.population import Population
 
 PLAIN = (
@@ -42,17 +42,18 @@ def major(request: pytest.FixtureRequest) -> Major:
 
 
 @pytest.mark.timeout(300)
-def test_every_page_list_and_metric_responds(site: Site, populated: Population, owner: Owner, major: Major) -> None:
+def test_every_page_list_and_metric_responds(serve: Serve, populated: Population, owner: Owner, major: Major) -> None:
     """All pages of all lists, and each job, return 200; of the second version, each job with an infinite value."""
     assert poison(owner) > 600
     infinite = "select id::text from public.jobs job where to_jsonb(job)::text ~* %s"
     differing = {job_id for (job_id,) in owner.execute(infinite, ('"-?infinity"',)).fetchall()}
     assert len(differing) > 50
-    wrong = [
-        f"{path}: {answer.status_code} {_message(answer)}"
-        for path, answer in _answers(site, None if major == 15 else differing)
-        if answer.status_code != 200
-    ]
+    with serve(keep_seconds=60) as site:  # most pages show the same numbers
+        wrong = [
+            f"{path}: {answer.status_code} {_message(answer)}"
+            for path, answer in _answers(site, None if major == 15 else differing)
+            if answer.status_code != 200
+        ]
     assert not wrong, f"{len(wrong)} responses, such as\n" + "\n".join(wrong)[:6_000]
 
 

@@ -10,7 +10,7 @@ from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
-from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.queue.steps import add_all
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor
 
@@ -39,7 +39,7 @@ def test_a_busy_worker_opens_no_more_connections_than_its_pool(
 ) -> None:
     """Sixteen slots, leases, heartbeats and settlements share the pool; one more connection listens."""
     size, queue_of_worker = limited
-    jobs = [add(queue) for _ in range(100)]
+    jobs = add_all(queue, 100)
     highest = 0
     with psycopg.connect(dsn, autocommit=True) as looking:
         before = [pid for (pid,) in looking.execute("select pid from pg_stat_activity").fetchall()]

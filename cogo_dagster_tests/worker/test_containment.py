@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, cast
+from uuid import UUID
 
 import pytest
 
@@ -116,15 +117,23 @@ ENDINGS: dict[str, tuple[Body, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_every_ending_becomes_an_outcome(bench: Bench, queue: Queue, ending: str) -> None:
-    """The job is retried or failed with one attempt counted, the next job succeeds, and the worker continues."""
-    body, status, error_class = ENDINGS[ending]
-    job, neighbour = add(queue, "odd"), add(queue, "plain")
-    report = bench.drain(FakeExecutor(body, family="odd"), FakeExecutor(family="plain"))
-    row = look(queue, job)
-    assert (row["status"], row["attempts"], row["error"]["class"]) == (status, 1, error_class)
-    assert look(queue, neighbour)["status"] == "succeeded"
+def test_every_ending_becomes_an_outcome(bench: Bench, queue: Queue) -> None:
+    """Each job is retried or failed with one attempt counted, the job after it succeeds, and the worker continues."""
+
+    async def end(job: Job, workspace: Workspace) -> ExecutionResult:
+        body, *_ = ENDINGS[job.payload["ending"]]
+        return await body(job, workspace)
+
+    odd: dict[str, UUID] = {}
+    for ending in ENDINGS:
+        odd[ending] = add(queue, "odd", payload={"ending": ending})
+        add(queue, "plain")
+    plain = FakeExecutor(family="plain")
+    report = bench.drain(FakeExecutor(end, family="odd"), plain, concurrency=1)
+    rows = {ending: look(queue, job) for ending, job in odd.items()}
+    found = {ending: (row["status"], row["attempts"], row["error"]["class"]) for ending, row in rows.items()}
+    assert found == {ending: (status, 1, error_class) for ending, (_, status, error_class) in ENDINGS.items()}
+    assert report.counters["succeeded"] == len(plain.ran) == len(ENDINGS)
     assert report.ended_because == "drained"
 
 

@@ -17,7 +17,7 @@ from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.settings import PROJECT_ROOT
 from cogo_dagster_tests.conftest import Owner
-from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.queue.steps import add_all
 from cogo_dagster_tests.worker.bench import Bench, eventually, wait_for_calls
 from cogo_dagster_tests.worker.executors import FakeExecutor, a_file
 from cogo_dagster_tests.worker.fault_points import CALLS, POINTS, RARE_CALLS, at
@@ -69,7 +69,7 @@ def way() -> str:
 @pytest.fixture
 def jobs(queue: Queue) -> list[UUID]:
     """Enqueue more jobs than one claim takes, so that some are prefetched."""
-    return [add(queue) for _ in range(10)]
+    return add_all(queue, 8)
 
 
 def executor(point: str, once: Once) -> FakeExecutor:

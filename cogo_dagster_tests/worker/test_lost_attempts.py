@@ -9,7 +9,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster_tests.conftest import Lose
-from cogo_dagster_tests.queue.steps import add, look, take
+from cogo_dagster_tests.queue.steps import add, add_all, look, take
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 
@@ -26,7 +26,7 @@ def test_a_job_lost_twice_in_a_row_runs_alone(bench: Bench, queue: Queue, lose: 
     """It waits until the other jobs have ended, and nothing is claimed until it has; then claims resume."""
     suspect = add(queue, priority=0)
     lose_twice(queue, lose, suspect)
-    others = [add(queue) for _ in range(12)]
+    others = add_all(queue, 12)
     beside: dict[UUID, int] = {}
 
     async def count(job: Job, workspace: Workspace) -> ExecutionResult:

@@ -10,7 +10,7 @@ from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.transports.postgres import PostgresTransport
 from cogo_dagster.queue.transports.supabase import SupabaseTransport
 from cogo_dagster.queue.worker import EventKind
-from cogo_dagster_tests.queue.steps import add
+from cogo_dagster_tests.queue.steps import add, add_all
 from cogo_dagster_tests.supabase.server import StandIn
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate, leave_a_file
@@ -52,7 +52,7 @@ def distant(project: StandIn | None, proxy: Trouble) -> Iterator[Queue]:
 
 def test_a_worker_survives_an_outage(bench: Bench, queue: Queue, distant: Queue, proxy: Trouble) -> None:
     """Cut off with running and due jobs, the worker warns once, keeps its jobs, and runs the others afterwards."""
-    jobs, gate = [add(queue) for _ in range(20)], Gate()
+    jobs, gate = add_all(queue, 20), Gate()
     executor = FakeExecutor(gate)
     with bench.running(executor, queue=distant, concurrency=4, linger_seconds=0, poll_seconds=0.1) as running:
         for _ in range(4):
@@ -76,7 +76,7 @@ def test_a_lost_reply_changes_nothing(
     if call in CALLS_FOR_LARGE_FILES:
         monkeypatch.setattr(files, "MAX_KEPT_BYTES", -1)
     queue = bench.queue
-    jobs = [add(queue) for _ in range(6)]
+    jobs = add_all(queue, 6)
     executor = FakeExecutor(leave_a_file)
     proxy.lose_reply_to(call)
 

@@ -11,7 +11,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import ExecutionFailed, InvalidPayload, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.worker import execute
-from cogo_dagster_tests.queue.steps import add, dead_letters, look
+from cogo_dagster_tests.queue.steps import add, add_all, dead_letters, look
 from cogo_dagster_tests.worker.bench import Bench
 from cogo_dagster_tests.worker.executors import Body, FakeExecutor, succeed
 
@@ -163,7 +163,7 @@ def test_an_executors_own_timeout_error_is_an_ordinary_failure(bench: Bench, que
 def test_a_result_that_cannot_be_stored_fails_that_job_only(bench: Bench, queue: Queue, result: Json) -> None:
     """A result that is not JSON, or that Postgres rejects, is a permanent failure; other jobs succeed."""
     odd = add(queue, "odd")
-    plain = [add(queue, "plain") for _ in range(5)]
+    plain = add_all(queue, 5, "plain")
 
     report = bench.drain(FakeExecutor(returning(result), family="odd"), FakeExecutor(succeed, family="plain"))
 

@@ -10,7 +10,7 @@ from cogo_dagster.queue.model import ExecutionResult, Job, Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import EventKind
 from cogo_dagster_tests.conftest import Lose, Owner
-from cogo_dagster_tests.queue.steps import add, look
+from cogo_dagster_tests.queue.steps import add_all, look
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 from cogo_dagster_tests.worker.faults import Watched
@@ -18,7 +18,7 @@ from cogo_dagster_tests.worker.faults import Watched
 
 def test_all_prefetched_jobs_run_once(bench: Bench, queue: Queue) -> None:
     """Many jobs of a prefetching executor run once each, within the concurrency."""
-    jobs = [add(queue) for _ in range(200)]
+    jobs = add_all(queue, 200)
     executor = FakeExecutor(prefetch=20)
     report = bench.drain(executor, concurrency=3)
     assert report.counters["succeeded"] == 200
@@ -29,8 +29,7 @@ def test_all_prefetched_jobs_run_once(bench: Bench, queue: Queue) -> None:
 
 def test_a_start_is_recorded_before_the_job_runs(bench: Bench, queue: Queue, owner: Owner) -> None:
     """Whenever a prefetched job runs, the worker's row names it already."""
-    for _ in range(12):
-        add(queue)
+    add_all(queue, 12)
     unrecorded: list[UUID] = []
 
     async def check(job: Job, workspace: Workspace) -> ExecutionResult:
@@ -55,8 +54,7 @@ def test_a_worker_does_not_end_while_starts_are_being_recorded(bench: Bench, tra
         if function == "start_jobs":
             time.sleep(0.3)
 
-    for _ in range(2):
-        add(bench.queue)
+    add_all(bench.queue, 2)
     gate = Gate()
     slow = Queue(Watched(transport, slow_start))
     with bench.running(FakeExecutor(gate, prefetch=8), queue=slow, concurrency=1, max_jobs=2) as running:
@@ -70,7 +68,7 @@ def test_a_worker_does_not_end_while_starts_are_being_recorded(bench: Bench, tra
 
 def test_a_prefetched_job_that_never_started_is_not_charged(bench: Bench, queue: Queue, lose: Lose) -> None:
     """When a worker dies, recovery counts the attempts of jobs that ran, and not of those that waited."""
-    jobs = [add(queue) for _ in range(8)]
+    jobs = add_all(queue, 8)
     gate = Gate()
     with bench.running(FakeExecutor(gate, prefetch=6), concurrency=2, lease_seconds=3600):
         begun = {gate.arrived().id, gate.arrived().id}
@@ -81,7 +79,7 @@ def test_a_prefetched_job_that_never_started_is_not_charged(bench: Bench, queue:
 
 def test_waiting_jobs_are_requeued_at_a_stop(bench: Bench, queue: Queue) -> None:
     """Prefetched and running jobs are requeued without counting their attempts."""
-    jobs = [add(queue) for _ in range(8)]
+    jobs = add_all(queue, 8)
     gate = Gate()
     with bench.running(FakeExecutor(gate, prefetch=6), concurrency=2) as running:
         gate.arrived(), gate.arrived()

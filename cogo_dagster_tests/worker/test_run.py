@@ -1,6 +1,7 @@
 """Which jobs a worker claims, how many concurrently, and when it ends."""
 
 import gc
+from uuid import UUID
 
 import pytest
 
@@ -9,7 +10,7 @@ from cogo_dagster.queue.client import Queue
 from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job
 from cogo_dagster.queue.worker import EventKind, Stage
-from cogo_dagster_tests.queue.steps import add, look
+from cogo_dagster_tests.queue.steps import add, add_all, look
 from cogo_dagster_tests.startup import COUNT_OF_FROZEN
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
@@ -17,7 +18,7 @@ from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 
 def test_a_worker_runs_what_is_due_and_ends_drained(bench: Bench, queue: Queue) -> None:
     """Every due job succeeds once with its result; a scheduled job stays queued."""
-    due = [add(queue) for _ in range(7)]
+    due = add_all(queue, 7)
     later = add(queue, run_in_seconds=3600)
     executor = FakeExecutor()
 
@@ -34,6 +35,7 @@ def test_a_worker_runs_what_is_due_and_ends_drained(bench: Bench, queue: Queue) 
 
 
 @pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("way", ["postgres"])
 def test_modules_are_not_searched_for_garbage_during_the_jobs(
     bench: Bench, queue: Queue, monkeypatch: pytest.MonkeyPatch, frozen: bool
 ) -> None:
@@ -65,7 +67,7 @@ def test_an_empty_queue_ends_a_lingering_worker_at_once(bench: Bench) -> None:
 
 def test_max_jobs_is_never_exceeded(bench: Bench, queue: Queue) -> None:
     """With four slots, six due jobs and a limit of three, the worker claims three, settles them and ends."""
-    jobs = [add(queue) for _ in range(6)]
+    jobs = add_all(queue, 6)
     executor = FakeExecutor()
 
     report = bench.drain(executor, max_jobs=3, concurrency=4)
@@ -78,8 +80,7 @@ def test_max_jobs_is_never_exceeded(bench: Bench, queue: Queue) -> None:
 
 def test_max_jobs_of_a_prefetching_worker_all_run(bench: Bench, queue: Queue) -> None:
     """Prefetched jobs count towards the limit, and each of them runs before the worker ends."""
-    for _ in range(40):
-        add(queue)
+    add_all(queue, 40)
     executor = FakeExecutor(prefetch=8)
 
     report = bench.drain(executor, max_jobs=25, concurrency=2)
@@ -91,8 +92,7 @@ def test_max_jobs_of_a_prefetching_worker_all_run(bench: Bench, queue: Queue) ->
 
 def test_no_more_than_concurrency_run_at_once(bench: Bench, queue: Queue) -> None:
     """With concurrency 3, the fourth job starts only when one of the first three has ended."""
-    for _ in range(10):
-        add(queue)
+    add_all(queue, 10)
     gate = Gate()
     executor = FakeExecutor(gate)
     with bench.running(executor, concurrency=3, linger_seconds=0) as running:
@@ -107,9 +107,8 @@ def test_no_more_than_concurrency_run_at_once(bench: Bench, queue: Queue) -> Non
 
 def test_a_family_uses_no_more_than_its_slots(bench: Bench, queue: Queue) -> None:
     """A family with one slot runs one job at a time, and another family uses the other slots."""
-    for _ in range(4):
-        add(queue, "gate")
-        add(queue, "figma")
+    add_all(queue, 4, "gate")
+    add_all(queue, 4, "figma")
     gates = Gate(), Gate()
     heavy, light = FakeExecutor(gates[0], family="gate", slots=1), FakeExecutor(gates[1], family="figma")
     with bench.running(heavy, light, concurrency=4, linger_seconds=0) as running:
@@ -172,3 +171,32 @@ def test_the_stages_end_in_order_and_every_job_is_reported(bench: Bench, queue: 
         Stage.UPLOAD,
     ]
     assert all(event.message.endswith(".") for event in running.events)
+
+
+def test_a_drain_ends_only_when_nothing_is_due(bench: Bench, queue: Queue) -> None:
+    """A family with one slot and a prefetching one have more jobs than one claim takes: all of them run."""
+    narrow = add_all(queue, 5, "narrow")
+    wide = add_all(queue, 60, "wide")
+    report = bench.drain(
+        FakeExecutor(family="narrow", slots=1),
+        FakeExecutor(family="wide", prefetch=8),
+        concurrency=4,
+        poll_seconds=3600,
+    )
+    assert report.counters["succeeded"] == 65
+    assert {row.document["status"] for row in queue.get_jobs([*narrow, *wide])} == {"succeeded"}
+
+
+def test_a_drain_waits_for_held_jobs(bench: Bench, queue: Queue) -> None:
+    """A job that is enqueued by the last running one is run too."""
+    added: list[UUID] = []
+
+    async def enqueue_another(job: Job, workspace: Workspace) -> ExecutionResult:
+        if not added:
+            added.append(add(queue))
+        return ExecutionResult()
+
+    add(queue)
+    report = bench.drain(FakeExecutor(enqueue_another), poll_seconds=3600)
+    assert report.counters["succeeded"] == 2
+    eventually(lambda: look(queue, added[0])["status"] == "succeeded", "the second ran")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from typing import Final
-from uuid import UUID
 
 import pytest
 
@@ -13,8 +12,8 @@ from cogo_dagster.queue.model import ExecutionResult, Job, Json
 from cogo_dagster.queue.transports.base import Transport
 from cogo_dagster.queue.worker import EventKind, WorkerStuck, calls
 from cogo_dagster_tests.conftest import Lose
-from cogo_dagster_tests.queue.steps import add, look
-from cogo_dagster_tests.worker.bench import Bench, eventually
+from cogo_dagster_tests.queue.steps import add, add_all, look
+from cogo_dagster_tests.worker.bench import Bench
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 from cogo_dagster_tests.worker.faults import Watched
 
@@ -22,6 +21,12 @@ Condition = Callable[[str, Mapping[str, Json]], bool]
 
 SETTLING: Final = ("settle_jobs", "settle_with_artifacts", "succeed_jobs")
 UNKNOWN: Final = "The database returned 57P05: terminating connection due to idle-session timeout"
+
+
+@pytest.fixture
+def way() -> str:
+    """Use one transport: the errors are raised above the transports."""
+    return "postgres"
 
 
 def failing(transport: Transport, when: Condition, error: Exception | None = None) -> Queue:
@@ -101,7 +106,7 @@ def test_a_claim_that_fails_repeatedly_is_split_into_single_jobs(
     bench: Bench, queue: Queue, transport: Transport
 ) -> None:
     """A reply with several jobs never arrives, one with a single job does: all jobs run."""
-    jobs = [add(queue) for _ in range(3)]
+    jobs = add_all(queue, 3)
     unsteady = failing(transport, lambda called, given: called == "claim_jobs" and given["max_jobs"] > 1)
     bench.drain(FakeExecutor(), queue=unsteady)
     assert {row.document["status"] for row in queue.get_jobs(jobs)} == {"succeeded"}
@@ -149,32 +154,3 @@ def test_an_unexpected_end_refunds_nothing(bench: Bench, queue: Queue, transport
     with pytest.raises(WorkerStuck):
         running.report()
     assert (look(queue, job)["status"], look(queue, job)["attempts"]) == ("running", 1)
-
-
-def test_a_drain_ends_only_when_nothing_is_due(bench: Bench, queue: Queue) -> None:
-    """A family with one slot and a prefetching one have more jobs than one claim takes: all of them run."""
-    narrow = [add(queue, "narrow") for _ in range(5)]
-    wide = [add(queue, "wide") for _ in range(60)]
-    report = bench.drain(
-        FakeExecutor(family="narrow", slots=1),
-        FakeExecutor(family="wide", prefetch=8),
-        concurrency=4,
-        poll_seconds=3600,
-    )
-    assert report.counters["succeeded"] == 65
-    assert {row.document["status"] for row in queue.get_jobs([*narrow, *wide])} == {"succeeded"}
-
-
-def test_a_drain_waits_for_held_jobs(bench: Bench, queue: Queue) -> None:
-    """A job that is enqueued by the last running one is run too."""
-    added: list[UUID] = []
-
-    async def enqueue_another(job: Job, workspace: Workspace) -> ExecutionResult:
-        if not added:
-            added.append(add(queue))
-        return ExecutionResult()
-
-    add(queue)
-    report = bench.drain(FakeExecutor(enqueue_another), poll_seconds=3600)
-    assert report.counters["succeeded"] == 2
-    eventually(lambda: look(queue, added[0])["status"] == "succeeded", "the second ran")

@@ -9,7 +9,7 @@ from cogo_dagster.queue.executor import ExecutionFailed, Snooze, Workspace
 from cogo_dagster.queue.model import ArtifactFile, ExecutionResult, Job, Json
 from cogo_dagster.queue.worker import EventKind
 from cogo_dagster_tests.conftest import Age, Owner
-from cogo_dagster_tests.queue.steps import add, look, take
+from cogo_dagster_tests.queue.steps import add, add_all, look, take
 from cogo_dagster_tests.worker.bench import Bench, eventually
 from cogo_dagster_tests.worker.executors import FakeExecutor, Gate
 
@@ -74,8 +74,7 @@ def test_a_worker_registers_itself_and_its_device(bench: Bench, queue: Queue, ow
 def test_heartbeats_report_running_jobs(bench: Bench, queue: Queue) -> None:
     """While two jobs run, heartbeats report two; the last one reports none."""
     gate = Gate()
-    for _ in range(2):
-        add(queue)
+    add_all(queue, 2)
     with bench.running(FakeExecutor(gate), heartbeat_seconds=0.1, max_jobs=2) as running:
         gate.arrived(), gate.arrived()
         eventually(

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -91,10 +90,10 @@ class GuardedCommand:
         lines, ended_at = await asyncio.shield(self._reading)
         started, end, output = _parse(lines)
         if "errno" in started:
-            raise OSError(started["errno"], os.strerror(started["errno"] or 0))
+            raise OSError(started["errno"], os.strerror(started["errno"]))
         if "left" not in end:
             self._kill_leader(started.get("pid"))
-        return CommandEnded(end.get("exit_code"), output, end.get("left") or 0, ended_at)
+        return CommandEnded(end.get("exit_code"), output, end.get("left", 0), ended_at)
 
     async def end(self) -> None:
         """End the command and all its descendants, within a bounded time; does nothing if they have ended."""
@@ -132,16 +131,12 @@ async def _read(report: IO[bytes]) -> tuple[bytes, float]:
         transport.close()
 
 
-def _parse(report: bytes) -> tuple[dict[str, int | None], dict[str, int | None], bytes]:
+def _parse(report: bytes) -> tuple[dict[str, int], dict[str, int], bytes]:
     """Return the first line, the second line and the output; empty if the guard did not write them."""
-    first, _, rest = report.partition(b"\n")
-    second, _, output = rest.partition(b"\n")
-    return _object(first), _object(second), output
+    first, complete, rest = report.partition(b"\n")
+    second, ended, output = rest.partition(b"\n")
+    return _values(first if complete else b""), _values(second if ended else b""), output
 
 
-def _object(line: bytes) -> dict[str, int | None]:
-    try:
-        read: dict[str, int | None] = json.loads(line)
-    except ValueError:
-        return {}
-    return read
+def _values(line: bytes) -> dict[str, int]:
+    return {name.decode(): int(value) for name, _, value in (part.partition(b"=") for part in line.split())}

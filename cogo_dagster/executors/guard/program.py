@@ -5,18 +5,24 @@ It is a child of the worker and the parent of the program. On Linux it is the su
 children left means no descendants left. On other systems it can only find the program's process group. It ends the
 descendants when the program has ended, when the worker closes the guard's standard input, and when the worker ends.
 
-The file is run by its path with `python -I -S` and imports few modules, so that it starts in about 15 ms.
+It starts for each Git command and each browser, so it imports as few modules as possible: most of its start would be
+the imports of `typing`, `json`, `contextlib` and of the enumerations of `signal`.
 """
 
-import contextlib
-import json
+from __future__ import annotations
+
 import os
 import select
-import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Final
+else:
+    import _signal as signal
 
 KILL_SECONDS: Final = 5.0
 """How long to try to kill descendants; those of another account or stuck in the kernel remain."""
@@ -25,6 +31,8 @@ _ORPHAN_GRACE_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 1.0
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_CODE: Final = "import sys; sys.path.append(sys.argv[1]); import program; program.main(sys.argv[2:])"
+"""Runs this file from its bytecode; a file that is run by its path is compiled each time."""
 _CAUGHT: Final = frozenset(
     getattr(signal, f"SIG{name}")
     for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "ALRM", "PIPE", "TSTP", "CHLD")
@@ -50,30 +58,34 @@ def guard_command(
         pid_file: Receives the command's process id.
         remove: A folder to delete at the end.
     """
-    options = {
-        "worker_pid": worker_pid,
-        "grace_seconds": grace_seconds,
-        "kept_bytes": kept_bytes,
-        "pid_file": pid_file,
-        "remove": remove,
-    }
-    return [sys.executable, "-I", "-S", __file__, json.dumps(options), *command]
+    options = [str(worker_pid), str(grace_seconds), str(kept_bytes or 0), pid_file or "", remove or ""]
+    return [sys.executable, "-I", "-S", "-B", "-c", _CODE, os.path.dirname(__file__), *options, *command]  # noqa: PTH120
+
+
+class _Suppressed:
+    """`contextlib.suppress`, without its import."""
+
+    def __init__(self, *errors: type[BaseException]) -> None:
+        self._errors = errors
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, self._errors)
 
 
 class Guard:
-    """Runs one command.
+    """Runs one command; the options are those of `guard_command`, in its order."""
 
-    Args:
-        options: As encoded by `guard_command`.
-    """
-
-    def __init__(self, options: Mapping[str, Any], command: Sequence[str]) -> None:
+    def __init__(self, options: Sequence[str], command: Sequence[str]) -> None:
+        worker_pid, grace_seconds, kept_bytes, pid_file, remove = options
         self._command = command
-        self._grace_seconds: float = options["grace_seconds"]
-        self._kept_bytes: int | None = options["kept_bytes"]
-        self._pid_file: str | None = options["pid_file"]
-        self._remove: str | None = options["remove"]
-        self._worker_pid: int = options["worker_pid"]
+        self._grace_seconds = float(grace_seconds)
+        self._kept_bytes = int(kept_bytes) or None
+        self._pid_file = pid_file or None
+        self._remove = remove or None
+        self._worker_pid = int(worker_pid)
         self._libc = _libc()
         self._poll = select.poll()
         self._child = 0
@@ -83,8 +95,7 @@ class Guard:
         self._orphaned = False
         self._output = -1
         self._printed = bytearray()
-        self._wake, self._worker = -1, -1
-        self._wake_writer = -1
+        self._wake = self._wake_writer = self._worker = -1
 
     def run(self) -> int:
         """Run the command to its end; return its exit code, negative for a signal."""
@@ -107,21 +118,21 @@ class Guard:
         return self._exit_code if self._exit_code is not None else -signal.SIGKILL
 
     def _prepare(self) -> None:
-        with contextlib.suppress(PermissionError):  # already a session leader
+        with _Suppressed(PermissionError):  # already a session leader
             os.setsid()
         # Handled, not ignored: exec resets handled signals, so that the command has the defaults even under nohup.
         for number in signal.valid_signals():
-            if number in _CAUGHT or signal.getsignal(number) is signal.SIG_IGN:
+            if number in _CAUGHT or signal.getsignal(number) == signal.SIG_IGN:
                 signal.signal(number, _ignore_signal)
         self._wake, self._wake_writer = os.pipe()
-        for end in (self._wake, self._wake_writer):
-            os.set_blocking(end, False)
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._wake_writer, False)
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the worker blocks signals while it starts the guard
         if self._libc is not None:
             self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._poll.register(self._wake, select.POLLIN)
-        with contextlib.suppress(OSError, AttributeError):  # no such process, or pidfd_open is not supported
+        with _Suppressed(OSError, AttributeError):  # no such process, or pidfd_open is not supported
             self._worker = os.pidfd_open(self._worker_pid)
             self._poll.register(self._worker, select.POLLIN)
         self._orphaned = os.getppid() != self._worker_pid
@@ -176,7 +187,7 @@ class Guard:
         """Wait for an event, at most *seconds*, and handle it."""
         happened = {number for number, _ in self._poll.poll(seconds * 1_000)}
         if self._wake in happened:
-            with contextlib.suppress(BlockingIOError):
+            with _Suppressed(BlockingIOError):
                 os.read(self._wake, 4_096)
         if 0 in happened:
             self._end_requested = True
@@ -235,14 +246,14 @@ class Guard:
         return 0 if self._childless else len(_descendants())
 
     def _report(self, line: Mapping[str, int | None]) -> None:
-        self._write(json.dumps(line).encode() + b"\n")
+        """Write the values that are known, for `command.py`."""
+        known = (f"{name}={value}" for name, value in line.items() if value is not None)
+        self._write(" ".join(known).encode() + b"\n")
 
     def _write(self, content: bytes) -> None:
         """Write to the worker, unless it has closed the pipe."""
-        if self._kept_bytes is None:
-            return
-        left = memoryview(content[-self._kept_bytes :])
-        with contextlib.suppress(OSError):
+        left = memoryview(content[-self._kept_bytes :] if self._kept_bytes else b"")
+        with _Suppressed(OSError):
             while left:
                 left = left[os.write(1, left) :]
 
@@ -264,13 +275,13 @@ def _ignore_signal(*_: object) -> None:
 
 
 def _kill_group(leader: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with _Suppressed(ProcessLookupError, PermissionError):
         os.killpg(leader, number)
 
 
 def _kill_all(pids: set[int], number: signal.Signals = signal.SIGKILL) -> None:
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        with _Suppressed(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 
@@ -309,9 +320,9 @@ def _children(pid: int) -> list[int]:
     A command that forks and exits every millisecond can only be caught this way.
     """
     found: list[int] = []
-    with contextlib.suppress(OSError):  # no such process, or no /proc
+    with _Suppressed(OSError):  # no such process, or no /proc
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - as above
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as children:  # noqa: PTH123 - as above
+            with _Suppressed(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as children:  # noqa: PTH123 - as above
                 found += map(int, children.read().split())
     return found
 
@@ -320,7 +331,7 @@ def _parents() -> dict[int, list[int]]:
     """Return the children of each process, for kernels without CONFIG_PROC_CHILDREN."""
     found: dict[int, list[int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - as above
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123 - as above
+        with _Suppressed(OSError), open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123 - as above
             # The program's name in parentheses may contain any character; the fields follow it.
             fields = stat.read().rpartition(b")")[2].split()
             found.setdefault(int(fields[1]), []).append(int(name))
@@ -333,6 +344,7 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-if __name__ == "__main__":
-    code = Guard(json.loads(sys.argv[1]), sys.argv[2:]).run()
+def main(arguments: Sequence[str]) -> None:
+    """Run the command that follows the options, and exit with its exit code."""
+    code = Guard(arguments[:5], arguments[5:]).run()
     sys.exit(code if code >= 0 else 128 - code)

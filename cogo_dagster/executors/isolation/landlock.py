@@ -114,12 +114,22 @@ def _allow_path(ruleset: int, path: str, access: int) -> None:
         os.close(place)
 
 
+class _PortRule(ctypes.Structure):
+    """struct landlock_net_port_attr."""
+
+    _fields_ = (("access", ctypes.c_uint64), ("port", ctypes.c_uint64))
+
+
 def _allow_ports(ruleset: int, rules: Rules) -> None:
     connect, listen = frozenset(rules.connect or ()), frozenset(rules.listen)
-    rule = ctypes.create_string_buffer(16)
-    # Most are the thirty thousand ephemeral ports.
-    add = syscalls.prepared(_ADD_RULE, ruleset, _NET_PORT, rule, 0)
-    for port in connect | listen:
-        access = (_CONNECT_TCP if port in connect else 0) | (_BIND_TCP if port in listen else 0)
-        struct.pack_into("=QQ", rule, 0, access, port)
-        add()
+    both = connect & listen
+    rule = _PortRule()
+    add = syscalls.prepared(_ADD_RULE, ruleset, _NET_PORT, ctypes.byref(rule), 0)
+    for access, ports in (
+        (_CONNECT_TCP | _BIND_TCP, both),  # most are the thirty thousand ephemeral ports
+        (_CONNECT_TCP, connect - both),
+        (_BIND_TCP, listen - both),
+    ):
+        rule.access = access
+        for rule.port in ports:
+            add()

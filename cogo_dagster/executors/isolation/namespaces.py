@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import socket
 import stat
 import struct
 from collections.abc import Iterable
@@ -48,6 +47,8 @@ def enter(*, as_root: bool, network: bool) -> None:
         _write("/proc/self/uid_map", f"{uid} {uid} 1")
         _write("/proc/self/gid_map", f"{gid} {gid} 1")
     if network:
+        import socket  # noqa: PLC0415 - slow to import
+
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
             fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 

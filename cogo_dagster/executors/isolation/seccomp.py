@@ -3,7 +3,6 @@
 import ctypes
 import errno
 import os
-import socket
 import struct
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
@@ -21,7 +20,7 @@ _X32: Final = 0x4000_0000
 _MSG_FASTOPEN: Final = 0x2000_0000
 _PROTOCOLS: Final = (0, 1, 6, 17, 58)
 """IP, ICMP, TCP, UDP, ICMPv6. Not MPTCP: Landlock restricts only the ports of TCP, and MPTCP reaches TCP servers."""
-_AF_NETLINK: Final = 16
+_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _SOCK_DGRAM = 1, 2, 10, 16, 2  # the module socket is slow to import
 _TYPE_OF_SOCKET: Final = 0xF
 
 
@@ -159,8 +158,8 @@ def _deny_fast_open(number: int, flags: int) -> Iterator[tuple[int, int, int, in
 
 def _restrict_sockets(chosen: Filter, machine: _Machine) -> Iterator[tuple[int, int, int, int]]:
     """Allow the socket families that builds need, and the common IP protocols."""
-    others = [_AF_NETLINK] if chosen.unix else [_AF_NETLINK, socket.AF_UNIX]  # getaddrinfo(3) needs AF_NETLINK
-    internet = [] if chosen.internet else [socket.AF_INET, socket.AF_INET6]
+    others = [_AF_NETLINK] if chosen.unix else [_AF_NETLINK, _AF_UNIX]  # getaddrinfo(3) needs AF_NETLINK
+    internet = [] if chosen.internet else [_AF_INET, _AF_INET6]
     rest = len(_PROTOCOLS) + 2 if internet else 0
     yield _EQUAL, 0, len(others) + len(internet) + rest + 3, machine.socket
     yield _LOAD, 0, 0, _FIRST
@@ -182,7 +181,7 @@ def _deny_datagram_pairs(machine: _Machine) -> Iterator[tuple[int, int, int, int
     yield _EQUAL, 0, 5, machine.socketpair
     yield _LOAD, 0, 0, _SECOND
     yield _AND, 0, 0, _TYPE_OF_SOCKET
-    yield _EQUAL, 0, 1, socket.SOCK_DGRAM
+    yield _EQUAL, 0, 1, _SOCK_DGRAM
     yield _deny(errno.EACCES)
     yield _LOAD, 0, 0, _NUMBER
 

@@ -4,7 +4,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final
 
 CLONE_NEWNS: Final = 0x0002_0000
@@ -50,12 +50,14 @@ def syscall(number: int, *arguments: Any) -> int:
 
 def prepared(number: int, *arguments: Any) -> Callable[[], int]:
     """Return a function that makes a system call, for many calls with a buffer whose content changes."""
+    function, first = _libc().syscall, ctypes.c_long(number)
     converted = [ctypes.c_long(argument) if isinstance(argument, int) else argument for argument in arguments]
-    return partial(_call, _libc().syscall, ctypes.c_long(number), *converted)
 
+    def call() -> int:
+        result: int = function(first, *converted)
+        return result if result >= 0 else _checked(result)
 
-def _call(function: Callable[..., int], *arguments: Any) -> int:
-    return _checked(function(*arguments))
+    return call
 
 
 def unshare(flags: int) -> None:

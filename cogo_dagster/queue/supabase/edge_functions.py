@@ -8,6 +8,7 @@ from typing import Final
 import httpx
 from pydantic import SecretStr
 
+from cogo_dagster.certificates import trusted_authorities
 from cogo_dagster.queue.model import Json
 from cogo_dagster.settings import Settings
 
@@ -58,7 +59,9 @@ class EdgeFunction:
     def _call(self, arguments: Mapping[str, Json]) -> Json:
         headers = {name: value.get_secret_value() for name, value in self.headers.items()}
         failure = ""
-        with httpx.Client(timeout=self.timeout_seconds, headers=headers, follow_redirects=False) as client:
+        with httpx.Client(
+            verify=trusted_authorities(), timeout=self.timeout_seconds, headers=headers, follow_redirects=False
+        ) as client:
             for attempt in range(_TRIES):
                 if attempt:
                     time.sleep(_PAUSE_SECONDS)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from cogo_dagster.certificates import trusted_authorities
 from cogo_dagster.queue.supabase.bounded import bounded
 from cogo_dagster.settings import SettingsError
 from cogo_dagster.text import load_json
@@ -41,7 +42,16 @@ class Project:
         after 15 s, before a gateway in between drops them silently.
         """
         limits = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=15)
-        return bounded(httpx.Client(http2=False, timeout=timeout, limits=limits, follow_redirects=False, **options))
+        return bounded(
+            httpx.Client(
+                verify=trusted_authorities(),
+                http2=False,
+                timeout=timeout,
+                limits=limits,
+                follow_redirects=False,
+                **options,
+            )
+        )
 
 
 def checked_project(url: str, key: str) -> Project:

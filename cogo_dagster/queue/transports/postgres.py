@@ -119,9 +119,7 @@ class PostgresTransport:
         """Close the pool."""
         self._pool.close()
 
-    def _once(
-        self, function: str, statement: sql.Composed, document: str, seconds: float, long_seconds: int | None
-    ) -> Json:
+    def _once(self, function: str, statement: bytes, document: str, seconds: float, long_seconds: int | None) -> Json:
         taken = self._taken(function, seconds)
         connection = taken.connection
         try:
@@ -216,42 +214,40 @@ def _process(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _with_timeout(
-    connection: Connection, statement: sql.Composed, document: str, seconds: int
-) -> tuple[Any, ...] | None:
+def _with_timeout(connection: Connection, statement: bytes, document: str, seconds: int) -> tuple[Any, ...] | None:
     """Execute in one transaction and one message with a statement timeout that does not persist."""
     timeout = _timeout_of(seconds, own=connection.own_timeout, local=True)
     cursor = psycopg.ClientCursor(connection)
-    cursor.execute(sql.SQL("{}; {}").format(timeout, statement), (document,))
+    cursor.execute(b"%s; %s" % (timeout, statement), (document,))
     while cursor.nextset():
         pass
     return cursor.fetchone()
 
 
 @lru_cache(maxsize=16)
-def _timeout_of(seconds: int, *, own: str | None = None, local: bool = False) -> sql.Composed:
+def _timeout_of(seconds: int, *, own: str | None = None, local: bool = False) -> bytes:
     before = _CURRENT_TIMEOUT if own is None else sql.Literal(own)
-    return _SET_TIMEOUT.format(own=before, seconds=seconds, local=local)
+    return _SET_TIMEOUT.format(own=before, seconds=seconds, local=local).as_bytes()
 
 
 @lru_cache(maxsize=256)
 def _prepared(function: str, names: tuple[str, ...]) -> tuple[bytes, bytes]:
     """Return a name, for one session, and the text of a call's prepared statement."""
-    return b"%s_%d" % (function.encode(), next(_NUMBERS)), _statement(function, names).as_bytes(None).replace(
-        b"%s", b"$1"
-    )
+    return b"%s_%d" % (function.encode(), next(_NUMBERS)), _statement(function, names).replace(b"%s", b"$1")
 
 
 @lru_cache(maxsize=256)
-def _statement(function: str, names: tuple[str, ...]) -> sql.Composed:
+def _statement(function: str, names: tuple[str, ...]) -> bytes:
+    """Return the text of a call; composing it takes as long as the rest of the call."""
     # PostgREST calls functions in the same way, so both transports coerce arguments alike.
     types = FUNCTIONS[function]
     if not names:
-        return sql.SQL("select {}() where %s::text is not null").format(sql.Identifier("public", function))
-    return sql.SQL("select {function}({passed}) from json_to_record(%s::json) as given ({declared})").format(
+        return sql.SQL("select {}() where %s::text is not null").format(sql.Identifier("public", function)).as_bytes()
+    statement = sql.SQL("select {function}({passed}) from json_to_record(%s::json) as given ({declared})").format(
         function=sql.Identifier("public", function),
         passed=sql.SQL(", ").join(sql.SQL("{0} := given.{0}").format(sql.Identifier(name)) for name in names),
         declared=sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name])) for name in names
         ),
     )
+    return statement.as_bytes()

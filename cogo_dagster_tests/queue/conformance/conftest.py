@@ -4,9 +4,10 @@ These tests only read and write rows, so all share one database, which is emptie
 transport's connections are kept. That is ten times faster than a database per test.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -82,6 +83,39 @@ BY_VERSION = pytest.mark.parametrize(
     "case", [case for case in CASES if case[1] == "postgres"], indirect=True, ids=_name
 )
 """For tests of what the database computes from many rows, and of direct connections: each version, one transport."""
+
+_CALLS = frozenset({"call", "function", "operation", "settled_by"})
+"""Parameters of tests that choose the function that is called."""
+
+_VALUES_OF_ALL_KINDS = ("test_limits.py", "test_unreadable_rows.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Execute over REST only the first of the tests that call a function with different values.
+
+    Each transport passes all arguments as one JSON document, whose values the database converts and checks.
+    """
+    here = Path(__file__).parent
+    over_rest = [item for item in items if item.path.parent == here and _params(item).get("case") == (18, "supabase")]
+    repeated = repeated_calls(item for item in over_rest if item.path.name not in _VALUES_OF_ALL_KINDS)
+    items[:] = [item for item in items if item not in repeated]
+
+
+def repeated_calls(items: Iterable[pytest.Item]) -> set[pytest.Item]:
+    """Return the tests that differ from an earlier one in values only."""
+    known: set[tuple[object, ...]] = set()
+    repeated: set[pytest.Item] = set()
+    for item in items:
+        calls = tuple(value for name, value in sorted(_params(item).items()) if name in _CALLS)
+        key = (item.path, item.location[2].partition("[")[0], *calls)
+        if key in known:
+            repeated.add(item)
+        known.add(key)
+    return repeated
+
+
+def _params(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
 
 
 @pytest.fixture(params=CASES, ids=_name)

@@ -173,9 +173,9 @@ def test_enqueuing_is_part_of_the_callers_transaction(queue: Queue, owner: Owner
 
 
 @BY_VERSION
-def test_fifty_threads_with_one_key_make_one_job(queue: Queue, dsn: str) -> None:
+def test_concurrent_sessions_with_one_key_make_one_job(queue: Queue, dsn: str) -> None:
     """Every fifth caller rolls back, all others get the same ID, and there is one row."""
-    together = Barrier(50)
+    together = Barrier(20)
     document = Jsonb([{"type": "browser", "idempotency_key": "once"}])
 
     def enqueue(number: int) -> UUID | None:
@@ -189,7 +189,7 @@ def test_fifty_threads_with_one_key_make_one_job(queue: Queue, dsn: str) -> None
             connection.commit()
             return UUID(row[0]) if row else None
 
-    ids = _run_together(50, enqueue)
+    ids = _run_together(20, enqueue)
     [row] = queue.list_jobs()
     assert {job_id for job_id in ids if job_id} == {UUID(row.document["id"])}
 

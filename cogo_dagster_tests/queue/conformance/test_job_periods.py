@@ -261,6 +261,7 @@ def test_totals_of_several_stopped_workers_are_added_up(queue: Queue, transport:
     assert totals["latency"] == {"bounds_seconds": [1], "counts": [3, 3], "sum_seconds": 2}
 
 
+@BY_VERSION
 def test_all_pages_of_a_list_are_read(queue: Queue, owner: Owner) -> None:
     """A rare job behind more jobs than one call reads is found, and a page limit is kept."""
     owner.execute("insert into public.jobs (id, type) values ('00000000-0000-7000-8000-000000000000', 'rare')")
