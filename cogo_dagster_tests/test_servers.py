@@ -32,8 +32,9 @@ def major(request: pytest.FixtureRequest) -> Major:
     return version
 
 
-def test_copies_of_a_template_are_independent(major: Major, tmp_path: Path) -> None:
+def test_copies_of_a_template_are_independent(servers: Callable[[Major], TestServer], major: Major) -> None:
     """A template is built once; each copy starts like it, changes alone, and is dropped despite open connections."""
+    server, name = servers(major), f"numbers_{uuid4().hex[:12]}"
     built: list[str] = []
 
     def build(dsn: str) -> None:
@@ -41,19 +42,18 @@ def test_copies_of_a_template_are_independent(major: Major, tmp_path: Path) -> N
         with psycopg.connect(dsn) as connection:
             connection.execute("create table numbers as select 1 as number")
 
-    with shared_server(major, tmp_path) as server:
-        server.template("one", build)
-        server.template("one", build)
-        assert len(built) == 1
-        with server.clone("one") as first, server.clone("one") as second:
-            left_open = psycopg.connect(first, autocommit=True)
-            assert left_open.info.server_version // 10_000 == major
-            left_open.execute("insert into numbers values (2)")
-            with psycopg.connect(second) as other:
-                assert other.execute("select number from numbers").fetchall() == [(1,)]
-        with pytest.raises(psycopg.OperationalError, match="does not exist"):
-            psycopg.connect(first)
-        left_open.close()
+    server.template(name, build)
+    server.template(name, build)
+    assert len(built) == 1
+    with server.clone(name) as first, server.clone(name) as second:
+        left_open = psycopg.connect(first, autocommit=True)
+        assert left_open.info.server_version // 10_000 == major
+        left_open.execute("insert into numbers values (2)")
+        with psycopg.connect(second) as other:
+            assert other.execute("select number from numbers").fetchall() == [(1,)]
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(first)
+    left_open.close()
 
 
 def test_a_lent_database_is_used_again_like_new(servers: Callable[[Major], TestServer], major: Major) -> None:

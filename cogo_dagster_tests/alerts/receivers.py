@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from standardwebhooks import Webhook
 
+from cogo_dagster_tests.polling import pause
+
 
 @dataclass(frozen=True)
 class Request:
@@ -202,8 +204,8 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
 
 def until(probe: Callable[[], Any], seconds: float = 20) -> Any:
     """Poll until the result is true, and return it."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while not (seen := probe()):
-        assert time.monotonic() < deadline, f"The condition did not hold within {seconds:g} s."
-        time.sleep(0.02)
+        assert time.monotonic() < started + seconds, f"The condition did not hold within {seconds:g} s."
+        pause(started)
     return seen

@@ -17,6 +17,7 @@ import pytest
 
 from cogo_dagster.cli import main
 from cogo_dagster_tests.forks import Started, start_with_pipe
+from cogo_dagster_tests.polling import pause
 
 T = TypeVar("T")
 
@@ -163,8 +164,8 @@ def _files(folder: Path) -> list[str]:
 
 def eventually(look: Callable[[], T], seconds: float = 20, *, every: float = 0.02) -> T:
     """Poll until the result is true, and return it."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while not (seen := look()):
-        assert time.monotonic() < deadline, f"Not true within {seconds:g} s."
-        time.sleep(every)
+        assert time.monotonic() < started + seconds, f"Not true within {seconds:g} s."
+        pause(started, every)
     return seen

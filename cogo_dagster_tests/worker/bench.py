@@ -21,6 +21,7 @@ from cogo_dagster.queue.worker import (
     run_worker,
 )
 from cogo_dagster.queue.worker.wakeup import Wakeup
+from cogo_dagster_tests.polling import pause
 
 TIMEOUT_SECONDS = 60.0
 
@@ -134,9 +135,8 @@ def wait_for_calls() -> None:
 
 
 def eventually(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """Poll until a condition holds, less often the longer it takes: a look is often a call over HTTP."""
-    began_at = time.monotonic()
+    """Poll until a condition holds."""
+    started = time.monotonic()
     while not condition():
-        waited = time.monotonic() - began_at
-        assert waited < seconds, f"It never happened that {what}."
-        time.sleep(min(max(waited / 20, 0.01), 0.1))
+        assert time.monotonic() < started + seconds, f"It never happened that {what}."
+        pause(started)
