@@ -5,6 +5,7 @@ The short version is a test; the long one is `uv run python -m cogo_dagster_test
 
 import contextlib
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,7 +25,16 @@ from cogo_dagster.queue.client import ClaimRequest, Queue
 from cogo_dagster.queue.migrate import migrate
 from cogo_dagster.queue.model import JobError, NewJob, Outcome, Settlement
 from cogo_dagster.queue.transports.postgres import PostgresTransport
-from cogo_dagster_tests.alerts.receivers import Receiver, Reply, anything, google_chat, receiving, slack
+from cogo_dagster_tests.alerts.receivers import (
+    Handler,
+    Receiver,
+    Reply,
+    Request,
+    anything,
+    google_chat,
+    receiving,
+    slack,
+)
 from cogo_dagster_tests.alerts.test_targets import CHAT_PATH, SLACK_PATH
 from cogo_dagster_tests.cli.terminal import Terminal, terminal
 from cogo_dagster_tests.forks import start
@@ -38,6 +49,7 @@ DOWN = {
     "http": Reply(hang=True),
 }
 HANDLERS = {"slack": slack, "googlechat": google_chat, "http": anything}
+KILLS = 2
 TABLES = ("alerts", "alert_deliveries", "alert_targets", "operations_log", "run_failures")
 
 
@@ -50,6 +62,21 @@ class Load:
     seconds: float = 0
     receivers: dict[str, Receiver] = field(default_factory=dict)
     logs: str = ""
+    _deliverer: int | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def began(self, deliverer: int) -> None:
+        """Kill this process during its first message, if too few have been killed."""
+        if self.killed < KILLS:
+            self._deliverer = deliverer
+
+    def got(self, handler: Handler, request: Request) -> Reply:
+        """Kill the process that waits for the reply with SIGKILL, if it is to be killed, and return the reply."""
+        with self._lock:
+            if self._deliverer is not None:
+                os.kill(self._deliverer, signal.SIGKILL)
+                self._deliverer, self.killed = None, self.killed + 1
+        return handler(request)
 
     def messages(self) -> dict[str, int]:
         """Return the number of messages that each target accepted."""
@@ -57,10 +84,10 @@ class Load:
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[dict[str, Receiver]]:
+def listening(load: Load) -> Iterator[dict[str, Receiver]]:
     """Run a receiver for each target."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(receiving(handler)) for name, handler in HANDLERS.items()}
+        yield {name: stack.enter_context(receiving(partial(load.got, handler))) for name, handler in HANDLERS.items()}
 
 
 def environment(receivers: dict[str, Receiver]) -> dict[str, str]:
@@ -92,21 +119,15 @@ def _error(number: int) -> JobError:
     return JobError(f"kind_{kind}", f"Attempt {number} was rejected: token={SECRET}")
 
 
-def deliver_until(
-    cogo: Terminal, load: Load, kills: int, finished: Callable[[], bool], settled: Callable[[], bool]
-) -> None:
-    """Run `cogo alerts deliver` until nothing is due; kill the first processes that sent a message with SIGKILL."""
-    while not (finished() and settled() and load.killed == kills):
+def deliver_until(cogo: Terminal, load: Load, finished: Callable[[], bool], settled: Callable[[], bool]) -> None:
+    """Run `cogo alerts deliver` until nothing is due and the first processes that sent a message have been killed."""
+    while not (finished() and settled() and load.killed == KILLS):
         log = cogo.folder / "deliver.log"
         with log.open("a") as out:
             words = ["alerts", "deliver", "--for", "20s"]
             process = start(words, cogo.folder, cogo.environment, [0, out.fileno(), out.fileno()])
-            before = sum(len(receiver.requests) for receiver in load.receivers.values())
+            load.began(process.pid)
             while process.poll() is None:
-                sent = sum(len(receiver.requests) for receiver in load.receivers.values()) - before
-                if load.killed < kills and sent:
-                    process.send_signal(signal.SIGKILL)
-                    load.killed += 1
                 time.sleep(0.1)
         time.sleep(0.5)
         load.logs = log.read_text()
@@ -169,14 +190,14 @@ def run_load(dsn: str, folder: Path, *, failures: int, seconds: float, settled: 
     """Fail jobs, take targets down, kill the deliverer twice, and deliver until nothing is due."""
     load = Load(failures)
     began = time.monotonic()
-    with listening() as receivers:
+    with listening(load) as receivers:
         load.receivers = receivers
         transport = PostgresTransport(dsn)
         failing = threading.Thread(target=fail_jobs, args=(Queue(transport), failures, seconds), daemon=True)
         failing.start()
         breaking = outages(receivers, seconds)
         cogo = terminal(folder, dsn, environment(receivers))
-        deliver_until(cogo, load, 2, lambda: not failing.is_alive() and not breaking.is_alive(), lambda: settled(load))
+        deliver_until(cogo, load, lambda: not failing.is_alive() and not breaking.is_alive(), lambda: settled(load))
         transport.close()
     load.seconds = time.monotonic() - began
     return load

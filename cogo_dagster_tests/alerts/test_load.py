@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cogo_dagster_tests.alerts.load import Load, run_load, verify
+from cogo_dagster_tests.alerts.load import KILLS, Load, run_load, verify
 from cogo_dagster_tests.alerts.steps import let_pass
 from cogo_dagster_tests.conftest import Owner
 
@@ -20,5 +20,5 @@ def test_many_failures_are_few_messages_and_nothing_is_lost(dsn: str, owner: Own
 
     load = run_load(dsn, tmp_path, failures=400, seconds=6, settled=settled)
     assert verify(owner, load) == []
-    assert load.killed == 2
+    assert load.killed == KILLS
     assert all(count <= 30 for count in load.messages().values())
