@@ -140,7 +140,7 @@ def test_only_a_document_of_the_site_is_evidence() -> None:
     assert unreached("about:blank", 200, session) is None  # a page of the site opened it
 
 
-@pytest.mark.parametrize(("before", "status"), [("", 204), ("", 205), ("", 304), ("/to?", 204)])
+@pytest.mark.parametrize(("before", "status"), [("", 204), ("", 205), ("", 304), ("/to?", 204), ("/to?", 304)])
 def test_a_response_without_a_document_is_permanent(shared: Bench, before: str, status: int) -> None:
     """A response without a document is permanent, also behind a redirect; the message has the status."""
     error = shared.fail({"url": shared.site.url(f"{before}/status/{status}")})
@@ -148,11 +148,17 @@ def test_a_response_without_a_document_is_permanent(shared: Bench, before: str, 
     assert f"the server responded with {status}, which has no document" in error.message
 
 
-TARGETS = ["myapp://open/1", "mailto:a@b.example", "ftp://x.example/f", "data:text/html,hi", "about:blank"]
-"""Chromium has no scheme of applications: it treats those of telephone numbers and intents as the first."""
+TARGETS = [
+    "mailto:a@b.example",
+    "myapp://open/1",
+    "intent://x",
+    "ftp://x.example/f",
+    "data:text/html,hi",
+    "about:blank",
+]
 
 
-@pytest.mark.parametrize("target", [*TARGETS, "javascript:1", "file:///etc/passwd", "blob:http://x/1"])
+@pytest.mark.parametrize("target", [*TARGETS, "javascript:1", "tel:+1", "file:///etc/passwd", "blob:http://x/1"])
 def test_a_redirect_to_another_scheme_is_reported_with_its_url(shared: Bench, target: str) -> None:
     """A redirect to a scheme other than http and https is permanent, and the message has the URL."""
     error = shared.fail({"url": shared.site.url(f"/to?{target}")})

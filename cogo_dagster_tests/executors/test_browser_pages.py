@@ -139,10 +139,10 @@ def test_an_invalid_selector_is_permanent(shared: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("status", "retryable", "delay_seconds"),
-    [(404, False, None), (429, True, 7.0)],
+    [(404, False, None), (429, True, 7.0), (503, True, 7.0)],
 )
 def test_an_http_error_is_a_failure(shared: Bench, status: int, retryable: bool, delay_seconds: float | None) -> None:
-    """A rate limit is retryable with the delay of Retry-After; a missing page is permanent."""
+    """Server errors and rate limits are retryable with the delay of Retry-After; other statuses are permanent."""
     error = shared.fail({"url": shared.site.url(f"/status/{status}")})
     assert (error.error_class, error.retryable, error.delay_seconds) == ("http_status", retryable, delay_seconds)
     assert error.message == f"goto {shared.site.url(f'/status/{status}')}: the server responded with {status}."
