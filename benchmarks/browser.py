@@ -2,8 +2,9 @@
 
 Rates and CPU time per job of the worker, of the loop, and of the loop behind a forward proxy that checks nothing, in
 alternating order, on several kinds of pages. CPU time is that of all processes of a side; the site's is not included.
-Prints the targets and all sides, and writes the numbers to the folder `results`; takes about eight minutes on two idle
-cores. `benchmarks.browser_memory` has the memory of one worker over many jobs.
+The rounds are many and short, because the speed of a shared machine changes from minute to minute. Prints the targets
+and all sides, and writes the numbers to the folder `results`; takes about twelve minutes on two idle cores.
+`benchmarks.browser_memory` has the memory of one worker over many jobs.
 """
 
 import argparse
@@ -174,8 +175,8 @@ def _median(values: Sequence[float], form: str) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=40, help="jobs per program and round")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--jobs", type=int, default=20, help="jobs per program and round")
     parser.add_argument("--pages", nargs="+", choices=(*KINDS, "quiet", "noisy"), default=KINDS)
     parser.add_argument("--sides", nargs="+", choices=tuple(SIDES), default=DEFAULT_SIDES)
     parser.add_argument("--dry", action="store_true", help="do not write the results")
