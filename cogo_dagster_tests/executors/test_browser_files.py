@@ -194,9 +194,9 @@ LAZY = (
 )
 
 
-@pytest.mark.parametrize(("extra", "loaded"), [({"scroll": True}, 6), ({}, 1)])
-def test_lazy_content_is_loaded_with_scroll(open_bench: Bench, extra: dict[str, Any], loaded: int) -> None:
-    """With scroll, lazy content is loaded before the actions begin; without it, it is not."""
+@pytest.mark.parametrize(("extra", "loaded"), [({"scroll": True}, {6}), ({}, {0, 1})])
+def test_lazy_content_is_loaded_with_scroll(open_bench: Bench, extra: dict[str, Any], loaded: set[int]) -> None:
+    """With scroll, lazy content is loaded before the actions begin; without it, at most what is in the window is."""
     open_bench.site.pages["/lazy"] = LAZY
     actions = [
         {"do": "extract", "name": "z", "selector": ".z", "all": True},
@@ -204,7 +204,7 @@ def test_lazy_content_is_loaded_with_scroll(open_bench: Bench, extra: dict[str, 
     ]
     payload = {"url": open_bench.site.url("/lazy"), "full_page": True, "actions": actions, **extra}
     found = open_bench.run(payload).result["extracted"]
-    assert found["z"].count("loaded") == loaded
+    assert found["z"].count("loaded") in loaded
     assert (found["image"] == "image") is bool(extra)
 
 
