@@ -137,7 +137,7 @@ def checked_artifact(file: ArtifactFile, workspace: Path | None = None, max_kept
         raise ArtifactRejected(f"The artifact {value.name!r} has an unusable path: {error}.") from None
     except OSError as error:
         raise _unreadable(value.path, error) from error
-    return CheckedArtifact(value, measured(path, max_kept_bytes))
+    return CheckedArtifact(value, _measured(path, max_kept_bytes))
 
 
 def measured(path: Path, max_kept_bytes: int = 0) -> LocalFile:
@@ -155,6 +155,10 @@ def measured(path: Path, max_kept_bytes: int = 0) -> LocalFile:
         path = path.resolve()
     except (ValueError, OSError, RuntimeError) as error:
         raise ArtifactRejected(f"The path of an artifact is unusable: {error}.") from None
+    return _measured(path, max_kept_bytes)
+
+
+def _measured(path: Path, max_kept_bytes: int) -> LocalFile:
     with _opened(path) as read:
         size_bytes = os.fstat(read.fileno()).st_size
         if size_bytes <= max_kept_bytes:

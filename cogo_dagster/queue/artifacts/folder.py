@@ -106,7 +106,8 @@ class FolderObjects:
 
     def address(self, names: Sequence[str]) -> str:
         """Return the absolute path of the first name that exists, else of the first name."""
-        paths = [self._path(name) for name in names]
+        root = self._folder.resolve()
+        paths = [root / name for name in names]
         return str(next((path for path in paths if _is_file(path)), paths[0]))
 
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:  # noqa: ARG002
