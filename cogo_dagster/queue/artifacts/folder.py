@@ -107,7 +107,7 @@ class FolderObjects:
     def address(self, names: Sequence[str]) -> str:
         """Return the absolute path of the first name that exists, else of the first name."""
         root = self._folder.resolve()
-        paths = [root / name for name in names]
+        paths = [self._path(name, root) for name in names]
         return str(next((path for path in paths if _is_file(path)), paths[0]))
 
     def signed_url(self, name: str, expires_seconds: int, download_name: str | None) -> str | None:  # noqa: ARG002
@@ -189,9 +189,10 @@ class FolderObjects:
                     break
                 folder.rmdir()
 
-    def _path(self, name: str) -> Path:
-        path = (self._folder / name).resolve()
-        if not path.is_relative_to(self._folder.resolve()):
+    def _path(self, name: str, root: Path | None = None) -> Path:
+        root = root or self._folder.resolve()
+        path = (root / name).resolve()
+        if not path.is_relative_to(root):
             raise ArtifactStoreError(f"The storage key {name!r} leads out of the artifact folder.")
         return path
 
