@@ -3,7 +3,6 @@
 import contextlib
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,9 +31,17 @@ def major(request: pytest.FixtureRequest) -> Major:
     return version
 
 
-def test_copies_of_a_template_are_independent(servers: Callable[[Major], TestServer], major: Major) -> None:
+def _change(server: TestServer, statements: str) -> str:
+    """Execute statements, each in its own message, in a lent database; return its URL."""
+    with server.lend("migrated") as dsn, psycopg.connect(dsn, autocommit=True) as owner:
+        for statement in statements.split("; "):
+            owner.execute(statement.encode())
+    return dsn
+
+
+def test_copies_of_a_template_are_independent(server: TestServer, major: Major) -> None:
     """A template is built once; each copy starts like it, changes alone, and is dropped despite open connections."""
-    server, name = servers(major), f"numbers_{uuid4().hex[:12]}"
+    name = f"numbers_{uuid4().hex[:12]}"
     built: list[str] = []
 
     def build(dsn: str) -> None:
@@ -56,9 +63,8 @@ def test_copies_of_a_template_are_independent(servers: Callable[[Major], TestSer
     left_open.close()
 
 
-def test_a_lent_database_is_used_again_like_new(servers: Callable[[Major], TestServer], major: Major) -> None:
+def test_a_lent_database_is_used_again_like_new(server: TestServer) -> None:
     """Its rows are deleted, its sequences restarted and its connections closed."""
-    server = servers(major)
     with server.lend("migrated") as first:
         left_open = psycopg.connect(first, autocommit=True)
         left_open.execute("insert into public.jobs (type) values ('browser')")
@@ -80,22 +86,16 @@ def test_a_lent_database_is_used_again_like_new(servers: Callable[[Major], TestS
         "begin; create table public.more (); rollback",
     ],
 )
-def test_a_lent_database_whose_changes_were_undone_is_used_again(
-    servers: Callable[[Major], TestServer], major: Major, change: str
-) -> None:
+def test_a_lent_database_whose_changes_were_undone_is_used_again(server: TestServer, change: str) -> None:
     """This holds for a changed schema too."""
-    server = servers(major)
-    with server.lend("migrated") as changed, psycopg.connect(changed, autocommit=True) as owner:
-        for statement in change.split("; "):
-            owner.execute(statement.encode())
+    changed = _change(server, change)
     with server.lend("migrated") as again, psycopg.connect(again, autocommit=True) as owner:
         assert again == changed
         assert owner.execute("select count(*) from public.jobs").fetchone() == (0,)
 
 
-def test_what_kept_connections_have_written_is_deleted(servers: Callable[[Major], TestServer], major: Major) -> None:
+def test_what_kept_connections_have_written_is_deleted(server: TestServer) -> None:
     """Their sessions do not end, so they report their changes when the database is restored."""
-    server = servers(major)
     for _ in range(3):
         with server.lend("migrated") as dsn, server.kept(dsn) as kept:
             transport, owner = kept.transport(), kept.owner()
@@ -109,11 +109,10 @@ def test_what_kept_connections_have_written_is_deleted(servers: Callable[[Major]
 
 
 def test_a_connection_of_a_transport_that_was_not_closed_is_reported(
-    servers: Callable[[Major], TestServer], major: Major, monkeypatch: pytest.MonkeyPatch
+    server: TestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is dropped, which closes the connection."""
     monkeypatch.setattr("cogo_dagster_tests.spares._CLOSE_SECONDS", 0.1)
-    server = servers(major)
     with contextlib.ExitStack() as lent:
         dsn = lent.enter_context(server.lend("migrated"))
         left_open = psycopg.connect(dsn, autocommit=True, application_name="cogo")
@@ -137,21 +136,15 @@ def test_a_connection_of_a_transport_that_was_not_closed_is_reported(
         "insert into public.jobs (type) select 'browser' from generate_series(1, 20000)",
     ],
 )
-def test_a_lent_database_with_another_schema_is_dropped(
-    servers: Callable[[Major], TestServer], major: Major, change: str
-) -> None:
+def test_a_lent_database_with_another_schema_is_dropped(server: TestServer, change: str) -> None:
     """This holds for statistics, settings and rows of the template too, and for more rows than are deleted quickly."""
-    server = servers(major)
-    with server.lend("migrated") as changed, psycopg.connect(changed, autocommit=True) as owner:
-        for statement in change.split("; "):
-            owner.execute(statement.encode())
+    changed = _change(server, change)
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         psycopg.connect(changed)
 
 
-def test_connections_to_a_lent_database_stay_open(servers: Callable[[Major], TestServer], major: Major) -> None:
+def test_connections_to_a_lent_database_stay_open(server: TestServer) -> None:
     """The next user has the same processes of the server, and the settings of a new session."""
-    server = servers(major)
     with server.lend("migrated") as dsn, server.kept(dsn) as first:
         transport, owner = first.transport(), first.owner()
         transport.call("queue_stats", {})
@@ -167,11 +160,8 @@ def test_connections_to_a_lent_database_stay_open(servers: Callable[[Major], Tes
         assert second.idle_processes() == processes
 
 
-def test_a_connection_that_was_lost_or_is_in_use_is_replaced(
-    servers: Callable[[Major], TestServer], major: Major
-) -> None:
+def test_a_connection_that_was_lost_or_is_in_use_is_replaced(server: TestServer) -> None:
     """The next user of the database gets new connections."""
-    server = servers(major)
     with server.lend("migrated") as dsn, server.kept(dsn) as first:
         lost, used = first.transport(), first.owner()
         lost.call("queue_stats", {})
