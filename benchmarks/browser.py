@@ -1,10 +1,12 @@
 """Browser jobs compared with a hand-written loop: `uv run --group bench python -m benchmarks.browser`.
 
-Rates and CPU time per job of the worker, of the loop, and of the loop behind a forward proxy that checks nothing, in
-alternating order, on several kinds of pages. CPU time is that of all processes of a side; the site's is not included.
-The rounds are many and short, because the speed of a shared machine changes from minute to minute. Prints the targets
-and all sides, and writes the numbers to the folder `results`; takes about twelve minutes on two idle cores.
-`benchmarks.browser_memory` has the memory of one worker over many jobs.
+Rates and CPU time per job of the worker, of the loop, and of the loop behind a forward proxy that checks nothing, on
+several kinds of pages. CPU time is that of all processes of a side; the site's is not included.
+In a round all sides are started, and then run a few jobs in turns, while the others wait. The speed of a shared machine
+changes within seconds, so that turns must be short, and a round has several. The order is reversed after each turn. A
+job of the worker ends with its settlement. Prints the targets and all sides, and writes the numbers to the folder
+`results`; takes about thirteen minutes on two idle cores. `benchmarks.browser_memory` has the memory of one worker over
+many jobs.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -72,13 +75,14 @@ def main() -> None:
             for kind in options.pages:
                 sides = [_side(name, urls[kind], folder) for name in options.sides]
                 order = sides if number % 2 == 0 else sides[::-1]
-                measured = {side.name: _measure(server, side, options.jobs) for side in order}
+                measured = _measure(server, order, options.turns, options.jobs)
                 rounds[kind].append(measured)
                 _print_round(number + 1, kind, measured)
     print("\n".join(["", *target_table(rounds), "", table(rounds, options.sides)]))
     if not options.dry:
         numbers = {kind: [_to_json(one) for one in of_kind] for kind, of_kind in rounds.items()}
-        about = report.machine() | {"browser": numbers, "jobs": options.jobs, "load": os.getloadavg()[0]}
+        about = report.machine() | {"browser": numbers, "load": os.getloadavg()[0]}
+        about |= {"turns": options.turns, "jobs": options.jobs}
         print(f"\nWritten to {report.write(about)}.")
 
 
@@ -117,27 +121,50 @@ def _side(name: str, urls: Sequence[str], folder: str) -> Peer:
     return replace(COGO, name=name, program="browser", settings={}, environment=environment)
 
 
-def _measure(server: BenchServer, side: Peer, jobs: int) -> Measured:
-    """Return the rate and the CPU time of a side; the first jobs, in which a browser fills its caches, do not count."""
+class _Running:
+    """A running side, which waits except during its turns."""
+
+    def __init__(self, side: Peer, dsn: str, stack: ExitStack) -> None:
+        self._program = stack.enter_context(Program(side, "worker", dsn, in_turns=True))
+        self._program.wait_until_ready()
+        self._program.go()
+        self._run(WARM_UP_JOBS)
+        self._cpu = cpu_seconds_by_role(self._program.pid)
+        self._seconds = 0.0
+
+    def run_turn(self, jobs: int) -> None:
+        """Run a turn of *jobs* jobs."""
+        began_at = time.monotonic()
+        self._run(jobs)
+        self._seconds += time.monotonic() - began_at
+
+    def _run(self, jobs: int) -> None:
+        expected = self._program.ran + jobs
+        self._program.admit(jobs)
+        while self._program.ran < expected:
+            self._program.check_alive()
+            self._program.wait_for_progress(0.5)
+
+    def measured(self) -> Measured:
+        """Return the rate and the CPU time of all turns."""
+        jobs, cpu = self._program.ran - WARM_UP_JOBS, cpu_seconds_by_role(self._program.pid)
+        roles = {role: (seconds - self._cpu.get(role, 0)) / jobs * 1_000 for role, seconds in cpu.items()}
+        return Measured(jobs / self._seconds * 60, sum(roles.values()), roles)
+
+
+def _measure(server: BenchServer, sides: Sequence[Peer], turns: int, jobs: int) -> dict[str, Measured]:
+    """Run all sides in turns; the first jobs, in which a browser fills its caches, do not count."""
     reap_orphans()
-    with server.clone(template(server, side)) as dsn:
-        enqueue(side, dsn, WARM_UP_JOBS + jobs + 4 * WARM_UP_JOBS)
-        with Program(side, "worker", dsn) as program:
-            program.wait_until_ready()
-            program.go()
-            first, began_at, cpu = _wait_for(program, WARM_UP_JOBS)
-            last, ended_at, cpu_then = _wait_for(program, WARM_UP_JOBS + jobs)
-    jobs_run = last - first
-    roles = {role: (seconds - cpu.get(role, 0)) / jobs_run * 1_000 for role, seconds in cpu_then.items()}
-    return Measured(jobs_run / (ended_at - began_at) * 60, sum(roles.values()), roles)
-
-
-def _wait_for(program: Program, jobs: int) -> tuple[int, float, dict[str, float]]:
-    """Wait for a number of jobs; return the number, the time and the CPU time by role, all of the same moment."""
-    while program.ran < jobs:
-        program.check_alive()
-        program.wait_for_progress(0.5)
-    return program.ran, time.monotonic(), cpu_seconds_by_role(program.pid)
+    with ExitStack() as stack:
+        running = {}
+        for side in sides:
+            dsn = stack.enter_context(server.clone(template(server, side)))
+            enqueue(side, dsn, WARM_UP_JOBS + turns * jobs)
+            running[side.name] = _Running(side, dsn, stack)
+        for turn in range(turns):
+            for one in list(running.values())[:: 1 if turn % 2 == 0 else -1]:
+                one.run_turn(jobs)
+        return {name: one.measured() for name, one in running.items()}
 
 
 def _print_round(number: int, kind: str, measured: dict[str, Measured]) -> None:
@@ -175,8 +202,9 @@ def _median(values: Sequence[float], form: str) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--jobs", type=int, default=20, help="jobs per program and round")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--turns", type=int, default=4, help="turns of a side in a round")
+    parser.add_argument("--jobs", type=int, default=16, help="jobs per turn")
     parser.add_argument("--pages", nargs="+", choices=(*KINDS, "quiet", "noisy"), default=KINDS)
     parser.add_argument("--sides", nargs="+", choices=tuple(SIDES), default=DEFAULT_SIDES)
     parser.add_argument("--dry", action="store_true", help="do not write the results")

@@ -65,8 +65,15 @@ class Program:
 
     def go(self) -> None:
         """Make the program start its work."""
+        self._write("GO")
+
+    def admit(self, jobs: int) -> None:
+        """Let a program with the option `in_turns` start further jobs."""
+        self._write(str(jobs))
+
+    def _write(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write("GO\n")
+        self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
     def check_alive(self) -> None:

@@ -33,6 +33,7 @@ from cogo_dagster.queue.client import WorkerIdentity
 from cogo_dagster.queue.executor import Workspace
 from cogo_dagster.queue.model import ExecutionResult, Job, NewJob
 from cogo_dagster.queue.worker import Worker, WorkerOptions
+from cogo_dagster.queue.worker.events import Observer, SettledAttempt
 from cogo_dagster.queue.worker.wakeup import ListenWakeup
 from cogo_dagster.settings import is_root
 
@@ -50,12 +51,12 @@ OPTIONS: Final = BrowserOptions(
 )
 
 
-class CountingExecutor(BrowserExecutor):
-    """The browser executor; also counts jobs for the harness."""
+class WaitingExecutor(BrowserExecutor):
+    """The browser executor; waits for the harness before it starts, and before each job that runs in a turn."""
 
-    def __init__(self, handler: program.Handler, go: program.Go) -> None:
+    def __init__(self, admitted: asyncio.Semaphore | None, go: program.Go) -> None:
         super().__init__(OPTIONS)
-        self._handler = handler
+        self._admitted = admitted
         self._go = go
 
     async def start(self) -> None:
@@ -64,10 +65,26 @@ class CountingExecutor(BrowserExecutor):
         await self._go()
 
     async def execute(self, job: Job[BrowserPayload], workspace: Workspace) -> ExecutionResult:
-        """Execute and count the job."""
-        result = await super().execute(job, workspace)
+        """Execute the job."""
+        if self._admitted is not None:
+            await self._admitted.acquire()
+        return await super().execute(job, workspace)
+
+
+class CountingObserver(Observer):
+    """Counts settled jobs for the harness."""
+
+    def __init__(self, handler: program.Handler) -> None:
+        self._handler = handler
+        self._loop = asyncio.get_running_loop()
+
+    def settled(self, attempts: Sequence[SettledAttempt]) -> None:
+        """Count the jobs."""
+        for _ in attempts:
+            asyncio.run_coroutine_threadsafe(self._count(), self._loop)
+
+    async def _count(self) -> None:
         await self._handler(0)
-        return result
 
 
 class BrowserWorker(cogo.Cogo):
@@ -83,10 +100,11 @@ class BrowserWorker(cogo.Cogo):
             await Worker(
                 self._queue,
                 FolderStore(Path(folder)),
-                [CountingExecutor(handler, go)],
+                [WaitingExecutor(self.admitted, go)],
                 WorkerIdentity("benchmark", uuid4()),
                 WorkerOptions(concurrency=CONCURRENCY),
                 wakeup=ListenWakeup(self._dsn),
+                observer=CountingObserver(handler),
             ).run()
 
 
@@ -114,6 +132,8 @@ class BrowserLoop(cogo.Cogo):
         self, browser: Browser, urls: "itertools.cycle[str]", folder: Path, handler: program.Handler
     ) -> None:
         while True:
+            if self.admitted is not None:
+                await self.admitted.acquire()
             await self._visit(browser, next(urls), folder)
             await handler(0)
 

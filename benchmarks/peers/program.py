@@ -6,7 +6,8 @@ setup    install the schema into an empty database
 bulk     enqueue `jobs` jobs in one call
 single   enqueue `jobs` jobs, one call after another
 pickup   enqueue `jobs` jobs, a job every `pause_seconds`; the worker of the same run records when each job starts
-worker   print READY, wait for GO, run jobs until standard input is closed; a job sleeps `sleep_seconds`
+worker   print READY, wait for GO, run jobs until standard input is closed; a job sleeps `sleep_seconds`; with
+         `in_turns`, a line with a number lets so many further jobs start, if the peer awaits `admitted`
 
 A worker prints RAN with the number of jobs it has run, at most every 10 ms, and immediately at the `expected`-th job.
 When its standard input is closed, it prints STARTED with the start of each job in nanoseconds, and exits. The other
@@ -37,6 +38,9 @@ Handler = Callable[[int], Awaitable[None]]
 
 class Peer(ABC):
     """A queue, used as its documentation recommends."""
+
+    admitted: asyncio.Semaphore | None = None
+    """Acquired before each job, if the peer runs in turns."""
 
     @abstractmethod
     async def connect(self, dsn: str) -> None:
@@ -70,6 +74,8 @@ class _Counter:
         self._expected: int | None = options.get("expected")
         self._sleep_seconds: float = options.get("sleep_seconds", 0)
         self._count = 0
+        self.admitted = asyncio.Semaphore(0) if options.get("in_turns") else None
+        self._loop = asyncio.get_running_loop()
         self._started: dict[int, int] | None = {} if options.get("note_starts") else None
 
     async def handle(self, number: int) -> None:
@@ -89,10 +95,16 @@ class _Counter:
                 _print_line("RAN", reported := count)
 
     def exit_with_harness(self) -> None:
-        sys.stdin.read()
+        for line in sys.stdin:
+            self._loop.call_soon_threadsafe(self._admit, int(line))
         if self._started is not None:
             _print_line("STARTED", json.dumps(self._started))
         os._exit(0)
+
+    def _admit(self, jobs: int) -> None:
+        assert self.admitted is not None
+        for _ in range(jobs):
+            self.admitted.release()
 
 
 def main(peer: Peer) -> None:
@@ -123,6 +135,7 @@ async def _work(peer: Peer, options: dict[str, Any]) -> None:
         for loop in (counter.tick, counter.exit_with_harness):
             threading.Thread(target=loop, daemon=True).start()
 
+    peer.admitted = counter.admitted
     await peer.work(counter.handle, go)
 
 
