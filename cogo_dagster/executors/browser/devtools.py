@@ -7,45 +7,44 @@ needed where the proxy cannot verify the browser's process.
 
 import base64
 import json
-from typing import Any, Self
+from typing import Any
 
-from playwright.async_api import CDPSession, FloatRect, Page
+from playwright.async_api import FloatRect, Page
 
 from cogo_dagster.executors.browser.tasks import begin
 from cogo_dagster.queue.model import Json
 
 
 class DevTools:
-    """A session, from `attach`."""
+    """A session of a page; it ends with the page.
 
-    def __init__(self, session: CDPSession) -> None:
-        self._session = session
+    It is opened at once, and the first command waits for it, so that a navigation need not.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self._opening = begin(page.context.new_cdp_session(page))
         self._challenges: set[str] = set()
-
-    @classmethod
-    async def attach(cls, page: Page) -> Self:
-        """Open a session of a page; it ends with the page."""
-        return cls(await page.context.new_cdp_session(page))
 
     async def authenticate(self, username: str, password: str) -> None:
         """Answer the proxy when it first requires a credential; later requests of the context have it."""
+        session = await self._opening
         answer = {"response": "ProvideCredentials", "username": username, "password": password}
 
         def paused(event: dict[str, Any]) -> None:
-            self._send("Fetch.continueRequest", requestId=event["requestId"])
+            self._begin("Fetch.continueRequest", requestId=event["requestId"])
 
         def challenged(event: dict[str, Any]) -> None:
             request, by_proxy = event["requestId"], event["authChallenge"].get("source") == "Proxy"
             known = not by_proxy or request in self._challenges
             reply = {"response": "CancelAuth" if by_proxy else "Default"} if known else answer
             self._challenges.add(request)
-            self._send("Fetch.continueWithAuth", requestId=request, authChallengeResponse=reply)
+            self._begin("Fetch.continueWithAuth", requestId=request, authChallengeResponse=reply)
             if not known:
-                self._send("Fetch.disable")
+                self._begin("Fetch.disable")
 
-        self._session.on("Fetch.requestPaused", paused)
-        self._session.on("Fetch.authRequired", challenged)
-        await self._session.send(
+        session.on("Fetch.requestPaused", paused)
+        session.on("Fetch.authRequired", challenged)
+        await session.send(
             "Fetch.enable",
             {"handleAuthRequests": True, "patterns": [{"urlPattern": "*", "resourceType": "Document"}]},
         )
@@ -57,7 +56,7 @@ class DevTools:
         """
         expression = f"({function})({json.dumps(argument)})"
         options = {"expression": expression, "returnByValue": True, "silent": True}
-        response = await self._session.send("Runtime.evaluate", options)
+        response = await self._send("Runtime.evaluate", options)
         return None if "exceptionDetails" in response else response["result"].get("value")
 
     async def capture(self, clip: FloatRect | None) -> bytes:
@@ -68,9 +67,13 @@ class DevTools:
         options: dict[str, Any] = {"format": "png", "optimizeForSpeed": True}
         if clip is not None:
             options |= {"clip": {**clip, "scale": 1}, "captureBeyondViewport": True}
-        response = await self._session.send("Page.captureScreenshot", options)
+        response = await self._send("Page.captureScreenshot", options)
         return base64.b64decode(response["data"])
 
-    def _send(self, method: str, **parameters: Any) -> None:
+    async def _send(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        session = await self._opening
+        return await session.send(method, parameters)
+
+    def _begin(self, method: str, **parameters: Any) -> None:
         """Send a command whose reply is not needed; it fails if the page is closed at the same time."""
-        begin(self._session.send(method, parameters))
+        begin(self._send(method, parameters))

@@ -206,7 +206,7 @@ class BrowserAttempt:
                 [{"name": name, "value": value, "url": request.url} for name, value in request.cookies.items()]
             )
         page = await context.new_page()
-        devtools = await DevTools.attach(page)
+        devtools = DevTools(page)
         if not verified:
             await devtools.authenticate(self._session.username, self._session.password)
         events = Events(context, page, accept_dialogs=request.dialogs == "accept")

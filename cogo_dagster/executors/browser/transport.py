@@ -1,11 +1,12 @@
-"""Starts Playwright's driver with a reader of its messages that bounds their cost.
+"""Starts Playwright's driver with a transport that bounds the cost of its messages.
 
 Playwright's own reader copies a message once for every 32 KiB of it, so that a page of 100 MB blocks all jobs of the
 worker for a minute. It also runs the event loop once per message, and creates two objects for each value that a page
-has logged, which no job uses.
+has logged, which no job uses. Its writer wakes the driver for each message.
 """
 
 import asyncio
+import json
 import logging
 import re
 from typing import Final, cast
@@ -35,7 +36,32 @@ _TOO_LONG: Final = re.compile(r"browser's reply has ([\d,]+) bytes")
 
 
 class DriverTransport(PipeTransport):
-    """Reads the messages of a driver."""
+    """Reads and writes the messages of a driver."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._unsent: list[bytes] = []
+
+    def send(self, message: dict[str, object]) -> None:
+        """Send a message, together with all others of this iteration of the event loop."""
+        content = self.serialize_message(message)
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent += len(content).to_bytes(4, "little"), content
+
+    def request_stop(self) -> None:
+        """End the connection after what was sent."""
+        self._flush()
+        super().request_stop()
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        assert self._output is not None  # noqa: S101 - the process was started with a pipe
+        self._output.write(b"".join(unsent))
+
+    def deserialize_message(self, data: str | bytes) -> ParsedMessagePayload:
+        """Return the message; Playwright would also determine the encoding, and read an environment variable."""
+        return cast("ParsedMessagePayload", json.loads(data if isinstance(data, str) else data.decode()))
 
     async def run(self) -> None:
         """Dispatch messages until the driver ends or `request_stop` is called."""
