@@ -1,4 +1,4 @@
-"""How messages of Playwright's driver are read."""
+"""How messages of Playwright's driver are read and written."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
-from unittest.mock import AsyncMock, MagicMock
+from unittest.mock import AsyncMock, MagicMock, call
 
 import pytest
 from playwright._impl._connection import ChannelOwner, Connection, ProtocolCallback
@@ -30,6 +30,12 @@ TEXT = '{"guid":"handle@ \\"__create__\\","params":{"type":"JSHandle"'
 def framed(message: Any) -> bytes:
     """Return a message as the driver writes it."""
     content = json.dumps(message, separators=(",", ":")).encode()
+    return len(content).to_bytes(4, "little") + content
+
+
+def sent(message: Any) -> bytes:
+    """Return a message as the driver expects it."""
+    content = json.dumps(message).encode()
     return len(content).to_bytes(4, "little") + content
 
 
@@ -66,6 +72,25 @@ def read(messages: Iterable[Any], fails: bool = False) -> tuple[list[Any], int, 
         return reader.reads, str(connection.on_error_future.exception())
 
     return arrived, *asyncio.run(scenario())
+
+
+def test_messages_of_one_iteration_are_written_together() -> None:
+    """Messages of one iteration of the event loop are written at once, in their order, and the last ones at the end."""
+    first, second = {"id": "a@1", "params": {"url": "ä\ud800"}}, {"id": "a@2"}
+    output = MagicMock()
+
+    async def scenario() -> None:
+        connection = DriverTransport(asyncio.get_running_loop())
+        connection._output = output
+        connection.send(first)
+        connection.send(second)
+        await asyncio.sleep(0)
+        connection.send(second)
+        connection.request_stop()
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert output.method_calls == [call.write(sent(first) + sent(second)), call.write(sent(second)), call.close()]
 
 
 def test_a_long_message_is_read_at_once() -> None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import re
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from playwright._impl._connection import Connection
 from playwright._impl._helper import ParsedMessagePayload
@@ -42,7 +42,7 @@ class DriverTransport(PipeTransport):
         super().__init__(loop)
         self._unsent: list[bytes] = []
 
-    def send(self, message: dict[str, object]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         """Send a message, together with all others of this iteration of the event loop."""
         content = self.serialize_message(message)
         if not self._unsent:
@@ -57,7 +57,8 @@ class DriverTransport(PipeTransport):
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
         assert self._output is not None  # noqa: S101 - the process was started with a pipe
-        self._output.write(b"".join(unsent))
+        if unsent:
+            self._output.write(b"".join(unsent))
 
     def deserialize_message(self, data: str | bytes) -> ParsedMessagePayload:
         """Return the message; Playwright would also determine the encoding, and read an environment variable."""
