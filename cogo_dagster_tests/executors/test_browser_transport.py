@@ -221,7 +221,7 @@ def test_what_cannot_be_read_is_noted(shared: Bench, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(events, "LIST_TIMEOUT_SECONDS", 0.05 if busy else 5)
     before = shared.usable()
 
-    async def messages(_: Page) -> list[ConsoleMessage]:
+    async def messages(_: Page, **__: str) -> list[ConsoleMessage]:
         if busy:
             await asyncio.sleep(0.1)
         raise Error("The browser's reply has 200,000,000 bytes; the limit is 100,000,000")

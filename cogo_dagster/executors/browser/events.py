@@ -1,7 +1,8 @@
 """Records events that are not part of a job's steps: new tabs, dialogs, downloads and failed requests.
 
 Events that the job does not handle become notes. Only rare events are subscribed to: a message per request or per
-console line would cost more than the job's steps. The console is read once at the end instead.
+console line would cost more than the job's steps. The console is read once at the end instead. Errors of scripts are
+sent by the driver in any case.
 """
 
 import asyncio
@@ -61,6 +62,7 @@ class Events:
         self._counts: dict[str, int] = defaultdict(int)
         self._tabs: list[Page] = []
         self._requests: deque[FailedRequest] = deque(maxlen=MAX_ERRORS_PER_KIND)
+        self._page_errors: deque[Error] = deque(maxlen=MAX_ERRORS_PER_KIND)
         self.navigations = self.changes = 0
         self.unresponsive = False
         self.failed: Request | None = None
@@ -71,6 +73,7 @@ class Events:
         page.on("download", self._download)
         page.on("framenavigated", self._navigated)
         page.on("crash", self._crashed)
+        page.on("pageerror", self._page_error)
 
     def expect(self) -> None:
         """Reset the state before a navigation."""
@@ -85,18 +88,14 @@ class Events:
     async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
         notes = self._note_texts()
-        messages, uncaught = await asyncio.gather(
-            self._listed("Console messages", self._page.console_messages(), notes),
-            self._listed("Page errors", self._page.page_errors(), notes),
-        )
+        messages = await self._listed("Console messages", self._page.console_messages(filter="all"), notes)
         console = [(message.type, message.text) for message in messages]
-        page_errors = [str(error) for error in uncaught]
         if any(text == _SERVICE_WORKER for _, text in console):
             notes.append("The page tried to register a service worker. Jobs block service workers, so it may not work.")
         return PageEvents(
             notes=tuple(storable(note) for note in notes),
             console_errors=tuple(_cut(text) for kind, text in console if kind == "error")[-MAX_ERRORS_PER_KIND:],
-            page_errors=tuple(_cut(error) for error in page_errors)[-MAX_ERRORS_PER_KIND:],
+            page_errors=tuple(_cut(str(error)) for error in self._page_errors),
             failed_requests=tuple(self._requests),
         )
 
@@ -141,6 +140,9 @@ class Events:
     def _download(self, download: Download) -> None:
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
+
+    def _page_error(self, error: Error) -> None:
+        self._page_errors.append(error)
 
     def _crashed(self, _: Page) -> None:
         if self.broken.done():
