@@ -29,7 +29,7 @@ TEXT = '{"guid":"handle@ \\"__create__\\","params":{"type":"JSHandle"'
 
 def framed(message: Any) -> bytes:
     """Return a message as the driver writes it."""
-    content = json.dumps(message, separators=(",", ":")).encode()
+    content = message if isinstance(message, bytes) else json.dumps(message, separators=(",", ":")).encode()
     return len(content).to_bytes(4, "little") + content
 
 
@@ -121,6 +121,33 @@ def test_a_reply_above_the_limit_fails_its_call(monkeypatch: pytest.MonkeyPatch)
     assert arrived[1:] == [event, short]
     assert arrived[0]["id"] == "a@1"
     assert arrived[0]["error"]["error"]["message"].startswith("The browser's reply has 200,")
+
+
+def test_a_reply_that_is_nested_too_deeply_fails_its_call() -> None:
+    """A page may return an object that cannot be parsed; the following messages are read."""
+    deep = b"[" * 100_000 + b"]" * 100_000
+    reply, event = b'{"id":"a@1","result":%b}' % deep, b'{"guid":"page@1","method":"binding","params":%b}' % deep
+    arrived, _, _ = read([event, reply, {"id": "a@2"}])
+    assert [message["id"] for message in arrived] == ["a@1", "a@2"]
+    assert arrived[0]["error"]["error"]["message"] == "The browser's reply is nested too deeply"
+
+
+def test_a_reply_that_cannot_be_handled_fails_its_call(shared: Bench) -> None:
+    """A call whose reply Playwright cannot process ends with an error instead of never, and other calls continue."""
+
+    async def returned() -> int:
+        context = await shared.running.browser.new_context()
+        try:
+            page = await context.new_page()
+            session = await context.new_cdp_session(page)
+            with pytest.raises(Error, match="The browser's reply"):
+                await session.send("Runtime.evaluate", {"expression": "({guid: []})", "returnByValue": True})
+            return int(await page.evaluate("1 + 1"))
+        finally:
+            await context.close()
+
+    shared.usable()
+    assert shared.do(returned()) == 2
 
 
 def test_a_message_about_a_closed_page_does_not_end_the_connection(caplog: pytest.LogCaptureFixture) -> None:
