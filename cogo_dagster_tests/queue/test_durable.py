@@ -69,11 +69,11 @@ def test_a_file_system_that_does_not_sync_folders_is_accepted(tmp_path: Path, mo
     """Some network file systems return EINVAL for fsync(2) of a folder."""
     real = os.fsync
 
-    def refuse(descriptor: int) -> None:
+    def fail(descriptor: int) -> None:
         if Path(f"/proc/self/fd/{descriptor}").readlink().is_dir():
             raise OSError(22, "Invalid argument")
         real(descriptor)
 
-    monkeypatch.setattr("os.fsync", refuse)
+    monkeypatch.setattr("os.fsync", fail)
     write_private(tmp_path / "keys", "one")
     assert (tmp_path / "keys").read_text() == "one"

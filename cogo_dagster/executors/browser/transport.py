@@ -129,7 +129,7 @@ class DriverConnection(Connection):
     """Playwright's connection to its driver, in which every call ends."""
 
     def dispatch(self, msg: ParsedMessagePayload) -> None:
-        """Handle a message; a reply that cannot be handled fails its call, which would wait for ever otherwise."""
+        """Handle a message; a reply that cannot be handled fails its call, which would never end otherwise."""
         call = self._callbacks.get(msg["id"]) if "id" in msg else None
         try:
             super().dispatch(msg)
