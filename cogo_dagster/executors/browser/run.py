@@ -29,6 +29,7 @@ from cogo_dagster.executors.browser.failures import (
     unreachable_hosts,
 )
 from cogo_dagster.executors.browser.fonts import boxes_note
+from cogo_dagster.executors.browser.headers import browser_cookies
 from cogo_dagster.executors.browser.navigation import diagnose, response_to
 from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.process import RunningBrowser
@@ -202,9 +203,7 @@ class BrowserAttempt:
         if self._traced:
             await context.tracing.start(screenshots=True, snapshots=True, sources=False)
         if request.cookies:
-            await context.add_cookies(
-                [{"name": name, "value": value, "url": request.url} for name, value in request.cookies.items()]
-            )
+            await context.add_cookies(browser_cookies(request.url, request.cookies))
         page = await context.new_page()
         devtools = DevTools(page)
         if not verified:
