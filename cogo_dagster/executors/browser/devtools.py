@@ -70,6 +70,10 @@ class DevTools:
         response = await self._send("Page.captureScreenshot", options)
         return base64.b64decode(response["data"])
 
+    async def stop_loading(self) -> None:
+        """Abandon a navigation whose document has not arrived; scripts can then run in the current document."""
+        await self._send("Page.stopLoading", {})
+
     async def _send(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
         session = await self._opening
         return await session.send(method, parameters)

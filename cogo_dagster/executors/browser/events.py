@@ -5,6 +5,7 @@ console line would cost more than the job's steps. The console is read once at t
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from cogo_dagster.text import storable
 MAX_NOTES_PER_KIND: Final = 3
 MAX_ERRORS_PER_KIND: Final = 20
 LIST_TIMEOUT_SECONDS: Final = 2
+REQUESTS_TIMEOUT_SECONDS: Final = 0.5
 BROKEN_BODIES: Final = ("ERR_CONTENT_", "_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
 PAGE_CRASHED: Final = "Page crashed"
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
@@ -48,6 +50,7 @@ class Events:
         navigations: The number of documents that the page has shown since `expect`.
         changes: The number of navigations so far, also within a document.
         failed: The latest document request of the page that failed or was incomplete.
+        download: URL of the latest download of the page.
         broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
             follows.
         unresponsive: Whether the driver did not return in time what it has recorded: it is busy with a page that logged
@@ -64,6 +67,7 @@ class Events:
         self.navigations = self.changes = 0
         self.unresponsive = False
         self.failed: Request | None = None
+        self.download: str | None = None
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         context.on("page", self._tab)
         context.on("dialog", self._dialog)
@@ -74,13 +78,20 @@ class Events:
 
     def expect(self) -> None:
         """Reset the state before a navigation."""
-        self.navigations, self.failed = 0, None
+        self.navigations, self.failed, self.download = 0, None, None
         self.broken = asyncio.get_running_loop().create_future()
 
     @property
     def crashed(self) -> bool:
         """Whether the page has crashed since its latest navigation: it answers no call."""
         return self.broken.done() and self.broken.result() == PAGE_CRASHED
+
+    async def latest_document(self) -> Request | None:
+        """Return the latest request for a document of the page, if the driver returns it in time."""
+        with contextlib.suppress(Exception):  # Playwright raises a plain Exception if its driver ends
+            requests = await with_timeout(self._page.requests(), REQUESTS_TIMEOUT_SECONDS)
+            return next((request for request in reversed(requests) if self._is_document(request)), None)
+        return None
 
     async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
@@ -112,7 +123,9 @@ class Events:
     def _note_texts(self) -> list[str]:
         shown = dict(self._notes)
         if self._tabs:
-            shown["new tab"] = [f"The page opened a new tab, which was ignored: {_cut(tab.url)}" for tab in self._tabs]
+            shown["new tab"] = [
+                f"The page opened a new tab, which was ignored: {_cut(tab.url or 'about:blank')}" for tab in self._tabs
+            ]
         notes: list[str] = []
         for kind, texts in shown.items():
             notes += texts
@@ -139,6 +152,8 @@ class Events:
         begin(dialog.accept() if accepted else dialog.dismiss())
 
     def _download(self, download: Download) -> None:
+        if download.page is self._page:
+            self.download = download.url
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
 

@@ -30,7 +30,7 @@ from cogo_dagster.executors.browser.failures import (
 )
 from cogo_dagster.executors.browser.fonts import boxes_note
 from cogo_dagster.executors.browser.headers import browser_cookies
-from cogo_dagster.executors.browser.navigation import diagnose, response_to
+from cogo_dagster.executors.browser.navigation import diagnose, diagnose_timeout, response_to
 from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession, describe, perform
@@ -284,6 +284,8 @@ class BrowserAttempt:
             failure = classify(broken.result())
         elif operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
             failure = await self._diagnose(message) or failure
+        elif failure.error_class == "timeout" and self._page_session is not None and self._running.ended() is None:
+            failure = await diagnose_timeout(self._page_session.events, message) or failure
         if failure.error_class == "page_crash":
             failure = self._running.cause_of_crash() or failure
         return failed(operation, failure, detail=message)
