@@ -74,7 +74,7 @@ class Events:
         context.on("requestfailed", self._request_failed)
         page.on("download", self._download)
         page.on("framenavigated", self._navigated)
-        page.on("crash", self._crashed)
+        page.on("crash", lambda _: self.crash())
 
     def expect(self) -> None:
         """Reset the state before a navigation."""
@@ -157,7 +157,8 @@ class Events:
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
 
-    def _crashed(self, _: Page) -> None:
+    def crash(self) -> None:
+        """Abandon the current step, and what is done until the next navigation: the page answers no call any more."""
         if self.broken.done():
             self.broken = asyncio.get_running_loop().create_future()
         self.broken.set_result(PAGE_CRASHED)

@@ -118,6 +118,8 @@ class BrowserAttempt:
     async def close(self) -> None:
         """Close the context with its pages; a browser in which this hangs gets no further job."""
         context, self._context = self._context, None
+        if self._page_session is not None:
+            self._running.pages.discard(self._page_session)
         timeout_seconds = CLOSE_TIMEOUT_SECONDS if self._running.alive else REPLY_TIMEOUT_SECONDS
         if context is not None and not await ends_within(context.close(), timeout_seconds):
             self._running.unhealthy = True
@@ -215,6 +217,7 @@ class BrowserAttempt:
         self._page_session.scrolls = request.scroll
         self._page_session.without_glyphs = self._without_glyphs
         self._page_session.saves_html = request.html
+        self._running.pages.add(self._page_session)
         return self._page_session
 
     async def _run_steps(self, page_session: PageSession) -> None:

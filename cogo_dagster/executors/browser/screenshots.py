@@ -57,9 +57,10 @@ async def capture_page(
                 return png, False
         ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
         try:
-            return await _capture_with_retry(
-                lambda: page.screenshot(full_page=full_page, clip=clip, timeout=ready_ms)
-            ), False
+            with devtools.capture_in_progress():
+                return await _capture_with_retry(
+                    lambda: page.screenshot(full_page=full_page, clip=clip, timeout=ready_ms)
+                ), False
         except PlaywrightTimeout:
             return await with_timeout(devtools.capture(clip), (timeout_ms - ready_ms) / 1000), True
 
@@ -107,7 +108,8 @@ async def capture_element(locator: Locator, devtools: DevTools, timeout_ms: int)
     ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
     with _whole_timeout(timeout_ms):
         try:
-            return await _capture_with_retry(lambda: locator.screenshot(timeout=ready_ms)), False
+            with devtools.capture_in_progress():
+                return await _capture_with_retry(lambda: locator.screenshot(timeout=ready_ms)), False
         except PlaywrightTimeout:
             left_seconds = (timeout_ms - ready_ms) / 1000
             await locator.wait_for(state="visible", timeout=timeout_ms - ready_ms)

@@ -32,6 +32,7 @@ from cogo_dagster.text import storable_json
 
 T = TypeVar("T")
 
+CRASH_REPORT_SECONDS = 0.5
 MAX_MATCHES = 1_000
 MAX_TEXT_CHARS = 100_000
 BOM: Final = b"\xef\xbb\xbf"
@@ -62,7 +63,7 @@ _SCROLL = """async ([limitMs, limitPx]) => {
 }"""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PageSession:
     """The page of one attempt and its results so far.
 
@@ -242,7 +243,12 @@ class PageSession:
     async def pdf(self, name: str, *, timeout_ms: int) -> None:
         """Save the page as it would be printed, in the size of its `@page` rule."""
         printing = self.page.pdf(print_background=True, prefer_css_page_size=True)
-        self.collector.add(f"{name}.pdf", await with_timeout(printing, timeout_ms / 1000))
+        try:
+            content = await with_timeout(printing, timeout_ms / 1000)
+        except Error:
+            await asyncio.wait({self.events.broken}, timeout=CRASH_REPORT_SECONDS)  # a crash is the cause to report
+            raise
+        self.collector.add(f"{name}.pdf", content)
 
 
 def describe(step: Any) -> str:
