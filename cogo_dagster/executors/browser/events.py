@@ -97,8 +97,8 @@ class Events:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
         notes = self._note_texts()
         messages, uncaught = await asyncio.gather(
-            self._listed("Console messages", self._page.console_messages(), notes),
-            self._listed("Page errors", self._page.page_errors(), notes),
+            self._listed("Console messages", self._page.console_messages(filter="all"), notes),
+            self._listed("Page errors", self._page.page_errors(filter="all"), notes),
         )
         console = [(message.type, message.text) for message in messages]
         page_errors = [str(error) for error in uncaught]
