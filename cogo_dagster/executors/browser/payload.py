@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cogo_dagster.executors.browser.artifacts import MAX_FILES
 from cogo_dagster.executors.browser.headers import check_cookies_of, check_headers, cookies_of
 from cogo_dagster.executors.browser.locales import check_locale, check_timezone
 from cogo_dagster.net.addresses import AllowList, BlockedAddress, InvalidAddress, check_url
@@ -199,6 +200,13 @@ class BrowserPayload(_Strict):
         """The cookies in the extra header `Cookie`."""
         return cookies_of(self.extra_headers)
 
+    @property
+    def files(self) -> int:
+        """The number of files that a successful attempt saves."""
+        own = sum(isinstance(action, Screenshot | Pdf) for action in self.actions)
+        extracted = any(isinstance(action, Extract) for action in self.actions)
+        return own + sum(map(bool, (extracted, self.screenshot, self.html, self.pdf, self.trace)))
+
     @model_validator(mode="after")
     def _check_cookies(self) -> Self:
         check_cookies_of(self.url, self.extra_headers)
@@ -267,7 +275,12 @@ def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayloa
                 check_url(action.url, allowed)
     except (InvalidAddress, BlockedAddress) as error:
         raise InvalidPayload(str(error), field=place) from None
-    return request if request.pdf is not None else request.model_copy(update={"pdf": type == "browser.pdf"})
+    if request.pdf is None:
+        request = request.model_copy(update={"pdf": type == "browser.pdf"})
+    if request.files > MAX_FILES:
+        message = f"The job would save {request.files} files; the limit is {MAX_FILES}."
+        raise InvalidPayload(message, field="actions")
+    return request
 
 
 def stored_payload(type: str, payload: Json, allowed: AllowList) -> dict[str, Json]:
