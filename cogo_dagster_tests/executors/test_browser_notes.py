@@ -169,6 +169,7 @@ def test_an_unknown_time_zone_is_rejected(executor: BrowserExecutor, name: str) 
     """An unknown time zone is rejected at enqueue, with a suggestion."""
     assert "is not a time zone" in payload_error(executor, {"timezone": name})
     assert "the nearest name is Asia/Seoul" in payload_error(executor, {"timezone": "Asia/Seuol"})
+    assert "the nearest name is UTC" in payload_error(executor, {"timezone": "utc"})
 
 
 @pytest.mark.parametrize("name", ["Asia/Seoul", "UTC", "Etc/GMT+9", "America/Argentina/Buenos_Aires", "Asia/Calcutta"])

@@ -19,7 +19,7 @@ def brief_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_page_that_waits_for_a_response_is_kept(shared: Bench) -> None:
-    """A step that times out meanwhile names the URL, and the document that is shown is saved."""
+    """The error of a step that times out names the URL, and the document that is shown is saved."""
     shared.site.pages["/pending"] = PENDING.format("/hang")
     error = shared.fail({"url": shared.site.url("/pending"), "actions": [WAIT]})
     assert (error.error_class, error.retryable) == ("timeout", True)

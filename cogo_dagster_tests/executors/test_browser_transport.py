@@ -196,7 +196,7 @@ def test_what_cannot_be_read_is_noted(shared: Bench, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(events, "LIST_TIMEOUT_SECONDS", 0.05 if busy else 5)
     before = shared.usable()
 
-    async def messages(_: Page) -> list[ConsoleMessage]:
+    async def messages(_: Page, **_options: object) -> list[ConsoleMessage]:
         if busy:
             await asyncio.sleep(0.1)
         raise Error("The browser's reply has 200,000,000 bytes; the limit is 100,000,000")
@@ -212,7 +212,8 @@ def test_what_cannot_be_read_is_noted(shared: Bench, monkeypatch: pytest.MonkeyP
 
 def test_an_attempt_ends_before_the_worker_cancels_it() -> None:
     """Collecting evidence and closing the page of a browser that hangs take less time than the worker's margin."""
-    assert max(evidence.FILE_TIMEOUT_SECONDS, run.TRACE_TIMEOUT_SECONDS) < executor.EVIDENCE_TIMEOUT_SECONDS
+    files_seconds = events.REQUESTS_TIMEOUT_SECONDS + evidence.FILE_TIMEOUT_SECONDS
+    assert max(files_seconds, run.TRACE_TIMEOUT_SECONDS) < executor.EVIDENCE_TIMEOUT_SECONDS
     assert events.LIST_TIMEOUT_SECONDS < executor.EVIDENCE_TIMEOUT_SECONDS
     closing = run.CLOSE_TIMEOUT_SECONDS + run.REPLY_TIMEOUT_SECONDS + process.RESPONSE_SECONDS
     assert executor.EVIDENCE_TIMEOUT_SECONDS + closing < execute._TIMEOUT_MARGIN_SECONDS

@@ -96,7 +96,7 @@ async def page_state(
 
 
 async def in_one_document(page: Page, read: Callable[[], Awaitable[T]], timeout_ms: int) -> T:
-    """Return what *read* returns; if the page navigates meanwhile, call it again in the next document.
+    """Return what *read* returns; if the page navigates before that, call it again in the next document.
 
     Raises:
         Error: The page cannot be read, or keeps navigating.

@@ -198,7 +198,7 @@ class BrowserPayload(_Strict):
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies in the extra header `Cookie`."""
-        return cookies_of(self.extra_headers)
+        return cookies_of(self.extra_headers) if self.extra_headers else {}
 
     @property
     def files(self) -> int:
@@ -209,7 +209,8 @@ class BrowserPayload(_Strict):
 
     @model_validator(mode="after")
     def _check_cookies(self) -> Self:
-        check_cookies_of(self.url, self.extra_headers)
+        if self.extra_headers:
+            check_cookies_of(self.url, self.extra_headers)
         return self
 
     @model_validator(mode="after")
