@@ -49,7 +49,7 @@ def test_headers_that_the_browser_writes_for_each_request_are_rejected(name: str
 
 @pytest.mark.parametrize("value", [" a\t", "  ", ""])
 def test_white_space_around_a_value_is_not_part_of_it(runs: Bench, value: str) -> None:
-    """It is removed in both modes; a client without a browser would refuse it."""
+    """It is removed in both modes; a client without a browser would reject it."""
     runs.run({"url": runs.site.url("/list"), "extra_headers": {"X-Team": value}, **NO_FILES})
     assert runs.site.headers["/list"]["x-team"] == value.strip()
 
@@ -66,7 +66,7 @@ def test_white_space_around_a_value_is_not_part_of_it(runs: Bench, value: str) -
     ],
 )
 def test_cookies_that_no_browser_sends_are_rejected(cookies: str, url: str, message: str) -> None:
-    """A cookie that the browser would refuse or not send to the URL is rejected at enqueue, with the reason."""
+    """A cookie that the browser would reject or not send to the URL is rejected at enqueue, with the reason."""
     with pytest.raises(InvalidPayload, match=message):
         parse(cookies, url)
 
