@@ -1,7 +1,7 @@
 """Fetches a page through the forward proxy, which applies the address rules to every redirect."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -54,6 +54,7 @@ async def fetch(
     timeout_seconds: float,
     max_bytes: int,
     headers: Mapping[str, str],
+    cookies: Mapping[str, str] | None = None,
     follow_redirects: bool = True,
 ) -> Fetched:
     """Send a GET request.
@@ -63,6 +64,7 @@ async def fetch(
         proxy: The proxy to use.
         session: A session of the proxy.
         headers: Request headers, also sent to targets of redirects, except `authorization`.
+        cookies: Sent to the host of *url*, as a browser does, also after a redirect, unless the host has replaced them.
         follow_redirects: False returns a redirect instead of following it, for headers that contain a secret.
         timeout_seconds: Timeout of the connection, and of each read.
         max_bytes: Maximum size of the decompressed body.
@@ -80,7 +82,7 @@ async def fetch(
             max_redirects=MAX_REDIRECTS,
             timeout=timeout_seconds,
             headers=dict(headers),
-            event_hooks={"response": [_check_redirect]},
+            event_hooks={"request": [_adding_cookies(url, cookies or {})], "response": [_check_redirect]},
         ) as client:
             return await _read(client, url, max_bytes)
     except httpx.TimeoutException as error:
@@ -95,7 +97,23 @@ async def fetch(
         kind = "tls" if "CERTIFICATE" in str(error) or "SSL" in str(error) else "connection"
         if "complete message body" in str(error):
             kind = "body_cut"
-        raise FetchFailed(kind, f"Fetching {url} failed: {error}.") from error
+        raise FetchFailed(kind, f"Fetching {url} failed: {str(error) or type(error).__name__}.") from error
+
+
+def _adding_cookies(url: str, cookies: Mapping[str, str]) -> Callable[[httpx.Request], Awaitable[None]]:
+    """Return a hook that adds the cookies; httpx removes the header Cookie when it follows a redirect."""
+    origin = httpx.URL(url)
+
+    async def add(request: httpx.Request) -> None:
+        if request.url.host != origin.host or (origin.scheme == "https" and request.url.scheme != "https"):
+            return
+        sent = request.headers.get("cookie")
+        known = {cookie.partition("=")[0] for cookie in sent.split("; ")} if sent else set()
+        pairs = [f"{name}={value}" for name, value in cookies.items() if name not in known]
+        if pairs:
+            request.headers["cookie"] = "; ".join([*pairs, *([sent] if sent else [])])
+
+    return add
 
 
 async def _check_redirect(response: httpx.Response) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, MAX_FILES, ArtifactCollector
 from cogo_dagster.executors.browser.errors import classify, classify_status
+from cogo_dagster.formatting.browser_evidence import FILE_NAME
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.retry_after import retry_after_seconds
 
@@ -115,6 +116,8 @@ def test_artifacts_are_limited(tmp_path: Path) -> None:
         collector.add(f"{number}.png", b"x")
     with pytest.raises(ExecutionFailed, match="the limit is 25"):
         collector.add("more.png", b"x")
+    collector.add_json(FILE_NAME, {})  # the record of the failure
+    assert FILE_NAME in collector
 
 
 def test_an_artifact_replaces_one_of_the_same_name(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from cogo_dagster.executors.browser import screenshots
 from cogo_dagster.executors.browser.charsets import as_file, decoded, page_charset
 from cogo_dagster_tests.executors.bench import OPTIONS, Bench, artifact, bench
+from cogo_dagster_tests.executors.png import pixels
 from cogo_dagster_tests.executors.rawserver import answering
 
 HANGUL = "<html><head>{meta}<title>한국어 제목</title></head><body><p>본문 뷁 …</p></body></html>"
@@ -214,6 +215,33 @@ def test_the_action_scroll_loads_lazy_content(shared: Bench) -> None:
     actions = [{"do": "scroll"}, {"do": "extract", "name": "z", "selector": ".z", "all": True}]
     found = shared.run({"url": shared.site.url("/lazy"), "actions": actions})
     assert found.result["extracted"]["z"] == ["loaded"] * 6
+
+
+@pytest.mark.parametrize("script", ["onscroll = ", "setTimeout("])
+def test_a_page_that_navigates_while_it_is_scrolled_is_followed(shared: Bench, script: str) -> None:
+    """The document that it opens is scrolled too, and the job succeeds."""
+    leave = "() => { location = '/list' }"
+    shared.site.pages["/leave"] = (
+        f"<title>Leave</title><div style='height:9000px'></div><script>{script}{leave}{')' * ('(' in script)}</script>"
+    )
+    assert shared.run({"url": shared.site.url("/leave"), "scroll": True}).result["title"] == "List"
+
+
+def test_images_that_do_not_load_after_scrolling_are_noted(shared: Bench) -> None:
+    """The note does not say that the end of the page was not reached."""
+    shared.site.pages["/late"] = "<title>Late</title><img src='/hang' width=9 height=9>"
+    payload = {"url": shared.site.url("/late"), "wait_until": "domcontentloaded", "timeout_ms": 1_000, "scroll": True}
+    assert shared.run(payload).result["notes"] == ["Some images had not loaded 0.8 s after scrolling began."]
+
+
+def test_a_screenshot_in_full_screen_has_the_size_of_the_window(shared: Bench) -> None:
+    """A page that shows an element in full screen is captured in the size of the viewport."""
+    shared.site.pages["/full"] = (
+        "<button id='b' onclick='document.body.requestFullscreen().then(() => { b.id = \"full\" })'>x</button>"
+    )
+    actions = [{"do": "click", "selector": "#b"}, {"do": "wait_for", "selector": "#full"}]
+    found = shared.run({"url": shared.site.url("/full"), "actions": actions, "screenshot": True})
+    assert pixels(artifact(found, "screenshot.png"))[:2] == (1280, 720)
 
 
 def test_scrolling_an_endless_page_stops(shared: Bench) -> None:

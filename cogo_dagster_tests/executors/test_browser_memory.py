@@ -58,6 +58,35 @@ def test_a_page_above_its_share_fails_alone(small: Bench, kind: str) -> None:
     assert small.run({"url": small.site.url("/")}).result["status"] == 200
 
 
+CAPTURED: dict[str, dict[str, Any]] = {
+    "window": {"screenshot": True},
+    "whole page": {"screenshot": True, "full_page": True},
+    "element": {"actions": [{"do": "wait", "ms": 200}, {"do": "screenshot", "name": "e", "selector": "html"}]},
+    "pdf": {"pdf": True, "screenshot": False, "html": False},
+}
+
+
+@pytest.mark.parametrize("kind", CAPTURED)
+def test_a_page_that_is_captured_fails_alone(small: Bench, kind: str) -> None:
+    """A page is ended while the browser captures it, which a Chromium whose renderer is killed does not survive."""
+    small.site.pages["/allocates"] = ALLOCATES["endless script"] + "<div style='height:3000px'>"
+    running = small.running
+    waits: Any = {"url": small.site.url("/"), "actions": [{"do": "wait", "ms": 3_000}]}
+    captured = {"url": small.site.url("/allocates"), "actions": [{"do": "wait", "ms": 200}], **CAPTURED[kind]}
+
+    async def scenario() -> list[Any]:
+        jobs = small.attempt(captured), small.attempt(waits)
+        return list(await asyncio.wait_for(asyncio.gather(*jobs, return_exceptions=True), 50))
+
+    error, neighbour = small.do(scenario())
+    assert isinstance(error, ExecutionFailed), error
+    assert error.error_class == "out_of_memory", error.message
+    assert isinstance(neighbour, ExecutionResult), neighbour
+    assert small.running is running
+    assert not running.pages
+    assert small.run({"url": small.site.url("/")}).result["status"] == 200
+
+
 def test_the_memory_of_a_process_tree_is_measured() -> None:
     """The memory of children is counted, shared memory is not, and the tree of a dead process is empty."""
     program = "import sys; kept = bytearray(b'x' * 50_000_000); print(flush=True); sys.stdin.read()"

@@ -81,6 +81,17 @@ def test_beforeunload_does_not_block_a_navigation(shared: Bench) -> None:
     assert shared.run({"url": shared.site.url("/sticky"), "actions": actions}).result["title"] == "List"
 
 
+def test_errors_of_earlier_documents_are_recorded(shared: Bench) -> None:
+    """Console and page errors of a document that a script has left are in the record of the job."""
+    shared.site.pages["/before"] = (
+        "<script>console.error('before'); setTimeout(() => { throw Error('thrown') });"
+        "setTimeout(() => { location = '/list' }, 20)</script>"
+    )
+    actions = [{"do": "wait_for", "selector": "a"}]
+    found = shared.run({"url": shared.site.url("/before"), "actions": actions, **NO_FILES}).result
+    assert (found["console_errors"], found["page_errors"]) == (["before"], ["thrown"])
+
+
 @pytest.fixture
 def executor() -> BrowserExecutor:
     """An executor that is not started: validation needs no browser."""
@@ -158,6 +169,7 @@ def test_an_unknown_time_zone_is_rejected(executor: BrowserExecutor, name: str) 
     """An unknown time zone is rejected at enqueue, with a suggestion."""
     assert "is not a time zone" in payload_error(executor, {"timezone": name})
     assert "the nearest name is Asia/Seoul" in payload_error(executor, {"timezone": "Asia/Seuol"})
+    assert "the nearest name is UTC" in payload_error(executor, {"timezone": "utc"})
 
 
 @pytest.mark.parametrize("name", ["Asia/Seoul", "UTC", "Etc/GMT+9", "America/Argentina/Buenos_Aires", "Asia/Calcutta"])

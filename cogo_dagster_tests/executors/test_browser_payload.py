@@ -12,6 +12,11 @@ from cogo_dagster.settings import load_settings
 URL = "https://example.com/"
 
 
+def shots(number: int) -> list[dict[str, str]]:
+    """Return actions that each save a file."""
+    return [{"do": "screenshot", "name": f"s{index}"} for index in range(number)]
+
+
 @pytest.fixture
 def executor() -> BrowserExecutor:
     """An executor that is not started: validation needs no browser."""
@@ -53,6 +58,8 @@ def test_a_valid_payload_is_stored_as_given(executor: BrowserExecutor, payload: 
         ({"url": URL, "actions": [{"do": "screenshot", "name": "../x"}]}, "actions.0.screenshot.name: "),
         ({"url": URL, "actions": [{"do": "pdf", "name": "page"}]}, "the name page is reserved"),
         ({"url": URL, "actions": [{"do": "pdf", "name": "a"}] * 2}, "two actions are named a"),
+        ({"url": URL, "actions": shots(24)}, "The job would save 26 files; the limit is 25."),
+        ({"url": URL, "actions": shots(23), "trace": True}, "The job would save 26 files; the limit is 25."),
         ({"url": URL, "extra_headers": {"Host": "x"}}, "Host is a connection header and cannot be set"),
         ({"url": URL, "extra_headers": {"A": "b\r\nC: d"}}, "'A' is not a valid header"),
         ({"url": URL, "viewport": {"width": 10}}, "viewport.width: "),
@@ -66,6 +73,12 @@ def test_an_invalid_payload_is_rejected_with_a_message(executor: BrowserExecutor
         executor.parse("browser", payload)
     assert message in str(error.value)
     assert str(error.value).endswith(".")
+
+
+def test_as_many_files_as_the_limit_are_accepted(executor: BrowserExecutor) -> None:
+    """The screenshot and the HTML of every job count, unless they are turned off."""
+    executor.parse("browser", {"url": URL, "actions": shots(23)})
+    executor.parse("browser", {"url": URL, "actions": shots(25), "screenshot": False, "html": False})
 
 
 def test_an_unknown_type_is_rejected(executor: BrowserExecutor) -> None:

@@ -1,8 +1,9 @@
-"""Collects the artifacts of one attempt and enforces their limits."""
+"""Collects the artifacts of one attempt and enforces their limits, from which evidence.json is exempt."""
 
 import json
 from pathlib import Path
 
+from cogo_dagster.formatting.browser_evidence import FILE_NAME
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.text import storable_json
@@ -87,7 +88,9 @@ class ArtifactCollector:
     def _check(self, name: str, size_bytes: int) -> None:
         if self._finished:
             raise ExecutionFailed(f"The attempt ended before {name} was saved.", error_class="timeout", retryable=True)
-        others = {other: size for other, size in self._sizes.items() if other != name}
+        if name == FILE_NAME:
+            return  # the record of a failure is small, and also explains that a limit was reached
+        others = {other: size for other, size in self._sizes.items() if other not in {name, FILE_NAME}}
         if len(others) >= MAX_FILES:
             raise _limit(f"{name} would be artifact {MAX_FILES + 1} of the job; the limit is {MAX_FILES}.")
         if size_bytes > MAX_FILE_BYTES:

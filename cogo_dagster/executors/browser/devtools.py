@@ -6,12 +6,14 @@ needed where the proxy cannot verify the browser's process.
 """
 
 import base64
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from playwright.async_api import FloatRect, Page
 
-from cogo_dagster.executors.browser.tasks import begin
+from cogo_dagster.executors.browser.tasks import begin, ends_within
 from cogo_dagster.queue.model import Json
 
 
@@ -24,6 +26,7 @@ class DevTools:
     def __init__(self, page: Page) -> None:
         self._opening = begin(page.context.new_cdp_session(page))
         self._challenges: set[str] = set()
+        self._captures = 0
 
     async def authenticate(self, username: str, password: str) -> None:
         """Answer the proxy when it first requires a credential; later requests of the context have it."""
@@ -59,6 +62,24 @@ class DevTools:
         response = await self._send("Runtime.evaluate", options)
         return None if "exceptionDetails" in response else response["result"].get("value")
 
+    @property
+    def capturing(self) -> bool:
+        """Whether the browser is capturing the page."""
+        return self._captures > 0
+
+    @contextlib.contextmanager
+    def capture_in_progress(self) -> Iterator[None]:
+        """Count a capture of the page."""
+        self._captures += 1
+        try:
+            yield
+        finally:
+            self._captures -= 1
+
+    async def responds(self, timeout_seconds: float) -> bool:
+        """Whether the page's process answers in time."""
+        return await ends_within(self.evaluate("() => 0", None), timeout_seconds)
+
     async def capture(self, clip: FloatRect | None) -> bytes:
         """Return a PNG of the window, or of *clip*, without waiting for the page to be ready.
 
@@ -67,8 +88,13 @@ class DevTools:
         options: dict[str, Any] = {"format": "png", "optimizeForSpeed": True}
         if clip is not None:
             options |= {"clip": {**clip, "scale": 1}, "captureBeyondViewport": True}
-        response = await self._send("Page.captureScreenshot", options)
+        with self.capture_in_progress():
+            response = await self._send("Page.captureScreenshot", options)
         return base64.b64decode(response["data"])
+
+    async def stop_loading(self) -> None:
+        """Abandon a navigation whose document has not arrived; scripts can then run in the current document."""
+        await self._send("Page.stopLoading", {})
 
     async def _send(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
         session = await self._opening

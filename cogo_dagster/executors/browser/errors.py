@@ -101,9 +101,22 @@ def classify(message: str) -> BrowserFailure:
     return BrowserFailure("browser_error", True, first_line(message))
 
 
-def no_document(status: int) -> BrowserFailure:
+def no_document(status: int, url: str | None = None) -> BrowserFailure:
     """Classify a status without a document; a retry would not change it."""
-    return BrowserFailure("no_document", False, f"the server responded with {status}, which has no document")
+    server = f"{url[:300]} was opened, and the server" if url else "the server"
+    return BrowserFailure("no_document", False, f"{server} responded with {status}, which has no document")
+
+
+def no_response(url: str, message: str) -> BrowserFailure:
+    """Classify a step that timed out because the page was being replaced by the document at *url*."""
+    description = f"timed out while the page waited for a response from {url[:300]}"
+    return BrowserFailure("timeout", True, f"{description} ({first_line(message)})")
+
+
+def starts_download(url: str, wait_until: str) -> BrowserFailure:
+    """Classify a navigation to a page that starts a download instead of reaching the state *wait_until*."""
+    description = f"the page starts the download of {url[:300]} and does not reach {wait_until!r}"
+    return BrowserFailure("download", False, f"{description}; set wait_until to an earlier state")
 
 
 def unsupported_url(target: str) -> BrowserFailure:

@@ -6,6 +6,7 @@ sent by the driver in any case.
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cogo_dagster.text import storable
 MAX_NOTES_PER_KIND: Final = 3
 MAX_ERRORS_PER_KIND: Final = 20
 LIST_TIMEOUT_SECONDS: Final = 2
+REQUESTS_TIMEOUT_SECONDS: Final = 0.5
 BROKEN_BODIES: Final = ("ERR_CONTENT_", "_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
 PAGE_CRASHED: Final = "Page crashed"
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
@@ -49,6 +51,7 @@ class Events:
         navigations: The number of documents that the page has shown since `expect`.
         changes: The number of navigations so far, also within a document.
         failed: The latest document request of the page that failed or was incomplete.
+        download: URL of the latest download of the page.
         broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
             follows.
         unresponsive: Whether the driver did not return in time what it has recorded: it is busy with a page that logged
@@ -66,24 +69,32 @@ class Events:
         self.navigations = self.changes = 0
         self.unresponsive = False
         self.failed: Request | None = None
+        self.download: str | None = None
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         context.on("page", self._tab)
         context.on("dialog", self._dialog)
         context.on("requestfailed", self._request_failed)
         page.on("download", self._download)
         page.on("framenavigated", self._navigated)
-        page.on("crash", self._crashed)
+        page.on("crash", lambda _: self.crash())
         page.on("pageerror", self._page_error)
 
     def expect(self) -> None:
         """Reset the state before a navigation."""
-        self.navigations, self.failed = 0, None
+        self.navigations, self.failed, self.download = 0, None, None
         self.broken = asyncio.get_running_loop().create_future()
 
     @property
     def crashed(self) -> bool:
         """Whether the page has crashed since its latest navigation: it answers no call."""
         return self.broken.done() and self.broken.result() == PAGE_CRASHED
+
+    async def latest_document(self) -> Request | None:
+        """Return the latest request for a document of the page, if the driver returns it in time."""
+        with contextlib.suppress(Exception):  # Playwright raises a plain Exception if its driver ends
+            requests = await with_timeout(self._page.requests(), REQUESTS_TIMEOUT_SECONDS)
+            return next((request for request in reversed(requests) if self._is_document(request)), None)
+        return None
 
     async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
@@ -111,7 +122,9 @@ class Events:
     def _note_texts(self) -> list[str]:
         shown = dict(self._notes)
         if self._tabs:
-            shown["new tab"] = [f"The page opened a new tab, which was ignored: {_cut(tab.url)}" for tab in self._tabs]
+            shown["new tab"] = [
+                f"The page opened a new tab, which was ignored: {_cut(tab.url or 'about:blank')}" for tab in self._tabs
+            ]
         notes: list[str] = []
         for kind, texts in shown.items():
             notes += texts
@@ -138,13 +151,16 @@ class Events:
         begin(dialog.accept() if accepted else dialog.dismiss())
 
     def _download(self, download: Download) -> None:
+        if download.page is self._page:
+            self.download = download.url
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
 
     def _page_error(self, error: Error) -> None:
         self._page_errors.append(error)
 
-    def _crashed(self, _: Page) -> None:
+    def crash(self) -> None:
+        """Abandon the current step, and what is done until the next navigation: the page answers no call any more."""
         if self.broken.done():
             self.broken = asyncio.get_running_loop().create_future()
         self.broken.set_result(PAGE_CRASHED)

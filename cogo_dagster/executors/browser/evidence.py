@@ -7,13 +7,14 @@ from typing import Any, Final
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.errors import first_line
 from cogo_dagster.executors.browser.failures import unreached
+from cogo_dagster.executors.browser.navigation import is_pending
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession
-from cogo_dagster.executors.browser.tasks import with_timeout
+from cogo_dagster.executors.browser.tasks import begin, with_timeout
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
-FILE_TIMEOUT_SECONDS: Final = 4
+FILE_TIMEOUT_SECONDS: Final = 3.5
 
 
 async def save_evidence(
@@ -24,7 +25,8 @@ async def save_evidence(
     Concurrently: if the page hangs, each of them takes its whole timeout. A page that shows no document of its site
     has neither a screenshot nor HTML, and of a page that has crashed, none can be saved any more.
     """
-    timeout_ms = FILE_TIMEOUT_SECONDS * 1000
+    timeout_ms = int(FILE_TIMEOUT_SECONDS * 1000)
+    await _stop_navigation(running, page_session)
     pictures: dict[str, Work] = {
         "screenshot.png": lambda: page_session.screenshot("screenshot", full_page=False, timeout_ms=timeout_ms),
         "page.html": lambda: page_session.html(timeout_ms),
@@ -43,6 +45,15 @@ async def save_evidence(
             collector.discard(name)
         missing |= dict.fromkeys(pictures, reason)
     return missing
+
+
+async def _stop_navigation(running: RunningBrowser, page_session: PageSession) -> None:
+    """Abandon a navigation that is waiting for a response, so that the current document can be read."""
+    if running.ended() or page_session.page.url in {"", "about:blank"}:
+        return
+    document = await page_session.events.latest_document()
+    if document is not None and is_pending(document):
+        begin(page_session.devtools.stop_loading())
 
 
 def _unreached(page_session: PageSession) -> str | None:

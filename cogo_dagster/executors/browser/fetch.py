@@ -45,7 +45,8 @@ async def fetch_page(
             session,
             timeout_seconds=(request.timeout_ms or nav_timeout_ms) / 1000,
             max_bytes=MAX_FILE_BYTES,
-            headers=request.extra_headers | _payload_headers(request),
+            headers=_payload_headers(request),
+            cookies=request.cookies,
         )
     except FetchFailed as error:
         raise _classify(operation, request.url, session, error) from error
@@ -73,8 +74,9 @@ def page_title(content: bytes, content_type: str = "") -> str | None:
 
 
 def _payload_headers(request: BrowserPayload) -> dict[str, str]:
-    headers = {"user-agent": request.user_agent, "accept-language": request.locale}
-    return {name: value for name, value in headers.items() if value is not None}
+    fields = {"user-agent": request.user_agent, "accept-language": request.locale}
+    own = {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in request.extra_headers.items() if name.lower() != "cookie"} | own
 
 
 def _classify(operation: str, url: str, session: ProxySession, error: FetchFailed) -> ExecutionFailed:

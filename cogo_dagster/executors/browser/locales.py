@@ -64,8 +64,9 @@ def check_timezone(name: str) -> str:
     zones = _zones()
     if not zones or name in zones:
         return name
-    matches = difflib.get_close_matches(name, zones, n=1)
-    hint = f"the nearest name is {matches[0]}" if matches else "names are like Asia/Seoul"
+    by_folded_name = {zone.casefold(): zone for zone in zones}
+    matches = difflib.get_close_matches(name.casefold(), by_folded_name, n=1)
+    hint = f"the nearest name is {by_folded_name[matches[0]]}" if matches else "names are like Asia/Seoul"
     raise ValueError(f"{name!r} is not a time zone; {hint}")
 
 

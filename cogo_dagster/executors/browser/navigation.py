@@ -5,7 +5,15 @@ from urllib.parse import urljoin
 
 from playwright.async_api import Error, Request, Response
 
-from cogo_dagster.executors.browser.errors import NO_DOCUMENT, BrowserFailure, no_document, unsettled, unsupported_url
+from cogo_dagster.executors.browser.errors import (
+    NO_DOCUMENT,
+    BrowserFailure,
+    no_document,
+    no_response,
+    starts_download,
+    unsettled,
+    unsupported_url,
+)
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.tasks import StepTimeout, with_timeout
 from cogo_dagster.net.client import MAX_REDIRECTS, FetchFailed, fetch
@@ -15,6 +23,10 @@ REFETCH_TIMEOUT_SECONDS = 5
 MAX_BYTES = 1_000_000
 _ADDRESS = re.compile(r" at (https?://\S+)")
 _UNDIAGNOSED = re.compile(r"ERR_(ABORTED|UNSAFE_REDIRECT|INVALID_REDIRECT|UNKNOWN_URL_SCHEME|DISALLOWED_URL_SCHEME)")
+_WAITED = re.compile(
+    r"(waiting for (scheduled navigations|\".*\" navigation) to finish\.*|elementHandle\.press\(.*\))\s*\Z"
+)
+"""The end of the log of a call that waited for a navigation, which Playwright does even if it has no document."""
 
 _REPLACED = re.compile(r"ERR_HTTP_RESPONSE_CODE_FAILURE|ERR_INVALID_AUTH_CREDENTIALS")
 
@@ -54,7 +66,7 @@ async def diagnose(
     if failed is not None and not _is_web(failed.url):
         return unsupported_url(failed.url)
     if late:
-        return unsettled(wait_until, events.navigations, message) if events.navigations else None
+        return await _unsettled(events, wait_until, message) if events.navigations else None
     if failed is None:  # the browser reports no failed request for a response without a document
         address = _ADDRESS.search(message)
         return await _refetch(address[1], proxy, session) if address else None
@@ -62,6 +74,38 @@ async def diagnose(
     if response is not None:
         return no_document(response.status) if response.status in NO_DOCUMENT else None
     return await _refetch(failed.url, proxy, session)
+
+
+async def diagnose_timeout(events: Events, message: str) -> BrowserFailure | None:
+    """Return why a step other than a navigation timed out, if the page was opening another document."""
+    document = await events.latest_document()
+    if document is None:
+        return None
+    if is_pending(document):
+        return no_response(document.url, message)
+    response = document.existing_response
+    if response is not None and response.status in NO_DOCUMENT and _WAITED.search(message):
+        return no_document(response.status, document.url)
+    return None
+
+
+def is_pending(document: Request) -> bool:
+    """Whether there is no response to the request yet. Until then, Chromium runs no script in the page."""
+    return document.existing_response is None and document.failure is None
+
+
+async def _unsettled(events: Events, wait_until: str, message: str) -> BrowserFailure:
+    """Classify a page that has loaded and then opened another document before it reached the state *wait_until*."""
+    document = await events.latest_document()
+    if document is not None:
+        if document.url == events.download:
+            return starts_download(document.url, wait_until)
+        if is_pending(document):
+            return no_response(document.url, message)
+        response = document.existing_response
+        if response is not None and response.status in NO_DOCUMENT:
+            return no_document(response.status, document.url)
+    return unsettled(wait_until, events.navigations, message)
 
 
 async def _refetch(url: str, proxy: ForwardProxy, session: ProxySession) -> BrowserFailure | None:

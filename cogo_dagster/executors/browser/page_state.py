@@ -1,8 +1,8 @@
 """Reads everything about a page's document that a job needs in one call."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from playwright.async_api import Error, Page
 
@@ -13,6 +13,8 @@ from cogo_dagster.executors.browser.tasks import begin, with_timeout
 from cogo_dagster.executors.browser.transport import reply_bytes
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.text import storable
+
+T = TypeVar("T")
 
 TRIES: Final = 5
 MAX_ERRORS: Final = 20
@@ -37,7 +39,7 @@ _STATE: Final = f"""missing => {{
         title: attempt(() => text(document.title.slice(0, {MAX_TITLE_CHARS})), ''),
         status: attempt(() => number(performance.getEntriesByType('navigation')[0].responseStatus), 0),
         size: attempt(() => [number(root.scrollWidth), number(root.scrollHeight)], [0, 0]),
-        settled: attempt(() => document.fonts.status === 'loaded' && !caret(), false),
+        settled: attempt(() => document.fonts.status === 'loaded' && !document.fullscreenElement && !caret(), false),
         errors: attempt(errors, []),
         boxed: missing.length ? attempt(() => text(({BOXED})(missing).join()), '') : '',
     }}
@@ -53,7 +55,8 @@ class PageState:
     Attributes:
         status: Its HTTP status, also after client-side redirects.
         width: Width of the content in CSS pixels; `height` likewise.
-        settled: Whether it can be captured now: all fonts have loaded, and no caret blinks.
+        settled: Whether it can be captured now: all fonts have loaded, no caret blinks, and no element is shown in full
+            screen, which has another size in a browser without a window.
         errors: The latest resources of the document with a status of 400 or above, if the browser shows their status.
         boxed: The scripts that it contains and that are rendered as boxes.
     """
@@ -84,20 +87,34 @@ async def page_state(
         StepTimeout: The page did not respond within *timeout_ms*.
         Error: The page cannot be read, or keeps navigating.
     """
-    for tries_left in reversed(range(TRIES)):
+
+    async def read() -> PageState:
         try:
             reading = begin(devtools.evaluate(_STATE, list(without_glyphs)))
             if request_more is not None:
                 request_more()
-            found = await with_timeout(reading, timeout_ms / 1000)
+            return parsed(await with_timeout(reading, timeout_ms / 1000), without_glyphs)
         except Error as error:
             if reply_bytes(error.message) is not None:
                 return PageState()
+            raise
+
+    return await in_one_document(page, read, timeout_ms)
+
+
+async def in_one_document(page: Page, read: Callable[[], Awaitable[T]], timeout_ms: int) -> T:
+    """Return what *read* returns; if the page navigates before that, call it again in the next document.
+
+    Raises:
+        Error: The page cannot be read, or keeps navigating.
+    """
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return await read()
+        except Error as error:
             if not tries_left or not NAVIGATED_AWAY.search(str(error)):
                 raise
             await page.wait_for_load_state("domcontentloaded", timeout=timeout_ms)
-        else:
-            return parsed(found, without_glyphs)
     raise AssertionError
 
 

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cogo_dagster.executors.browser.artifacts import MAX_FILES
+from cogo_dagster.executors.browser.headers import check_cookies_of, check_headers, cookies_of
 from cogo_dagster.executors.browser.locales import check_locale, check_timezone
 from cogo_dagster.net.addresses import AllowList, BlockedAddress, InvalidAddress, check_url
 from cogo_dagster.queue.executor import InvalidPayload
@@ -26,15 +28,6 @@ MAX_WAIT_MS = 60_000
 MAX_URL_CHARS = 8_192
 RESERVED_NAMES = frozenset({"screenshot", "page", "extracted", "trace"})
 
-_CONNECTION_HEADERS = re.compile(
-    r"host|connection|content-length|transfer-encoding|upgrade|te|trailers?|keep-alive|proxy-.*", re.IGNORECASE
-)
-_BROWSER_HEADERS = re.compile(r"set-cookie2?|cookie2|accept|referer", re.IGNORECASE)
-_COOKIES = re.compile(
-    r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[!#-+\--:<-\[\]-~]*(; [!#$%&'*+.^_`|~0-9A-Za-z-]+=[!#-+\--:<-\[\]-~]*)*"
-)
-"""RFC 6265, 4.2.1."""
-
 WaitUntil = Literal["commit", "domcontentloaded", "load", "networkidle"]
 
 
@@ -42,21 +35,6 @@ def _check_web_url(url: str) -> str:
     if re.match(r"https?://", url, re.IGNORECASE) is None:
         raise ValueError("must start with http:// or https://")
     return url
-
-
-def _check_headers(headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        if re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) is None or re.fullmatch(r"[\t\x20-\x7e]*", value) is None:
-            raise ValueError(f"{name!r} is not a valid header: names and values must be printable ASCII")
-        if _CONNECTION_HEADERS.fullmatch(name):
-            raise ValueError(f"{name} is a connection header and cannot be set")
-        if _BROWSER_HEADERS.fullmatch(name):
-            raise ValueError(f"{name} is set by the browser and cannot be overridden")
-        if name.lower() == "cookie" and _COOKIES.fullmatch(value) is None:
-            raise ValueError(f"{name} does not have the form name=value; name=value")
-    if len({name.lower() for name in headers}) < len(headers):
-        raise ValueError("a header is given twice, with different case")
-    return headers
 
 
 WebUrl = Annotated[str, Field(max_length=MAX_URL_CHARS), AfterValidator(_check_web_url)]
@@ -196,7 +174,7 @@ class BrowserPayload(_Strict):
         wait_until: When a navigation counts as finished.
         timeout_ms: Timeout of one navigation or action; default `BROWSER_NAV_TIMEOUT_MS`.
         extra_headers: Sent with every request of the page, also to other sites: do not use credentials. The cookies
-            of `Cookie` are sent only to the host of `url`.
+            of `Cookie` are sent only to the host of `url`, with requests for every path.
     """
 
     url: WebUrl
@@ -215,14 +193,25 @@ class BrowserPayload(_Strict):
     locale: Annotated[str, Field(max_length=100), AfterValidator(check_locale)] | None = None
     timezone: Annotated[str, Field(max_length=100), AfterValidator(check_timezone)] | None = None
     color_scheme: Literal["light", "dark", "no-preference"] | None = None
-    extra_headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(_check_headers)] = {}
+    extra_headers: Annotated[dict[str, str], Field(max_length=50), AfterValidator(check_headers)] = {}
 
     @property
     def cookies(self) -> dict[str, str]:
         """The cookies in the extra header `Cookie`."""
-        values = [value for name, value in self.extra_headers.items() if name.lower() == "cookie"]
-        pairs = [pair.partition("=") for value in values for pair in value.split("; ")]
-        return {name: value for name, _, value in pairs}
+        return cookies_of(self.extra_headers) if self.extra_headers else {}
+
+    @property
+    def files(self) -> int:
+        """The number of files that a successful attempt saves."""
+        own = sum(isinstance(action, Screenshot | Pdf) for action in self.actions)
+        extracted = any(isinstance(action, Extract) for action in self.actions)
+        return own + sum(map(bool, (extracted, self.screenshot, self.html, self.pdf, self.trace)))
+
+    @model_validator(mode="after")
+    def _check_cookies(self) -> Self:
+        if self.extra_headers:
+            check_cookies_of(self.url, self.extra_headers)
+        return self
 
     @model_validator(mode="after")
     def _check_duplicate_headers(self) -> Self:
@@ -287,7 +276,12 @@ def parse_payload(type: str, payload: Json, allowed: AllowList) -> BrowserPayloa
                 check_url(action.url, allowed)
     except (InvalidAddress, BlockedAddress) as error:
         raise InvalidPayload(str(error), field=place) from None
-    return request if request.pdf is not None else request.model_copy(update={"pdf": type == "browser.pdf"})
+    if request.pdf is None:
+        request = request.model_copy(update={"pdf": type == "browser.pdf"})
+    if request.files > MAX_FILES:
+        message = f"The job would save {request.files} files; the limit is {MAX_FILES}."
+        raise InvalidPayload(message, field="actions")
+    return request
 
 
 def stored_payload(type: str, payload: Json, allowed: AllowList) -> dict[str, Json]:

@@ -7,7 +7,7 @@ import re
 import signal
 import time
 from collections import deque
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from playwright.async_api import Browser, Error, Playwright
 
@@ -17,12 +17,15 @@ from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, o
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.memory import ProcessTree, network_process
 from cogo_dagster.executors.browser.options import BrowserOptions
-from cogo_dagster.executors.browser.tasks import ends_within
+from cogo_dagster.executors.browser.tasks import begin, ends_within
 from cogo_dagster.executors.browser.transport import start_driver
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
 from cogo_dagster.net.peers import Address, ProcessSockets, can_find_processes, socket_inode
 from cogo_dagster.queue.folders import LockedFolder
 from cogo_dagster.settings import is_root
+
+if TYPE_CHECKING:
+    from cogo_dagster.executors.browser.steps import PageSession
 
 LAUNCH_TIMEOUT_MS = 60_000
 _NO_SANDBOX = re.compile(
@@ -58,6 +61,7 @@ class RunningBrowser:
         in_use: Number of jobs that are using the browser.
         unhealthy: Set when an operation in the browser hung: it gets no further job.
         memory_bytes: The memory of the driver, the browser and their children when it was last measured.
+        pages: The pages of running attempts.
     """
 
     def __init__(self, driver: Playwright, browser: Browser, scratch: LockedFolder, pids: tuple[int, int]) -> None:
@@ -66,6 +70,8 @@ class RunningBrowser:
         self.in_use = 0
         self.unhealthy = False
         self.memory_bytes = 0
+        self.pages: set[PageSession] = set()
+        self._stopped_pids: set[int] = set()
         self._ended_pages: deque[tuple[float, BrowserFailure]] = deque()
         self.driver_pid, self.browser_pid = pids
         self.processes = ProcessTree(pids)
@@ -168,10 +174,38 @@ class RunningBrowser:
         self._network = None if pid is None else ProcessSockets(pid)
 
     def end_page(self, pid: int, used_bytes: int, limit_bytes: int) -> None:
-        """Kill the renderer of a page that uses too much memory; pages of other jobs are in other renderers."""
+        """End the renderer of a page that uses too much memory; pages of other jobs are in other renderers.
+
+        Chromium 156 often crashes if a renderer is killed while it captures the page. Therefore the renderer is only
+        stopped while pages are captured, until its page has been found and closed, which cancels the capture.
+        """
+        failure = out_of_memory(used_bytes, limit_bytes)
+        capturing = [page for page in self.pages if page.devtools.capturing]
+        if pid in self._stopped_pids:
+            return
+        if not capturing:
+            self._kill_page(pid, failure)
+            return
+        self._stopped_pids.add(pid)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGSTOP)
+        begin(self._end_captured_page(pid, failure, capturing))
+
+    async def _end_captured_page(self, pid: int, failure: BrowserFailure, capturing: "list[PageSession]") -> None:
+        """Close the page of a stopped renderer, which is the one that does not respond, and kill the renderer."""
+        responding = await asyncio.gather(*(page.devtools.responds(RESPONSE_SECONDS) for page in capturing))
+        silent = [page for page, responds in zip(capturing, responding, strict=True) if not responds]
+        for page in silent:
+            self._ended_pages.append((time.monotonic(), failure))
+            page.events.crash()
+        await asyncio.gather(*(ends_within(page.page.close(), RESPONSE_SECONDS) for page in silent))
+        self._kill_page(pid, None if silent else failure)
+
+    def _kill_page(self, pid: int, failure: BrowserFailure | None) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
-            self._ended_pages.append((time.monotonic(), out_of_memory(used_bytes, limit_bytes)))
+            if failure is not None:
+                self._ended_pages.append((time.monotonic(), failure))
 
     def cause_of_crash(self) -> BrowserFailure | None:
         """Return the failure of a page that has just crashed because `end_page` ended it, once for each.

@@ -29,7 +29,8 @@ from cogo_dagster.executors.browser.failures import (
     unreachable_hosts,
 )
 from cogo_dagster.executors.browser.fonts import boxes_note
-from cogo_dagster.executors.browser.navigation import diagnose, response_to
+from cogo_dagster.executors.browser.headers import browser_cookies
+from cogo_dagster.executors.browser.navigation import diagnose, diagnose_timeout, response_to
 from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession, describe, perform
@@ -117,6 +118,8 @@ class BrowserAttempt:
     async def close(self) -> None:
         """Close the context with its pages; a browser in which this hangs gets no further job."""
         context, self._context = self._context, None
+        if self._page_session is not None:
+            self._running.pages.discard(self._page_session)
         timeout_seconds = CLOSE_TIMEOUT_SECONDS if self._running.alive else REPLY_TIMEOUT_SECONDS
         if context is not None and not await ends_within(context.close(), timeout_seconds):
             self._running.unhealthy = True
@@ -202,9 +205,7 @@ class BrowserAttempt:
         if self._traced:
             await context.tracing.start(screenshots=True, snapshots=True, sources=False)
         if request.cookies:
-            await context.add_cookies(
-                [{"name": name, "value": value, "url": request.url} for name, value in request.cookies.items()]
-            )
+            await context.add_cookies(browser_cookies(request.url, request.cookies))
         page = await context.new_page()
         devtools = DevTools(page)
         if not verified:
@@ -216,6 +217,7 @@ class BrowserAttempt:
         self._page_session.scrolls = request.scroll
         self._page_session.without_glyphs = self._without_glyphs
         self._page_session.saves_html = request.html
+        self._running.pages.add(self._page_session)
         return self._page_session
 
     async def _run_steps(self, page_session: PageSession) -> None:
@@ -285,6 +287,8 @@ class BrowserAttempt:
             failure = classify(broken.result())
         elif operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
             failure = await self._diagnose(message) or failure
+        elif failure.error_class == "timeout" and self._page_session is not None and self._running.ended() is None:
+            failure = await diagnose_timeout(self._page_session.events, message) or failure
         if failure.error_class == "page_crash":
             failure = self._running.cause_of_crash() or failure
         return failed(operation, failure, detail=message)

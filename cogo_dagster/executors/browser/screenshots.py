@@ -1,8 +1,10 @@
 """Screenshots, also of pages that never become ready and of pages above the browser's usual height limit."""
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -12,7 +14,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES
 from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.page_state import PageState
-from cogo_dagster.executors.browser.tasks import with_timeout
+from cogo_dagster.executors.browser.tasks import StepTimeout, with_timeout
 from cogo_dagster.executors.browser.transport import reply_bytes
 
 MAX_SCREENSHOT_PX: Final = 60_000
@@ -48,17 +50,19 @@ async def capture_page(
     Raises:
         StepTimeout: The browser did not respond within *timeout_ms*.
     """
-    if state.settled and len(page.frames) == 1:
-        png = await with_timeout(requested or capture_if_possible(devtools, clip), timeout_ms / 1000)
-        if png is not None:
-            return png, False
-    ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
-    try:
-        return await _capture_with_retry(
-            lambda: page.screenshot(full_page=full_page, clip=clip, timeout=ready_ms)
-        ), False
-    except PlaywrightTimeout:
-        return await with_timeout(devtools.capture(clip), (timeout_ms - ready_ms) / 1000), True
+    with _whole_timeout(timeout_ms):
+        if state.settled and len(page.frames) == 1:
+            png = await with_timeout(requested or capture_if_possible(devtools, clip), timeout_ms / 1000)
+            if png is not None:
+                return png, False
+        ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
+        try:
+            with devtools.capture_in_progress():
+                return await _capture_with_retry(
+                    lambda: page.screenshot(full_page=full_page, clip=clip, timeout=ready_ms)
+                ), False
+        except PlaywrightTimeout:
+            return await with_timeout(devtools.capture(clip), (timeout_ms - ready_ms) / 1000), True
 
 
 async def capture_whole_page(
@@ -75,37 +79,52 @@ async def capture_whole_page(
         shown = min(state.height, max_height(state.width))
         clip = {"x": 0, "y": 0, "width": state.width, "height": shown}
 
-    async def take() -> tuple[bytes, bool]:
-        return await capture_page(page, devtools, state, clip, full_page=True, timeout_ms=timeout_ms)
+    deadline = time.monotonic() + timeout_ms / 1000
 
-    try:
-        png, early = await take()
-    except Error as error:
-        size_bytes = reply_bytes(error.message)
-        if clip is None or size_bytes is None:
-            raise
-        shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / (size_bytes * 3 / 4))  # it is sent as base64
-        png, early = await take()
-    if clip is not None and len(png) > MAX_FILE_BYTES:
-        state = replace(state, settled=False)  # Playwright's screenshot, which is compressed more
-        png, early = await take()
-    if clip is not None and len(png) > MAX_FILE_BYTES:
-        shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / len(png))
-        png, early = await take()
+    async def take() -> tuple[bytes, bool]:
+        left_ms = max(int((deadline - time.monotonic()) * 1000), 1)
+        return await capture_page(page, devtools, state, clip, full_page=True, timeout_ms=left_ms)
+
+    with _whole_timeout(timeout_ms):
+        try:
+            png, early = await take()
+        except Error as error:
+            size_bytes = reply_bytes(error.message)
+            if clip is None or size_bytes is None:
+                raise
+            shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / (size_bytes * 3 / 4))  # it is sent as base64
+            png, early = await take()
+        if clip is not None and len(png) > MAX_FILE_BYTES:
+            state = replace(state, settled=False)  # Playwright's screenshot, which is compressed more
+            png, early = await take()
+        if clip is not None and len(png) > MAX_FILE_BYTES:
+            shown = clip["height"] = int(shown * 0.8 * MAX_FILE_BYTES / len(png))
+            png, early = await take()
     return png, early, shown
 
 
 async def capture_element(locator: Locator, devtools: DevTools, timeout_ms: int) -> tuple[bytes, bool]:
     """Return a PNG of one element, and whether it was taken before the page was ready."""
     ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
+    with _whole_timeout(timeout_ms):
+        try:
+            with devtools.capture_in_progress():
+                return await _capture_with_retry(lambda: locator.screenshot(timeout=ready_ms)), False
+        except PlaywrightTimeout:
+            left_seconds = (timeout_ms - ready_ms) / 1000
+            await locator.wait_for(state="visible", timeout=timeout_ms - ready_ms)
+            box = await with_timeout(locator.evaluate(_BOX), left_seconds)
+            clip: FloatRect = {"x": box[0], "y": box[1], "width": max(box[2], 1), "height": max(box[3], 1)}
+            return await with_timeout(devtools.capture(clip), left_seconds), True
+
+
+@contextlib.contextmanager
+def _whole_timeout(timeout_ms: int) -> Iterator[None]:
+    """Report the timeout of the step instead of that of one of its calls."""
     try:
-        return await _capture_with_retry(lambda: locator.screenshot(timeout=ready_ms)), False
-    except PlaywrightTimeout:
-        left_seconds = (timeout_ms - ready_ms) / 1000
-        await locator.wait_for(state="visible", timeout=timeout_ms - ready_ms)
-        box = await with_timeout(locator.evaluate(_BOX), left_seconds)
-        clip: FloatRect = {"x": box[0], "y": box[1], "width": max(box[2], 1), "height": max(box[3], 1)}
-        return await with_timeout(devtools.capture(clip), left_seconds), True
+        yield
+    except (PlaywrightTimeout, StepTimeout) as error:
+        raise StepTimeout(re.sub(r"Timeout [\d.]+ ?ms", f"Timeout {timeout_ms}ms", str(error), count=1)) from error
 
 
 async def capture_if_possible(devtools: DevTools, clip: FloatRect | None) -> bytes | None:

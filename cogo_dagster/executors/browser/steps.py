@@ -15,7 +15,7 @@ from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import response_error, response_failure
 from cogo_dagster.executors.browser.navigation import replaced_response
-from cogo_dagster.executors.browser.page_state import PageState, page_state
+from cogo_dagster.executors.browser.page_state import PageState, in_one_document, page_state
 from cogo_dagster.executors.browser.screenshots import (
     Capturing,
     capture_element,
@@ -32,6 +32,7 @@ from cogo_dagster.text import storable_json
 
 T = TypeVar("T")
 
+CRASH_REPORT_SECONDS = 0.5
 MAX_MATCHES = 1_000
 MAX_TEXT_CHARS = 100_000
 BOM: Final = b"\xef\xbb\xbf"
@@ -61,16 +62,16 @@ _SCROLL = """async ([limitMs, limitPx]) => {
     }
     go(Math.min(root.scrollHeight, limitPx));
     await pause(50);
+    const whole = root.scrollHeight <= limitPx && performance.now() < end;
     const waiting = () => [...document.images].some(image => !image.complete && image.getClientRects().length);
     while (waiting() && performance.now() < end) await pause(50);
-    const whole = root.scrollHeight <= limitPx && performance.now() < end;
     go(0);
     await pause(50);
-    return whole;
+    return [whole, !waiting()];
 }"""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PageSession:
     """The page of one attempt and its results so far.
 
@@ -130,10 +131,17 @@ class PageSession:
         """Scroll to the end and back to the top, and wait until the images have loaded."""
         limit_ms = timeout_ms * 0.8
         limit_px = max_height(1)
-        if not await with_timeout(self.page.evaluate(_SCROLL, [limit_ms, limit_px]), timeout_ms / 1000):
+
+        async def scroll() -> Any:
+            return await with_timeout(self.page.evaluate(_SCROLL, [limit_ms, limit_px]), timeout_ms / 1000)
+
+        whole, loaded = await in_one_document(self.page, scroll, timeout_ms)
+        if not whole:
             self.note(
                 f"Scrolling stopped after {limit_ms / 1000:g} s or {limit_px} pixels, before the end of the page."
             )
+        elif not loaded:
+            self.note(f"Some images had not loaded {limit_ms / 1000:g} s after scrolling began.")
 
     async def look(self, timeout_ms: int, request_more: Callable[[], None] | None = None) -> PageState:
         """Return the state of the current document; see `page_state`."""
@@ -243,7 +251,12 @@ class PageSession:
     async def pdf(self, name: str, *, timeout_ms: int) -> None:
         """Save the page as it would be printed, in the size of its `@page` rule."""
         printing = self.page.pdf(print_background=True, prefer_css_page_size=True)
-        self.collector.add(f"{name}.pdf", await with_timeout(printing, timeout_ms / 1000))
+        try:
+            content = await with_timeout(printing, timeout_ms / 1000)
+        except Error:
+            await asyncio.wait({self.events.broken}, timeout=CRASH_REPORT_SECONDS)  # a crash is the cause to report
+            raise
+        self.collector.add(f"{name}.pdf", content)
 
 
 def describe(step: Any) -> str:
