@@ -16,7 +16,7 @@ import signal
 import statistics
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -44,6 +44,8 @@ SIDES: Final = {
 }
 DEFAULT_SIDES: Final = tuple(SIDES)[:3]
 WARM_UP_JOBS: Final = 8
+END_SECONDS: Final = 0.1
+"""How long after a turn its CPU time is read, so that it includes what follows the last jobs, such as removed files."""
 BOUND: Final = 0.95
 
 
@@ -129,14 +131,18 @@ class _Running:
         self._program.wait_until_ready()
         self._program.go()
         self._run(WARM_UP_JOBS)
-        self._cpu = cpu_seconds_by_role(self._program.pid)
-        self._seconds = 0.0
+        self._jobs, self._seconds = 0, 0.0
+        self._cpu: Counter[str] = Counter()
 
     def run_turn(self, jobs: int) -> None:
-        """Run a turn of *jobs* jobs."""
-        began_at = time.monotonic()
+        """Run a turn of *jobs* jobs; what the program does while it waits for its next turn is not measured."""
+        before, began_at = cpu_seconds_by_role(self._program.pid), time.monotonic()
         self._run(jobs)
         self._seconds += time.monotonic() - began_at
+        time.sleep(END_SECONDS)
+        self._cpu.update(cpu_seconds_by_role(self._program.pid))
+        self._cpu.subtract(before)
+        self._jobs += jobs
 
     def _run(self, jobs: int) -> None:
         expected = self._program.ran + jobs
@@ -147,9 +153,8 @@ class _Running:
 
     def measured(self) -> Measured:
         """Return the rate and the CPU time of all turns."""
-        jobs, cpu = self._program.ran - WARM_UP_JOBS, cpu_seconds_by_role(self._program.pid)
-        roles = {role: (seconds - self._cpu.get(role, 0)) / jobs * 1_000 for role, seconds in cpu.items()}
-        return Measured(jobs / self._seconds * 60, sum(roles.values()), roles)
+        roles = {role: seconds / self._jobs * 1_000 for role, seconds in self._cpu.items()}
+        return Measured(self._jobs / self._seconds * 60, sum(roles.values()), roles)
 
 
 def _measure(server: BenchServer, sides: Sequence[Peer], turns: int, jobs: int) -> dict[str, Measured]:
