@@ -5,6 +5,7 @@ console line would cost more than the job's steps. The console is read once at t
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
-from cogo_dagster.executors.browser.errors import first_line
+from cogo_dagster.executors.browser.errors import NO_DOCUMENT, first_line, is_web
 from cogo_dagster.executors.browser.tasks import StepTimeout, begin, with_timeout
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.text import storable
@@ -48,6 +49,7 @@ class Events:
         navigations: The number of documents that the page has shown since `expect`.
         changes: The number of navigations so far, also within a document.
         failed: The latest document request of the page that failed or was incomplete.
+        downloaded: The URL of the latest download.
         broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
             follows.
         unresponsive: Whether the driver did not return in time what it has recorded: it is busy with a page that logged
@@ -64,6 +66,8 @@ class Events:
         self.navigations = self.changes = 0
         self.unresponsive = False
         self.failed: Request | None = None
+        self.downloaded: str | None = None
+        self._aborted: deque[Request] = deque(maxlen=MAX_NOTES_PER_KIND)
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         context.on("page", self._tab)
         context.on("dialog", self._dialog)
@@ -84,11 +88,15 @@ class Events:
 
     async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
-        notes = self._note_texts()
-        messages, uncaught = await asyncio.gather(
-            self._listed("Console messages", self._page.console_messages(), notes),
-            self._listed("Page errors", self._page.page_errors(), notes),
+        unread: list[str] = []
+        # At once: the page may be closed after these requests without waiting for the replies.
+        listed = asyncio.gather(
+            self._listed("Console messages", self._page.console_messages(), unread),
+            self._listed("Page errors", self._page.page_errors(), unread),
         )
+        await asyncio.gather(*map(self._note_aborted, self._aborted))
+        messages, uncaught = await listed
+        notes = [*self._note_texts(), *unread]
         console = [(message.type, message.text) for message in messages]
         page_errors = [str(error) for error in uncaught]
         if any(text == _SERVICE_WORKER for _, text in console):
@@ -108,6 +116,14 @@ class Events:
             self.unresponsive = self.unresponsive or isinstance(error, StepTimeout)
             notes.append(f"{what} could not be read: {first_line(str(error))}.")
             return []
+
+    async def _note_aborted(self, request: Request) -> None:
+        """Note a navigation after which the page stayed, because the response had no document."""
+        with contextlib.suppress(Error, StepTimeout):
+            response = await with_timeout(request.response(), LIST_TIMEOUT_SECONDS)
+            if response is not None and response.status in NO_DOCUMENT:
+                text = f"The server responded with {response.status} to {_cut(request.url)}, which has no document."
+                self._note("navigation", text)
 
     def _note_texts(self) -> list[str]:
         shown = dict(self._notes)
@@ -139,6 +155,7 @@ class Events:
         begin(dialog.accept() if accepted else dialog.dismiss())
 
     def _download(self, download: Download) -> None:
+        self.downloaded = download.url
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
 
@@ -160,6 +177,10 @@ class Events:
         if not self._is_document(request):
             return
         self.failed = request
+        if not is_web(request.url):
+            self._note("navigation", f"The page navigated to {_cut(request.url)}, which a browser cannot open.")
+        elif "ERR_ABORTED" in reason:
+            self._aborted.append(request)
         if any(name in reason for name in BROKEN_BODIES) and not self.broken.done():
             self.broken.set_result(reason)
 

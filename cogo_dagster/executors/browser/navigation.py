@@ -1,11 +1,22 @@
 """Determines the cause of a failed navigation if the browser's message does not contain it."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urljoin
 
-from playwright.async_api import Error, Request, Response
+from playwright.async_api import Error, Page, Request, Response
 
-from cogo_dagster.executors.browser.errors import NO_DOCUMENT, BrowserFailure, no_document, unsettled, unsupported_url
+from cogo_dagster.executors.browser.devtools import DevTools
+from cogo_dagster.executors.browser.errors import (
+    NO_DOCUMENT,
+    BrowserFailure,
+    classify_status,
+    is_web,
+    no_document,
+    unsettled,
+    unsupported_url,
+)
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.tasks import StepTimeout, with_timeout
 from cogo_dagster.net.client import MAX_REDIRECTS, FetchFailed, fetch
@@ -14,7 +25,9 @@ from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 REFETCH_TIMEOUT_SECONDS = 5
 MAX_BYTES = 1_000_000
 _ADDRESS = re.compile(r" at (https?://\S+)")
-_UNDIAGNOSED = re.compile(r"ERR_(ABORTED|UNSAFE_REDIRECT|INVALID_REDIRECT|UNKNOWN_URL_SCHEME|DISALLOWED_URL_SCHEME)")
+_UNDIAGNOSED = re.compile(
+    r"ERR_(ABORTED|UNSAFE_REDIRECT|INVALID_REDIRECT|UNSAFE_PORT|UNKNOWN_URL_SCHEME|DISALLOWED_URL_SCHEME)"
+)
 
 _REPLACED = re.compile(r"ERR_HTTP_RESPONSE_CODE_FAILURE|ERR_INVALID_AUTH_CREDENTIALS")
 
@@ -41,8 +54,54 @@ async def response_to(failed: Request | None) -> Response | None:
         return None
 
 
+async def document_requests(page: Page) -> list[Request]:
+    """Return the requests for documents of the page among its latest hundred requests, with those that failed."""
+    try:
+        requests = await with_timeout(page.requests(), REFETCH_TIMEOUT_SECONDS)
+        return [one for one in requests if one.is_navigation_request() and one.frame is page.main_frame]
+    except (Error, StepTimeout):
+        return []
+
+
+async def last_navigation(page: Page) -> Request | None:
+    """Return the latest request for a document of the page."""
+    return next(reversed(await document_requests(page)), None)
+
+
+async def unreachable_url(devtools: DevTools) -> str | None:
+    """Return the URL for which the page shows an error page of the browser."""
+    try:
+        tree = await with_timeout(devtools.send("Page.getFrameTree", {}), REFETCH_TIMEOUT_SECONDS)
+    except (Error, StepTimeout):
+        return None
+    url = tree["frameTree"]["frame"].get("unreachableUrl")
+    return url if isinstance(url, str) else None
+
+
+async def without_document(page: Page, events: Events) -> BrowserFailure | None:
+    """Return why the latest navigation of a page led to no document: its status, or a download; None if it did."""
+    request = await last_navigation(page)
+    if request is None:
+        return None
+    target = f"it leads to {request.url[:300]}: "
+    if request.url == events.downloaded:
+        return BrowserFailure("download", False, f"{target}it is a download, not a page")
+    response = await response_to(request)
+    if response is None or response.status not in NO_DOCUMENT:
+        return None
+    return replace(no_document(response.status), message=target + no_document(response.status).message)
+
+
+async def failed_download(page: Page) -> tuple[BrowserFailure, Mapping[str, str]] | None:
+    """Return the failure, and the headers, of a download that is the error response of a server."""
+    response = await response_to(await last_navigation(page))
+    if response is None or response.status < 400:
+        return None
+    return classify_status(response.status), response.headers
+
+
 async def diagnose(
-    events: Events, message: str, wait_until: str, *, proxy: ForwardProxy, session: ProxySession
+    page: Page, events: Events, message: str, wait_until: str, *, proxy: ForwardProxy, session: ProxySession
 ) -> BrowserFailure | None:
     """Return a more specific classification of a navigation that failed with *message*, if there is one.
 
@@ -51,17 +110,27 @@ async def diagnose(
     failed, late = events.failed, re.search(r"Timeout [\d.]+ ?ms exceeded", message)
     if not late and not _UNDIAGNOSED.search(message):
         return None
-    if failed is not None and not _is_web(failed.url):
+    address = _ADDRESS.search(message)
+    if failed is not None and (not is_web(failed.url) or _leads_to_unsafe_port(message, address, failed.url)):
         return unsupported_url(failed.url)
     if late:
-        return unsettled(wait_until, events.navigations, message) if events.navigations else None
+        return await _late(page, events, message, wait_until)
     if failed is None:  # the browser reports no failed request for a response without a document
-        address = _ADDRESS.search(message)
         return await _refetch(address[1], proxy, session) if address else None
     response = await response_to(failed)
     if response is not None:
         return no_document(response.status) if response.status in NO_DOCUMENT else None
     return await _refetch(failed.url, proxy, session)
+
+
+def _leads_to_unsafe_port(message: str, address: re.Match[str] | None, failed_url: str) -> bool:
+    return "ERR_UNSAFE_PORT" in message and address is not None and failed_url != address[1]
+
+
+async def _late(page: Page, events: Events, message: str, wait_until: str) -> BrowserFailure | None:
+    if not events.navigations:
+        return None
+    return await without_document(page, events) or unsettled(wait_until, events.navigations, message)
 
 
 async def _refetch(url: str, proxy: ForwardProxy, session: ProxySession) -> BrowserFailure | None:
@@ -85,7 +154,3 @@ async def _refetch(url: str, proxy: ForwardProxy, session: ProxySession) -> Brow
             return None
         url = urljoin(url, location)
     return None
-
-
-def _is_web(url: str) -> bool:
-    return re.match(r"https?://[^/]", url, re.IGNORECASE) is not None

@@ -15,7 +15,7 @@ from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import response_error, response_failure
 from cogo_dagster.executors.browser.navigation import replaced_response
-from cogo_dagster.executors.browser.page_state import PageState, page_state
+from cogo_dagster.executors.browser.page_state import TRIES, PageState, page_state
 from cogo_dagster.executors.browser.screenshots import (
     Capturing,
     capture_element,
@@ -216,6 +216,13 @@ class PageSession:
                 content = await task
                 if changes == self.events.changes:
                     return content
+        for _ in range(TRIES - 1):
+            try:
+                return await self.page.content()
+            except Error as error:
+                if not NAVIGATED_AWAY.search(error.message):
+                    raise
+            await self.page.wait_for_load_state("domcontentloaded", timeout=self.timeout_ms)
         return await self.page.content()
 
     def note(self, text: str) -> None:
