@@ -43,13 +43,17 @@ def test_a_page_that_leads_to_no_document_while_it_loads_fails(
     assert f"it leads to {shared.site.url(path)}: {reason}" in error.message
 
 
-@pytest.mark.parametrize("method", ["get", "post"])
-def test_a_click_that_leads_to_no_content_fails(shared: Bench, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "action"),
+    [("get", {"do": "click"}), ("post", {"do": "click"}), ("get", {"do": "press", "key": "Enter"})],
+)
+def test_an_action_that_leads_to_no_content_fails(shared: Bench, method: str, action: dict[str, str]) -> None:
     """Playwright waits for the document in vain: the failure is permanent, and names the address and the status."""
     shared.site.pages["/away"] = f"<form method='{method}' action='/status/204'><button id='a'>x</button></form>"
-    error = shared.fail({"url": shared.site.url("/away"), "actions": CLICK, "timeout_ms": 1_000})
+    actions = [{**action, "selector": "#a"}]
+    error = shared.fail({"url": shared.site.url("/away"), "actions": actions, "timeout_ms": 1_000})
     assert (error.error_class, error.retryable) == ("no_document", False)
-    assert error.message.startswith(f"click #a: it leads to {shared.site.url('/status/204')}")
+    assert error.message.startswith(f"{action['do']} #a: it leads to {shared.site.url('/status/204')}")
     assert {"screenshot.png", "page.html"} <= names(error)
 
 

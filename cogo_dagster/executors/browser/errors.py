@@ -62,7 +62,13 @@ _RULES: tuple[tuple[str, str, bool, str], ...] = (
         "the connection failed",
     ),
     (
-        r"ERR_(INVALID_URL|UNSAFE_PORT|(UNSAFE|INVALID)_REDIRECT|(DISALLOWED|UNKNOWN)_URL_SCHEME)|invalid URL",
+        r"ERR_(UNSAFE|INVALID)_REDIRECT",
+        "invalid_url",
+        False,
+        "it redirects to an address that browsers do not open",
+    ),
+    (
+        r"ERR_(INVALID_URL|UNSAFE_PORT|(DISALLOWED|UNKNOWN)_URL_SCHEME)|invalid URL",
         "invalid_url",
         False,
         "browsers do not open this URL",

@@ -48,6 +48,8 @@ MAX_RESULT_CHARS = 16_000
 
 UNDIAGNOSED = frozenset({"aborted", "invalid_url", "timeout"})
 """Error classes of navigations for which `navigation.py` may find the cause."""
+NAVIGATES = re.compile(r"waiting for scheduled navigations to finish|elementHandle\.press")
+"""An action has been performed, and what it navigated to did not arrive in time."""
 MIN_NAVIGATIONS = 3
 """Navigations during a step that timed out, from which they are the cause."""
 CHANGING_ACTIONS = (payload.Click, payload.Fill, payload.Press, payload.Select, payload.WaitFor, payload.Wait)
@@ -308,7 +310,7 @@ class BrowserAttempt:
             wait_until = re.search(r'waiting until "(\w+)"', message)
             state = wait_until[1] if wait_until else self._request.wait_until
             known = await diagnose(page, events, message, state, proxy=self._proxy, session=self._session)
-        elif "waiting for scheduled navigations to finish" in message:
+        elif NAVIGATES.search(message):
             known = await without_document(page, events)
         elif failure.error_class == "timeout" and navigations >= MIN_NAVIGATIONS <= len(await document_requests(page)):
             known = restless(navigations, message)
