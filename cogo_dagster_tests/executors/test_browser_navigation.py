@@ -1,13 +1,16 @@
 """Navigations that lead to no document, and what the headers and the error page of the last document say."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
 from cogo_dagster.executors.browser import evidence
+from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster_tests.executors.bench import Bench, artifact, names
 from cogo_dagster_tests.executors.rawserver import answering
 
@@ -187,3 +190,25 @@ def test_a_document_that_a_link_creates_is_saved(shared: Bench) -> None:
     shared.site.pages["/made"] = link(target)
     found = shared.run({"url": shared.site.url("/made"), "actions": CLICK, "screenshot": True})
     assert b"made" in artifact(found, "page.html")
+
+
+@pytest.mark.parametrize("full_page", [False, True])
+def test_a_screenshot_of_a_page_that_was_left_is_taken_again(
+    shared: Bench, full_page: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chromium does not return it if the page navigates during it: the next page decides, not a timeout."""
+    shared.site.pages["/left"] = "<title>Left</title><p>x</p>"
+    real, calls = DevTools.capture, []
+
+    async def capture(self: DevTools, clip: Any) -> bytes:
+        calls.append(clip)
+        if len(calls) > 1:
+            return await real(self, clip)
+        await self.send("Runtime.evaluate", {"expression": "location = '/status/404'"})
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(DevTools, "capture", capture)
+    error = shared.fail({"url": shared.site.url("/left"), "screenshot": True, "full_page": full_page})
+    assert (error.error_class, error.message.endswith("the server responded with 404.")) == ("http_status", True)
+    assert {"screenshot.png", "page.html"} <= names(error)

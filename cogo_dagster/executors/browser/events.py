@@ -48,6 +48,7 @@ class Events:
     Attributes:
         navigations: The number of documents that the page has shown since `expect`.
         changes: The number of navigations so far, also within a document.
+        next_change: Resolves at the next navigation.
         failed: The latest document request of the page that failed or was incomplete.
         downloaded: The URL of the latest download.
         broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
@@ -64,6 +65,7 @@ class Events:
         self._tabs: list[Page] = []
         self._requests: deque[FailedRequest] = deque(maxlen=MAX_ERRORS_PER_KIND)
         self.navigations = self.changes = 0
+        self.next_change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.unresponsive = False
         self.failed: Request | None = None
         self.downloaded: str | None = None
@@ -168,6 +170,8 @@ class Events:
         if frame is self._page.main_frame:
             self.navigations += 1
             self.changes += 1
+            self.next_change.set_result(None)
+            self.next_change = asyncio.get_running_loop().create_future()
             if self.broken.done():
                 self.broken = asyncio.get_running_loop().create_future()
 

@@ -165,9 +165,11 @@ class PageSession:
         frames use CPU time until it is closed.
         """
         requested: Capturing | None = None
+        left = self.events.next_change
 
         def request_more() -> None:
-            nonlocal requested
+            nonlocal requested, left
+            left = self.events.next_change
             requested = begin(capture_if_possible(self.devtools, None))
             if self.finishing and self.saves_html:
                 self._requested = self.events.changes, begin(self.page.content())
@@ -177,13 +179,21 @@ class PageSession:
         if not state.settled:
             self._requested = None
         return await capture_page(
-            self.page, self.devtools, state, None, requested=requested, full_page=False, timeout_ms=timeout_ms
+            self.page,
+            self.devtools,
+            state,
+            None,
+            left=left if requested is not None else self.events.next_change,
+            requested=requested,
+            full_page=False,
+            timeout_ms=timeout_ms,
         )
 
     async def _whole_page(self, name: str, timeout_ms: int) -> tuple[bytes, bool]:
         """Capture the page as far down as possible; as `capture_page`."""
         state = await self._look_unless_navigating(timeout_ms)
-        png, early, shown = await capture_whole_page(self.page, self.devtools, state, timeout_ms)
+        left = self.events.next_change
+        png, early, shown = await capture_whole_page(self.page, self.devtools, state, timeout_ms, left)
         if shown < state.height:
             self.note(f"{name}.png shows the upper {shown} of {state.height} pixels.")
         return png, early
