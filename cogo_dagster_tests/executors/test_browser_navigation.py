@@ -8,6 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from playwright.async_api import Error, Page
 
 from cogo_dagster.executors.browser import evidence
 from cogo_dagster.executors.browser.devtools import DevTools
@@ -212,3 +213,20 @@ def test_a_screenshot_of_a_page_that_was_left_is_taken_again(
     error = shared.fail({"url": shared.site.url("/left"), "screenshot": True, "full_page": full_page})
     assert (error.error_class, error.message.endswith("the server responded with 404.")) == ("http_status", True)
     assert {"screenshot.png", "page.html"} <= names(error)
+
+
+def test_html_of_a_page_that_is_being_left_is_that_of_the_next(shared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read again after the next page has arrived, however often it could not be read before."""
+    shared.site.pages["/leaving"] = "<title>Leaving</title><p>x</p>"
+    real, navigated = Page.content, asyncio.Event()
+
+    async def content(self: Page) -> str:
+        if not navigated.is_set():
+            self.once("framenavigated", lambda _: navigated.set())
+            await self.evaluate("void setTimeout(() => location = '/slow/200', 0)")
+            raise Error("Page.content: Unable to retrieve content because the page is navigating and changing it")
+        return await real(self)
+
+    monkeypatch.setattr(Page, "content", content)
+    found = shared.run({"url": shared.site.url("/leaving")})
+    assert b"<title>Slow</title>" in artifact(found, "page.html")

@@ -17,6 +17,7 @@ from cogo_dagster.executors.browser.failures import response_error, response_fai
 from cogo_dagster.executors.browser.navigation import replaced_response
 from cogo_dagster.executors.browser.page_state import TRIES, PageState, page_state
 from cogo_dagster.executors.browser.screenshots import (
+    LEFT_SECONDS,
     Capturing,
     capture_element,
     capture_if_possible,
@@ -178,16 +179,9 @@ class PageSession:
         state = await self._look_unless_navigating(timeout_ms, request_more if at_once else None)
         if not state.settled:
             self._requested = None
-        return await capture_page(
-            self.page,
-            self.devtools,
-            state,
-            None,
-            left=left if requested is not None else self.events.next_change,
-            requested=requested,
-            full_page=False,
-            timeout_ms=timeout_ms,
-        )
+        left = left if requested is not None else self.events.next_change
+        what = (self.page, self.devtools, state, None)
+        return await capture_page(*what, left=left, requested=requested, full_page=False, timeout_ms=timeout_ms)
 
     async def _whole_page(self, name: str, timeout_ms: int) -> tuple[bytes, bool]:
         """Capture the page as far down as possible; as `capture_page`."""
@@ -226,14 +220,16 @@ class PageSession:
                 content = await task
                 if changes == self.events.changes:
                     return content
-        for _ in range(TRIES - 1):
+        for tries_left in reversed(range(TRIES)):
+            left = self.events.next_change
             try:
                 return await self.page.content()
             except Error as error:
-                if not NAVIGATED_AWAY.search(error.message):
+                if not tries_left or not NAVIGATED_AWAY.search(error.message):
                     raise
+            await asyncio.wait({left}, timeout=LEFT_SECONDS)
             await self.page.wait_for_load_state("domcontentloaded", timeout=self.timeout_ms)
-        return await self.page.content()
+        raise AssertionError
 
     def note(self, text: str) -> None:
         """Add a note, unless it is there already."""
