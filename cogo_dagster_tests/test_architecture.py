@@ -69,6 +69,7 @@ JSON_OF_OUR_OWN = {
     "executors/isolation/plan.py": "its parent's argument",
     "vault/key_ring.py": "a document that it sealed",
     "queue/decoding.py": "catches RecursionError itself",
+    "executors/browser/transport.py": "catches RecursionError itself",
     "testing.py": "a document that it encoded",
     "text.py": "defines load_json",
 }

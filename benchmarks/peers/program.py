@@ -7,7 +7,7 @@ bulk     enqueue `jobs` jobs in one call
 single   enqueue `jobs` jobs, one call after another
 pickup   enqueue `jobs` jobs, a job every `pause_seconds`; the worker of the same run records when each job starts
 worker   print READY, wait for GO, run jobs until standard input is closed; a job sleeps `sleep_seconds`; with
-         `in_turns`, a line with a number lets so many further jobs start, if the peer awaits `admitted`
+         `in_turns`, a line with a number lets as many further jobs start, if the peer awaits `admitted`
 
 A worker prints RAN with the number of jobs it has run, at most every 10 ms, and immediately at the `expected`-th job.
 When its standard input is closed, it prints STARTED with the start of each job in nanoseconds, and exits. The other

@@ -6,7 +6,6 @@ detected when it is read.
 
 import hashlib
 import json
-import os
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Self
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from cogo_dagster.queue.durable import write_private
 from cogo_dagster.queue.embedded.locks import locked
 from cogo_dagster.vault.vault_errors import NoVaultKeys, VaultError
 
@@ -142,12 +142,6 @@ def _change(file: Path, change: Callable[[list[str]], list[str]]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with locked(file.with_name(f"{file.name}.lock")):
             keys = change(_read(file) if file.exists() else [])
-            fresh = file.with_name(f"{file.name}.new")
-            fresh.unlink(missing_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
-                written.write("\n".join(keys) + "\n")
-                written.flush()
-                os.fsync(written.fileno())
-            fresh.replace(file)
+            write_private(file, "\n".join(keys) + "\n")
     except OSError as error:
         raise NoVaultKeys(f"The vault keys cannot be written to {file} ({error.strerror}): make it writable.") from None

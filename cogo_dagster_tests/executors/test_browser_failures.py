@@ -289,6 +289,19 @@ def test_final_steps_run_even_if_one_fails(shared: Bench, monkeypatch: pytest.Mo
     assert {"page.html", "page.pdf", "extracted.json", "screenshot.png"} <= names(error)
 
 
+def test_errors_of_earlier_documents_are_recorded(shared: Bench) -> None:
+    """Console and page errors of a document remain in the evidence after the page has navigated."""
+    shared.site.pages["/first"] = (
+        "<script>console.error('early'); setTimeout(() => { location = '/second' }); throw Error('first')</script>"
+    )
+    shared.site.pages["/second"] = "<title>Second</title><script>console.error('late'); throw Error('second')</script>"
+    actions = [{"do": "wait_for", "url": "**/second"}]
+    found = shared.run({"url": shared.site.url("/first"), "actions": actions}).result
+    assert found["title"] == "Second"
+    assert found["console_errors"] == ["early", "late"]
+    assert found["page_errors"] == ["first", "second"]
+
+
 def test_a_failure_records_its_evidence(shared: Bench) -> None:
     """evidence.json has the timed steps, console and page errors, failed requests and notes."""
     shared.site.pages["/noisy"] = (

@@ -1,4 +1,4 @@
-"""How messages of Playwright's driver are read."""
+"""How messages of Playwright's driver are read and written."""
 
 import asyncio
 import gc
@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
-from unittest.mock import AsyncMock, MagicMock
+from unittest.mock import AsyncMock, MagicMock, call
 
 import pytest
 from playwright._impl._connection import ChannelOwner, Connection, ProtocolCallback
@@ -29,7 +29,13 @@ TEXT = '{"guid":"handle@ \\"__create__\\","params":{"type":"JSHandle"'
 
 def framed(message: Any) -> bytes:
     """Return a message as the driver writes it."""
-    content = json.dumps(message, separators=(",", ":")).encode()
+    content = message if isinstance(message, bytes) else json.dumps(message, separators=(",", ":")).encode()
+    return len(content).to_bytes(4, "little") + content
+
+
+def sent(message: Any) -> bytes:
+    """Return a message as the driver expects it."""
+    content = json.dumps(message).encode()
     return len(content).to_bytes(4, "little") + content
 
 
@@ -68,6 +74,25 @@ def read(messages: Iterable[Any], fails: bool = False) -> tuple[list[Any], int, 
     return arrived, *asyncio.run(scenario())
 
 
+def test_messages_of_one_iteration_are_written_together() -> None:
+    """Messages of one iteration of the event loop are written at once, in their order, and the last ones at the end."""
+    first, second = {"id": "a@1", "params": {"url": "ä\ud800"}}, {"id": "a@2"}
+    output = MagicMock()
+
+    async def scenario() -> None:
+        connection = DriverTransport(asyncio.get_running_loop())
+        connection._output = output
+        connection.send(first)
+        connection.send(second)
+        await asyncio.sleep(0)
+        connection.send(second)
+        connection.request_stop()
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert output.method_calls == [call.write(sent(first) + sent(second)), call.write(sent(second)), call.close()]
+
+
 def test_a_long_message_is_read_at_once() -> None:
     """A message is not copied in parts: of a page of 25 MB it takes two reads, the length and the content."""
     long = {"id": "a@1", "result": {"value": "x" * 25_000_000}}
@@ -96,6 +121,33 @@ def test_a_reply_above_the_limit_fails_its_call(monkeypatch: pytest.MonkeyPatch)
     assert arrived[1:] == [event, short]
     assert arrived[0]["id"] == "a@1"
     assert arrived[0]["error"]["error"]["message"].startswith("The browser's reply has 200,")
+
+
+def test_a_reply_that_is_nested_too_deeply_fails_its_call() -> None:
+    """A page may return an object that cannot be parsed; the following messages are read."""
+    deep = b"[" * 100_000 + b"]" * 100_000
+    reply, event = b'{"id":"a@1","result":%b}' % deep, b'{"guid":"page@1","method":"binding","params":%b}' % deep
+    arrived, _, _ = read([event, reply, {"id": "a@2"}])
+    assert [message["id"] for message in arrived] == ["a@1", "a@2"]
+    assert arrived[0]["error"]["error"]["message"] == "The browser's reply is nested too deeply"
+
+
+def test_a_reply_that_cannot_be_handled_fails_its_call(shared: Bench) -> None:
+    """A call whose reply Playwright cannot process ends with an error instead of never, and other calls continue."""
+
+    async def returned() -> int:
+        context = await shared.running.browser.new_context()
+        try:
+            page = await context.new_page()
+            session = await context.new_cdp_session(page)
+            with pytest.raises(Error, match="The browser's reply"):
+                await session.send("Runtime.evaluate", {"expression": "({guid: []})", "returnByValue": True})
+            return int(await page.evaluate("1 + 1"))
+        finally:
+            await context.close()
+
+    shared.usable()
+    assert shared.do(returned()) == 2
 
 
 def test_a_message_about_a_closed_page_does_not_end_the_connection(caplog: pytest.LogCaptureFixture) -> None:
@@ -196,7 +248,7 @@ def test_what_cannot_be_read_is_noted(shared: Bench, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(events, "LIST_TIMEOUT_SECONDS", 0.05 if busy else 5)
     before = shared.usable()
 
-    async def messages(_: Page) -> list[ConsoleMessage]:
+    async def messages(_: Page, **__: str) -> list[ConsoleMessage]:
         if busy:
             await asyncio.sleep(0.1)
         raise Error("The browser's reply has 200,000,000 bytes; the limit is 100,000,000")

@@ -1,7 +1,8 @@
 """Records events that are not part of a job's steps: new tabs, dialogs, downloads and failed requests.
 
 Events that the job does not handle become notes. Only rare events are subscribed to: a message per request or per
-console line would cost more than the job's steps. The console is read once at the end instead.
+console line would cost more than the job's steps. The console is read once at the end instead. Errors of scripts are
+sent by the driver in any case.
 """
 
 import asyncio
@@ -64,6 +65,7 @@ class Events:
         self._counts: dict[str, int] = defaultdict(int)
         self._tabs: list[Page] = []
         self._requests: deque[FailedRequest] = deque(maxlen=MAX_ERRORS_PER_KIND)
+        self._page_errors: deque[Error] = deque(maxlen=MAX_ERRORS_PER_KIND)
         self.navigations = self.changes = 0
         self.next_change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.unresponsive = False
@@ -77,6 +79,7 @@ class Events:
         page.on("download", self._download)
         page.on("framenavigated", self._navigated)
         page.on("crash", self._crashed)
+        page.on("pageerror", self._page_error)
 
     def expect(self) -> None:
         """Reset the state before a navigation."""
@@ -92,21 +95,18 @@ class Events:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
         unread: list[str] = []
         # At once: the page may be closed after these requests without waiting for the replies.
-        listed = asyncio.gather(
-            self._listed("Console messages", self._page.console_messages(), unread),
-            self._listed("Page errors", self._page.page_errors(), unread),
-        )
-        await asyncio.gather(*map(self._note_aborted, self._aborted))
-        messages, uncaught = await listed
+        noting = [begin(self._note_aborted(request)) for request in self._aborted]
+        messages = await self._listed("Console messages", self._page.console_messages(filter="all"), unread)
+        if noting:
+            await asyncio.wait(noting)
         notes = [*self._note_texts(), *unread]
         console = [(message.type, message.text) for message in messages]
-        page_errors = [str(error) for error in uncaught]
         if any(text == _SERVICE_WORKER for _, text in console):
             notes.append("The page tried to register a service worker. Jobs block service workers, so it may not work.")
         return PageEvents(
             notes=tuple(storable(note) for note in notes),
             console_errors=tuple(_cut(text) for kind, text in console if kind == "error")[-MAX_ERRORS_PER_KIND:],
-            page_errors=tuple(_cut(error) for error in page_errors)[-MAX_ERRORS_PER_KIND:],
+            page_errors=tuple(_cut(str(error)) for error in self._page_errors),
             failed_requests=tuple(self._requests),
         )
 
@@ -160,6 +160,9 @@ class Events:
         self.downloaded = download.url
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
+
+    def _page_error(self, error: Error) -> None:
+        self._page_errors.append(error)
 
     def _crashed(self, _: Page) -> None:
         if self.broken.done():

@@ -1,6 +1,5 @@
 """Reads everything about a page's document that a job needs in one call."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,23 +19,31 @@ MAX_ERRORS: Final = 20
 MAX_TITLE_CHARS: Final = 1_000
 MAX_PX: Final = 1e9
 
-_NO_JSON: Final = re.compile(r"Protocol error \(Runtime\.evaluate\): (?:Object |Internal error)")
-"""The page has replaced functions, so that the script returns one of the page's objects, which is not JSON."""
-
 _STATE: Final = f"""missing => {{
     const attempt = (read, otherwise) => {{ try {{ return read() }} catch {{ return otherwise }} }}
     const root = document.documentElement, focused = document.activeElement
     const caret = () => focused && (focused.isContentEditable || /^(INPUT|TEXTAREA)$/.test(focused.tagName))
+    const text = value => typeof value === 'string' ? value : ''
+    const number = value => typeof value === 'number' ? value : 0
+    const errors = () => {{
+        const found = [], entries = performance.getEntriesByType('resource')
+        for (let at = entries.length - 1; at >= 0 && found.length < {MAX_ERRORS}; at--) {{
+            const entry = entries[at], status = number(entry.responseStatus)
+            if (status >= 400) found[found.length] = [text(entry.name.slice(0, 300)), status]
+        }}
+        return found
+    }}
     return {{
-        title: attempt(() => document.title.slice(0, {MAX_TITLE_CHARS}), ''),
-        status: attempt(() => performance.getEntriesByType('navigation')[0].responseStatus, 0),
-        size: attempt(() => [root.scrollWidth, root.scrollHeight], [0, 0]),
+        title: attempt(() => text(document.title.slice(0, {MAX_TITLE_CHARS})), ''),
+        status: attempt(() => number(performance.getEntriesByType('navigation')[0].responseStatus), 0),
+        size: attempt(() => [number(root.scrollWidth), number(root.scrollHeight)], [0, 0]),
         settled: attempt(() => document.fonts.status === 'loaded' && !caret(), false),
-        errors: attempt(() => performance.getEntriesByType('resource').filter(entry => entry.responseStatus >= 400)
-            .slice(-{MAX_ERRORS}).map(entry => [entry.name.slice(0, 300), entry.responseStatus]), []),
-        boxed: missing.length ? attempt(() => ({BOXED})(missing), []) : [],
+        errors: attempt(errors, []),
+        boxed: missing.length ? attempt(() => text(({BOXED})(missing).join()), '') : '',
     }}
 }}"""
+"""Only strings, numbers and booleans are returned: the functions of a page may return anything, such as an object that
+the browser or its driver cannot pass on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ async def page_state(
                 request_more()
             found = await with_timeout(reading, timeout_ms / 1000)
         except Error as error:
-            if reply_bytes(error.message) is not None or _NO_JSON.search(error.message):
+            if reply_bytes(error.message) is not None:
                 return PageState()
             if not tries_left or not NAVIGATED_AWAY.search(str(error)):
                 raise
@@ -108,7 +115,7 @@ def _errors(found: Any) -> tuple[FailedRequest, ...]:
         match entry:
             case [str() as url, int() as status]:
                 errors.append(FailedRequest(url=storable(url[:300]), reason=f"HTTP status {status}"))
-    return tuple(errors)
+    return tuple(reversed(errors))
 
 
 def parsed(found: Any, without_glyphs: tuple[str, ...]) -> PageState:
@@ -125,5 +132,5 @@ def parsed(found: Any, without_glyphs: tuple[str, ...]) -> PageState:
         height,
         found.get("settled") is True,
         _errors(found.get("errors")),
-        tuple(script for script in without_glyphs if isinstance(boxed, list) and script in boxed),
+        tuple(script for script in without_glyphs if isinstance(boxed, str) and script in boxed.split(",")),
     )

@@ -38,11 +38,19 @@ MAX_TEXT_CHARS = 100_000
 BOM: Final = b"\xef\xbb\xbf"
 """Written before page.html: the document may declare another encoding, and the mark takes precedence over it."""
 
-_VALUES = """(elements, [attribute, limit, chars]) => [elements.length, elements.slice(0, limit).map(element => {
-    const value = attribute === null ? element.innerText : element.getAttribute(attribute)
-    return typeof value === 'string' ? value.slice(0, chars) : value
-})]"""
-"""The number of elements, and values within the limits, so that the page need not be transferred as a whole."""
+_VALUES = """(elements, [attribute, limit, chars]) => {
+    const values = []
+    for (let at = 0; at < elements.length && at < limit; at++) {
+        const value = attribute === null ? elements[at].innerText : elements[at].getAttribute(attribute)
+        const cut = typeof value === 'string' ? value.slice(0, chars) : null
+        values[at] = typeof cut === 'string' ? cut : null
+    }
+    return [elements.length, values]
+}"""
+"""The number of elements, and values within the limits, so that the page need not be transferred as a whole.
+
+Only strings are returned: the functions of a page may return anything.
+"""
 
 _SCROLL = """async ([limitMs, limitPx]) => {
     const end = performance.now() + limitMs, pause = ms => new Promise(done => setTimeout(done, ms));

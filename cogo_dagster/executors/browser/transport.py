@@ -9,14 +9,15 @@ import asyncio
 import json
 import logging
 import re
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from playwright._impl._connection import Connection
 from playwright._impl._helper import ParsedMessagePayload
 from playwright._impl._object_factory import create_remote_object
 from playwright._impl._transport import PipeTransport
-from playwright.async_api import Playwright
+from playwright.async_api import Error, Playwright
 
+from cogo_dagster.executors.browser.errors import first_line
 from cogo_dagster.executors.browser.tasks import begin
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class DriverTransport(PipeTransport):
         super().__init__(loop)
         self._unsent: list[bytes] = []
 
-    def send(self, message: dict[str, object]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         """Send a message, together with all others of this iteration of the event loop."""
         content = self.serialize_message(message)
         if not self._unsent:
@@ -57,11 +58,8 @@ class DriverTransport(PipeTransport):
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
         assert self._output is not None  # noqa: S101 - the process was started with a pipe
-        self._output.write(b"".join(unsent))
-
-    def deserialize_message(self, data: str | bytes) -> ParsedMessagePayload:
-        """Return the message; Playwright would also determine the encoding, and read an environment variable."""
-        return cast("ParsedMessagePayload", json.loads(data if isinstance(data, str) else data.decode()))
+        if unsent:
+            self._output.write(b"".join(unsent))
 
     async def run(self) -> None:
         """Dispatch messages until the driver ends or `request_stop` is called."""
@@ -86,7 +84,7 @@ class DriverTransport(PipeTransport):
                 continue
             message = await reader.readexactly(size_bytes)
             if not (self._stopped or _LOGGED_VALUE.match(message)):
-                self._dispatch(self.deserialize_message(message))
+                self._handle(message)
             left -= 1
             if left == 0:
                 left = MESSAGES_PER_TURN
@@ -98,12 +96,25 @@ class DriverTransport(PipeTransport):
         left_bytes = size_bytes - len(head)
         reply = _REPLY.match(head)
         if reply is None:
-            self._dispatch(self.deserialize_message(head + await reader.readexactly(left_bytes)))
+            self._handle(head + await reader.readexactly(left_bytes))
             return
         while left_bytes:
             left_bytes -= len(await reader.readexactly(min(left_bytes, _CHUNK_BYTES)))
-        text = f"The browser's reply has {size_bytes:,} bytes; the limit is {MAX_REPLY_BYTES:,}"
-        error = {"error": {"name": "Error", "message": text, "stack": ""}}
+        self._fail(reply, f"The browser's reply has {size_bytes:,} bytes; the limit is {MAX_REPLY_BYTES:,}")
+
+    def _handle(self, content: bytes) -> None:
+        try:
+            message = json.loads(content.decode())
+        except RecursionError:
+            reply = _REPLY.match(content)
+            if reply is not None:
+                self._fail(reply, "The browser's reply is nested too deeply")
+            return
+        self._dispatch(message)
+
+    def _fail(self, reply: re.Match[bytes], reason: str) -> None:
+        """Make the call that a reply belongs to fail."""
+        error = {"error": {"name": "Error", "message": reason, "stack": ""}}
         self._dispatch(cast("ParsedMessagePayload", {"id": reply[1].decode(), "error": error}))
 
     def _dispatch(self, message: ParsedMessagePayload) -> None:
@@ -112,6 +123,20 @@ class DriverTransport(PipeTransport):
             self.on_message(message)
         except Exception:
             logger.warning("A message of Playwright's driver could not be handled.", exc_info=True)
+
+
+class DriverConnection(Connection):
+    """Playwright's connection to its driver, in which every call ends."""
+
+    def dispatch(self, msg: ParsedMessagePayload) -> None:
+        """Handle a message; a reply that cannot be handled fails its call, which would never end otherwise."""
+        call = self._callbacks.get(msg["id"]) if "id" in msg else None
+        try:
+            super().dispatch(msg)
+        except Exception as error:
+            if call is None or call.future.done():
+                raise
+            call.future.set_exception(Error(f"The browser's reply cannot be read ({first_line(str(error))})"))
 
 
 def reply_bytes(message: str) -> int | None:
@@ -128,7 +153,7 @@ async def start_driver() -> Playwright:
     """
     loop = asyncio.get_running_loop()
     transport = DriverTransport(loop)
-    connection = Connection(None, create_remote_object, transport, loop)
+    connection = DriverConnection(None, create_remote_object, transport, loop)
     begin(connection.run())
     started = connection.playwright_future
     await asyncio.wait({transport.on_error_future, started}, return_when=asyncio.FIRST_COMPLETED)

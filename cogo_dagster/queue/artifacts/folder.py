@@ -18,6 +18,7 @@ from cogo_dagster.queue.artifacts.store_errors import (
     ArtifactStoreError,
     ArtifactStoreUnavailable,
 )
+from cogo_dagster.queue.durable import rename
 
 _TRIES: Final = 50
 _PERMANENT: Final = frozenset({errno.ENAMETOOLONG, errno.EFBIG})
@@ -60,7 +61,7 @@ class FolderObjects:
                 self._tidy(probe)
 
     def put(self, name: str, file: LocalFile, content_type: str) -> StoredObject:  # noqa: ARG002 - the row keeps the type
-        """Copy, fsync, then rename, so that a reader sees the whole file or none."""
+        """Copy, sync, then rename, so that a reader sees the whole file or none."""
         target = self._path(name)
         if file.content is not None:
             self._write(target, iter([file.content]))
@@ -174,7 +175,7 @@ class FolderObjects:
                     written.write(chunk)
                 written.flush()
                 os.fsync(written.fileno())
-            temporary.replace(target)
+            rename(temporary, target)
         except OSError as error:
             raise _unwritable(target.parent, error) from error
         finally:

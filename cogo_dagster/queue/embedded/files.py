@@ -1,7 +1,6 @@
 """The server's files below `<home>/postgres`."""
 
 import json
-import os
 import secrets
 import subprocess
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
 
+from cogo_dagster.queue.durable import write_private
 from cogo_dagster.text import load_json
 
 Owner = Literal["explicit", "lease"]
@@ -103,7 +103,7 @@ class ServerFiles:
     def password(self) -> str:
         """Return the password, generated at the first call."""
         if not self.password_file.exists():
-            _write_private(self.password_file, secrets.token_hex(24))
+            write_private(self.password_file, secrets.token_hex(24))
         return self.password_file.read_text().strip()
 
     def state(self) -> ServerState:
@@ -116,7 +116,7 @@ class ServerFiles:
     def save(self, state: ServerState) -> None:
         """Replace the state atomically, if it differs."""
         if state != self.state():
-            _write_private(self._state, json.dumps(asdict(state)))
+            write_private(self._state, json.dumps(asdict(state)))
 
 
 def is_postmaster(pid: int, data: Path) -> bool:
@@ -129,13 +129,3 @@ def is_postmaster(pid: int, data: Path) -> bool:
     command = ["/bin/ps", "-p", str(pid), "-o", "comm="]
     listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the argument is a number
     return "postgres" in listed.stdout
-
-
-def _write_private(path: Path, text: str) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
