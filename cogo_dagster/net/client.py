@@ -3,6 +3,8 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -10,6 +12,9 @@ from cogo_dagster.certificates import trusted_authorities
 from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 
 MAX_REDIRECTS = 20
+_CODINGS: Final = frozenset({"br", "zstd", "compress", "x-compress"})
+"""Content encodings that httpx may not decode: it requests those that it can."""
+_HTTP: Final = re.compile(r"https?:", re.IGNORECASE)
 
 
 class FetchFailed(Exception):
@@ -17,8 +22,8 @@ class FetchFailed(Exception):
 
     Attributes:
         kind: `timeout`, `tls`, `redirects`, `invalid_url`, `too_large`, `body` (not in the encoding of its header),
-            `body_cut` (incomplete) or `connection`.
-        target: Target of a redirect that is neither http nor https.
+            `body_cut` (incomplete), `not_http`, `headers` (too large or contradictory) or `connection`.
+        target: Target of a redirect that is no valid http or https URL.
         by_proxy: Whether the forward proxy blocked or failed the request; then kind and message are those of the proxy.
     """
 
@@ -82,7 +87,7 @@ async def fetch(
             max_redirects=MAX_REDIRECTS,
             timeout=timeout_seconds,
             headers=dict(headers),
-            event_hooks={"request": [_adding_cookies(url, cookies or {})], "response": [_check_redirect]},
+            event_hooks={"request": [_adding_cookies(url, cookies or {})], "response": [_prepare]},
         ) as client:
             return await _read(client, url, max_bytes)
     except httpx.TimeoutException as error:
@@ -94,10 +99,7 @@ async def fetch(
     except httpx.DecodingError as error:
         raise FetchFailed("body", f"The body of {url} does not have the encoding of its Content-Encoding.") from error
     except httpx.HTTPError as error:
-        kind = "tls" if "CERTIFICATE" in str(error) or "SSL" in str(error) else "connection"
-        if "complete message body" in str(error):
-            kind = "body_cut"
-        raise FetchFailed(kind, f"Fetching {url} failed: {str(error) or type(error).__name__}.") from error
+        raise FetchFailed(_kind(error), f"Fetching {url} failed: {str(error) or type(error).__name__}.") from error
 
 
 def _adding_cookies(url: str, cookies: Mapping[str, str]) -> Callable[[httpx.Request], Awaitable[None]]:
@@ -116,12 +118,74 @@ def _adding_cookies(url: str, cookies: Mapping[str, str]) -> Callable[[httpx.Req
     return add
 
 
-async def _check_redirect(response: httpx.Response) -> None:
-    """Reject a redirect to another scheme, which httpx would treat as a path of the same host."""
-    location = response.headers.get("location", "")
-    if response.has_redirect_location and re.match(r"(?!https?:)[a-z][a-z0-9+.-]*:", location, re.IGNORECASE):
+def _kind(error: httpx.HTTPError) -> str:
+    text = str(error)
+    if "CERTIFICATE" in text or "SSL" in text:
+        return "tls"
+    if not isinstance(error, httpx.RemoteProtocolError):
+        return "connection"
+    if "complete message body" in text:
+        return "body_cut"
+    if "buffer too long" in text or "conflicting" in text:
+        return "headers"
+    return "connection" if "disconnected" in text or "unexpectedly closed" in text else "not_http"
+
+
+async def _prepare(response: httpx.Response) -> None:
+    """Read the headers as browsers do, where httpx does not.
+
+    Raises:
+        FetchFailed: The response redirects to another scheme or to an invalid URL, or cannot be decoded.
+    """
+    codings = [coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")]
+    decoded = response.request.headers.get("accept-encoding", "").split(", ")
+    if unknown := next((coding for coding in codings if coding in _CODINGS and coding not in decoded), None):
+        message = f"The body of {response.url} has the Content-Encoding {unknown}, which only a browser decodes."
+        raise FetchFailed("body", message)
+    if "x-gzip" in codings:
+        response.headers["content-encoding"] = ", ".join(codings).replace("x-gzip", "gzip")
+    if response.has_redirect_location:
+        _resolve_location(response)
+
+
+def _resolve_location(response: httpx.Response) -> None:
+    locations = set(response.headers.get_list("location"))
+    if len(locations) > 1:
+        raise FetchFailed("headers", f"{response.url} sends several different Location headers.")
+    location = locations.pop().strip()
+    if not location:  # browsers show the body
+        del response.headers["location"]
+        return
+    scheme = re.match(r"([a-z][a-z0-9+.-]*):", location, re.IGNORECASE)
+    if scheme is not None and not _HTTP.match(location):
         message = f"{response.url} redirects to {location[:300]}, which is not http or https."
         raise FetchFailed("invalid_url", message, location)
+    try:
+        response.headers["location"] = str(httpx.URL(_absolute(str(response.url), location)))
+    except (httpx.InvalidURL, ValueError):
+        message = f"{response.url} redirects to {location[:300]!r}, which is no valid URL."
+        raise FetchFailed("invalid_url", message, location) from None
+
+
+def _absolute(base: str, location: str) -> str:
+    """Resolve a Location as browsers do: a backslash is a slash, and `http:x` is relative to a URL of that scheme.
+
+    Raises:
+        ValueError: It has no host, or an invalid one.
+    """
+    at = min((at for mark in "?#" if (at := location.find(mark)) >= 0), default=len(location))
+    location = location[:at].replace("\\", "/") + location[at:]
+    scheme, _, after = location.partition(":")
+    if _HTTP.match(location) and not after.startswith("//"):
+        location = (
+            after if _HTTP.match(base) and base.startswith(f"{scheme.lower()}:") else f"{scheme}://{after.lstrip('/')}"
+        )
+    absolute: str = urljoin(base, location)
+    if not after.strip("/") and _HTTP.match(location):
+        raise ValueError("the URL has no host")
+    if urlsplit(absolute).port == 0:  # raises ValueError above 65,535
+        raise ValueError("the port is invalid")
+    return absolute
 
 
 async def _read(client: httpx.AsyncClient, url: str, max_bytes: int) -> Fetched:

@@ -159,6 +159,8 @@ class HeadReader:
         end = raw.find(b"\r\n\r\n", searched)
         if end + 4 > self._limit_bytes or (end < 0 and len(raw) > self._limit_bytes):
             raise HeadTooLong("the head is too long")
+        if end < 0 and raw.find(b"\n\n", searched) >= 0:
+            raise BadHead("its lines end with LF instead of CR LF")
         if end < 0:
             self._received = bytearray(raw) if raw is data else self._received
             return None

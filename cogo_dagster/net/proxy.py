@@ -22,9 +22,9 @@ from cogo_dagster.net.client_connection import ClientConnection, IsUser, PortGra
 from cogo_dagster.net.dial import Dialer, HopFailed
 from cogo_dagster.net.http_head import Head
 from cogo_dagster.net.proxy_limits import ProxyLimits
-from cogo_dagster.net.responses import MARK_HEADER
+from cogo_dagster.net.responses import MARK_HEADER, STATUS_HEADER
 
-__all__ = ["MARK_HEADER", "ForwardProxy", "ProxyLimits", "ProxySession"]
+__all__ = ["MARK_HEADER", "STATUS_HEADER", "ForwardProxy", "ProxyLimits", "ProxySession"]
 
 
 @dataclass(eq=False, slots=True)

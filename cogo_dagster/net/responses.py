@@ -6,6 +6,8 @@ from cogo_dagster.net.dial import HopFailed
 from cogo_dagster.net.http_head import BadHead, HeadCut, HeadTooLong, encode_head
 
 MARK_HEADER: Final = "x-cogo-proxy"
+STATUS_HEADER: Final = "x-cogo-status"
+"""The status of a response that was forwarded with another one."""
 _STATUS: Final = {
     "blocked_address": "403 Forbidden",
     "invalid_url": "400 Bad Request",
@@ -16,9 +18,11 @@ _STATUS: Final = {
 def start_line(received: str) -> str:
     """Return the start line of a server's response as it is forwarded.
 
-    A server's 407 becomes 502: a browser would drop the credential of this proxy.
+    A server's 407 becomes 502, with the status in a header: a browser would drop the credential of this proxy.
     """
-    return "HTTP/1.1 502 Bad Gateway" if received.split(" ")[1:2] == ["407"] else received
+    if received.split(" ")[1:2] == ["407"]:
+        return f"HTTP/1.1 502 Bad Gateway\r\n{STATUS_HEADER}: 407"
+    return received
 
 
 def established() -> bytes:

@@ -1,6 +1,7 @@
 """The connection of the proxy to one server: consecutive responses, or the far end of a tunnel."""
 
 import asyncio
+import re
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -220,6 +221,6 @@ class ServerConnection(asyncio.Protocol):
 
 def _status(head: Head) -> str:
     status = head.start.split(" ")[1:2] if head.start.startswith("HTTP/1.") else []
-    if not status or not (status[0].isascii() and status[0].isdigit()) or status[0] == "101":
-        raise BadHead("the server did not respond with HTTP/1")
+    if not status or re.fullmatch("[1-9][0-9]{2}", status[0]) is None or status[0] == "101":
+        raise BadHead(f"it responded with {head.start[:100]!r}")
     return status[0]

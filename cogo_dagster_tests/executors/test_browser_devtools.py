@@ -151,7 +151,7 @@ def test_the_html_is_requested_together_with_the_screenshot(
         await asyncio.wait_for(requested.wait(), 10)
         if changing:
             change = "history.pushState(0, '', '#after'); document.body.append('changed')"
-            await self._send("Runtime.evaluate", {"expression": change})
+            await self.send("Runtime.evaluate", {"expression": change})
         return await real_capture(self, clip)
 
     monkeypatch.setattr(Page, "content", content)

@@ -63,7 +63,7 @@ def test_a_response_without_a_document_to_an_action_is_permanent(
     actions = [{"do": "wait", "ms": 200}, action | {"timeout_ms": 1_000}]
     error = shared.fail({"url": shared.site.url("/void"), "actions": actions})
     assert (error.error_class, error.retryable) == ("no_document", False)
-    assert f"{shared.site.url('/status/204')} was opened, and the server responded with 204" in error.message
+    assert f"it leads to {shared.site.url('/status/204')}: the server responded with 204" in error.message
     assert {"screenshot.png", "page.html"} <= names(error)
 
 
@@ -71,7 +71,7 @@ def test_a_response_without_a_document_to_an_action_is_permanent(
     ("target", "error_class", "retryable", "part"),
     [
         ("/status/204", "no_document", False, "responded with 204"),
-        ("/download", "download", False, "set wait_until to an earlier state"),
+        ("/download", "download", False, "it is a download, not a page"),
         ("/hang", "timeout", True, "waited for a response from"),
     ],
 )

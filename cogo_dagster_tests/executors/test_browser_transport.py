@@ -264,7 +264,7 @@ def test_what_cannot_be_read_is_noted(shared: Bench, monkeypatch: pytest.MonkeyP
 
 def test_an_attempt_ends_before_the_worker_cancels_it() -> None:
     """Collecting evidence and closing the page of a browser that hangs take less time than the worker's margin."""
-    files_seconds = events.REQUESTS_TIMEOUT_SECONDS + evidence.FILE_TIMEOUT_SECONDS
+    files_seconds = evidence.REQUESTS_TIMEOUT_SECONDS + evidence.FILE_TIMEOUT_SECONDS
     assert max(files_seconds, run.TRACE_TIMEOUT_SECONDS) < executor.EVIDENCE_TIMEOUT_SECONDS
     assert events.LIST_TIMEOUT_SECONDS < executor.EVIDENCE_TIMEOUT_SECONDS
     closing = run.CLOSE_TIMEOUT_SECONDS + run.REPLY_TIMEOUT_SECONDS + process.RESPONSE_SECONDS

@@ -93,3 +93,9 @@ def test_a_head_may_arrive_in_two_parts(cut: int) -> None:
     assert head is not None
     assert (head.start, head.values("a"), head.values("c")) == ("HTTP/1.1 200 OK", ["b"], ["d"])
     assert reader.rest == b"rest"
+
+
+def test_a_head_whose_lines_end_with_lf_is_rejected_before_its_end() -> None:
+    """It would never end: the error says why, instead of that there was no response."""
+    with pytest.raises(BadHead, match="end with LF"):
+        HeadReader(65_536, b"HTTP/").feed(b"HTTP/1.1 200 OK\nX-A: 1\n\n<p>")

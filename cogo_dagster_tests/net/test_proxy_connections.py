@@ -565,6 +565,7 @@ def test_a_servers_407_is_not_taken_for_one_of_the_proxy() -> None:
             connection[1].write(get(port, session))
             answer, body = await response(connection)
             assert answer.startswith("HTTP/1.1 502 ")
+            assert "x-cogo-status: 407" in answer
             assert "proxy-authenticate" not in answer.lower()
             assert body == b"no"
             connection[1].close()

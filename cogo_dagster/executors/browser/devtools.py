@@ -59,7 +59,7 @@ class DevTools:
         """
         expression = f"({function})({json.dumps(argument)})"
         options = {"expression": expression, "returnByValue": True, "silent": True}
-        response = await self._send("Runtime.evaluate", options)
+        response = await self.send("Runtime.evaluate", options)
         return None if "exceptionDetails" in response else response["result"].get("value")
 
     @property
@@ -89,17 +89,18 @@ class DevTools:
         if clip is not None:
             options |= {"clip": {**clip, "scale": 1}, "captureBeyondViewport": True}
         with self.capture_in_progress():
-            response = await self._send("Page.captureScreenshot", options)
+            response = await self.send("Page.captureScreenshot", options)
         return base64.b64decode(response["data"])
 
     async def stop_loading(self) -> None:
         """Abandon a navigation whose document has not arrived; scripts can then run in the current document."""
-        await self._send("Page.stopLoading", {})
+        await self.send("Page.stopLoading", {})
 
-    async def _send(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    async def send(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Send a command and return its reply."""
         session = await self._opening
         return await session.send(method, parameters)
 
     def _begin(self, method: str, **parameters: Any) -> None:
         """Send a command whose reply is not needed; it fails if the page is closed at the same time."""
-        begin(self._send(method, parameters))
+        begin(self.send(method, parameters))

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 RETRYABLE_STATUSES = frozenset({407, 408, 425, 429})
-"""A status 407 is never that of a server: the proxy replaces it."""
+"""A server that responds with 407 is taken for a proxy that does not work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ _RULES: tuple[tuple[str, str, bool, str], ...] = (
     (r"ERR_NAME_", "dns", True, "the host name could not be resolved"),
     (r"ERR_CERT_|ERR_SSL_|ERR_BAD_SSL", "tls", False, "the site's TLS certificate or handshake is invalid"),
     (r"ERR_INVALID_HTTP_RESPONSE|ERR_INVALID_CHUNKED", "not_http", False, "the server does not speak HTTP"),
-    (r"ERR_RESPONSE_HEADERS_TOO_BIG|ERR_RESPONSE_HEADERS_MULT", "headers", False, "the response headers are too large"),
+    (r"ERR_RESPONSE_HEADERS_TOO_BIG", "headers", False, "the response headers are too large"),
+    (r"ERR_RESPONSE_HEADERS_MULT", "headers", False, "the response repeats a header with different values"),
     (r"ERR_CONTENT_DECODING", "body", False, "the response body does not match its Content-Encoding"),
     (
         r"ERR_CONTENT_LENGTH_MISMATCH|ERR_INCOMPLETE_CHUNKED",
@@ -61,7 +62,13 @@ _RULES: tuple[tuple[str, str, bool, str], ...] = (
         "the connection failed",
     ),
     (
-        r"ERR_(INVALID_URL|UNSAFE_PORT|(UNSAFE|INVALID)_REDIRECT|(DISALLOWED|UNKNOWN)_URL_SCHEME)|invalid URL",
+        r"ERR_(UNSAFE|INVALID)_REDIRECT",
+        "invalid_url",
+        False,
+        "it redirects to an address that browsers do not open",
+    ),
+    (
+        r"ERR_(INVALID_URL|UNSAFE_PORT|(DISALLOWED|UNKNOWN)_URL_SCHEME)|invalid URL",
         "invalid_url",
         False,
         "browsers do not open this URL",
@@ -101,10 +108,9 @@ def classify(message: str) -> BrowserFailure:
     return BrowserFailure("browser_error", True, first_line(message))
 
 
-def no_document(status: int, url: str | None = None) -> BrowserFailure:
+def no_document(status: int) -> BrowserFailure:
     """Classify a status without a document; a retry would not change it."""
-    server = f"{url[:300]} was opened, and the server" if url else "the server"
-    return BrowserFailure("no_document", False, f"{server} responded with {status}, which has no document")
+    return BrowserFailure("no_document", False, f"the server responded with {status}, which has no document")
 
 
 def no_response(url: str, message: str) -> BrowserFailure:
@@ -113,15 +119,14 @@ def no_response(url: str, message: str) -> BrowserFailure:
     return BrowserFailure("timeout", True, f"{description} ({first_line(message)})")
 
 
-def starts_download(url: str, wait_until: str) -> BrowserFailure:
-    """Classify a navigation to a page that starts a download instead of reaching the state *wait_until*."""
-    description = f"the page starts the download of {url[:300]} and does not reach {wait_until!r}"
-    return BrowserFailure("download", False, f"{description}; set wait_until to an earlier state")
-
-
 def unsupported_url(target: str) -> BrowserFailure:
     """Classify a redirect to a URL that a browser cannot open."""
     return BrowserFailure("invalid_url", False, f"it redirects to {first_line(target)}, which a browser cannot open")
+
+
+def is_web(url: str) -> bool:
+    """Return whether a URL has the scheme http or https."""
+    return re.match(r"https?://[^/]", url, re.IGNORECASE) is not None
 
 
 def unsettled(wait_until: str, navigations: int, message: str) -> BrowserFailure:
@@ -129,6 +134,12 @@ def unsettled(wait_until: str, navigations: int, message: str) -> BrowserFailure
     loaded = f"the page loaded {navigations} documents" if navigations > 1 else "the page loaded"
     description = f"{loaded} but did not reach {wait_until!r} in time ({first_line(message)})"
     return BrowserFailure("unsettled", True, f"{description}; set wait_until to an earlier state")
+
+
+def restless(navigations: int, message: str) -> BrowserFailure:
+    """Classify a timeout during which the page navigated again and again."""
+    description = f"the page navigated to other documents {navigations} times during this step"
+    return BrowserFailure("unsettled", True, f"{description} ({first_line(message)})")
 
 
 def out_of_memory(used_bytes: int, limit_bytes: int) -> BrowserFailure:

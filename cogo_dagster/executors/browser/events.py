@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
 
-from cogo_dagster.executors.browser.errors import first_line
+from cogo_dagster.executors.browser.errors import NO_DOCUMENT, first_line, is_web
 from cogo_dagster.executors.browser.tasks import StepTimeout, begin, with_timeout
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.text import storable
@@ -22,7 +22,6 @@ from cogo_dagster.text import storable
 MAX_NOTES_PER_KIND: Final = 3
 MAX_ERRORS_PER_KIND: Final = 20
 LIST_TIMEOUT_SECONDS: Final = 2
-REQUESTS_TIMEOUT_SECONDS: Final = 0.5
 BROKEN_BODIES: Final = ("ERR_CONTENT_", "_CHUNKED_ENCODING", "ERR_HTTP2_", "ERR_QUIC_")
 PAGE_CRASHED: Final = "Page crashed"
 _SERVICE_WORKER = "Service Worker registration blocked by Playwright"
@@ -50,6 +49,7 @@ class Events:
     Attributes:
         navigations: The number of documents that the page has shown since `expect`.
         changes: The number of navigations so far, also within a document.
+        next_change: Resolves at the next navigation.
         failed: The latest document request of the page that failed or was incomplete.
         download: URL of the latest download of the page.
         broken: Resolves with the reason when a document is cut off while it loads, or the page crashes: no `load` event
@@ -67,9 +67,11 @@ class Events:
         self._requests: deque[FailedRequest] = deque(maxlen=MAX_ERRORS_PER_KIND)
         self._page_errors: deque[Error] = deque(maxlen=MAX_ERRORS_PER_KIND)
         self.navigations = self.changes = 0
+        self.next_change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.unresponsive = False
         self.failed: Request | None = None
         self.download: str | None = None
+        self._aborted: deque[Request] = deque(maxlen=MAX_NOTES_PER_KIND)
         self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         context.on("page", self._tab)
         context.on("dialog", self._dialog)
@@ -89,17 +91,15 @@ class Events:
         """Whether the page has crashed since its latest navigation: it answers no call."""
         return self.broken.done() and self.broken.result() == PAGE_CRASHED
 
-    async def latest_document(self) -> Request | None:
-        """Return the latest request for a document of the page, if the driver returns it in time."""
-        with contextlib.suppress(Exception):  # Playwright raises a plain Exception if its driver ends
-            requests = await with_timeout(self._page.requests(), REQUESTS_TIMEOUT_SECONDS)
-            return next((request for request in reversed(requests) if self._is_document(request)), None)
-        return None
-
     async def record(self) -> PageEvents:
         """Return notes on events that the job did not handle, and the latest errors by kind."""
-        notes = self._note_texts()
-        messages = await self._listed("Console messages", self._page.console_messages(filter="all"), notes)
+        unread: list[str] = []
+        # At once: the page may be closed after these requests without waiting for the replies.
+        noting = [begin(self._note_aborted(request)) for request in self._aborted]
+        messages = await self._listed("Console messages", self._page.console_messages(filter="all"), unread)
+        if noting:
+            await asyncio.wait(noting)
+        notes = [*self._note_texts(), *unread]
         console = [(message.type, message.text) for message in messages]
         if any(text == _SERVICE_WORKER for _, text in console):
             notes.append("The page tried to register a service worker. Jobs block service workers, so it may not work.")
@@ -118,6 +118,14 @@ class Events:
             self.unresponsive = self.unresponsive or isinstance(error, StepTimeout)
             notes.append(f"{what} could not be read: {first_line(str(error))}.")
             return []
+
+    async def _note_aborted(self, request: Request) -> None:
+        """Note a navigation after which the page stayed, because the response had no document."""
+        with contextlib.suppress(Error, StepTimeout):
+            response = await with_timeout(request.response(), LIST_TIMEOUT_SECONDS)
+            if response is not None and response.status in NO_DOCUMENT:
+                text = f"The server responded with {response.status} to {_cut(request.url)}, which has no document."
+                self._note("navigation", text)
 
     def _note_texts(self) -> list[str]:
         shown = dict(self._notes)
@@ -169,6 +177,8 @@ class Events:
         if frame is self._page.main_frame:
             self.navigations += 1
             self.changes += 1
+            self.next_change.set_result(None)
+            self.next_change = asyncio.get_running_loop().create_future()
             if self.broken.done():
                 self.broken = asyncio.get_running_loop().create_future()
 
@@ -178,6 +188,10 @@ class Events:
         if not self._is_document(request):
             return
         self.failed = request
+        if not is_web(request.url):
+            self._note("navigation", f"The page navigated to {_cut(request.url)}, which a browser cannot open.")
+        elif "ERR_ABORTED" in reason:
+            self._aborted.append(request)
         if any(name in reason for name in BROKEN_BODIES) and not self.broken.done():
             self.broken.set_result(reason)
 

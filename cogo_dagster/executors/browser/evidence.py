@@ -7,7 +7,7 @@ from typing import Any, Final
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.errors import first_line
 from cogo_dagster.executors.browser.failures import unreached
-from cogo_dagster.executors.browser.navigation import is_pending
+from cogo_dagster.executors.browser.navigation import is_pending, last_navigation
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession
 from cogo_dagster.executors.browser.tasks import begin, with_timeout
@@ -15,6 +15,7 @@ from cogo_dagster.executors.browser.tasks import begin, with_timeout
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 FILE_TIMEOUT_SECONDS: Final = 3.5
+REQUESTS_TIMEOUT_SECONDS: Final = 0.5
 
 
 async def save_evidence(
@@ -51,7 +52,7 @@ async def _stop_navigation(running: RunningBrowser, page_session: PageSession) -
     """Abandon a navigation that is waiting for a response, so that the current document can be read."""
     if running.ended() or page_session.page.url in {"", "about:blank"}:
         return
-    document = await page_session.events.latest_document()
+    document = await last_navigation(page_session.page, REQUESTS_TIMEOUT_SECONDS)
     if document is not None and is_pending(document):
         begin(page_session.devtools.stop_loading())
 

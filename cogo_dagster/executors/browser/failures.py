@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from cogo_dagster.executors.browser.errors import BrowserFailure, classify_status
+from cogo_dagster.executors.browser.errors import BrowserFailure, classify, classify_status, is_web, unsupported_url
 from cogo_dagster.formatting.browser_evidence import FailedRequest
 from cogo_dagster.net.addresses import DEFAULT_PORTS, InvalidAddress, split_host_port
 from cogo_dagster.net.dial import HopFailed
-from cogo_dagster.net.proxy import MARK_HEADER, ProxySession
+from cogo_dagster.net.proxy import MARK_HEADER, STATUS_HEADER, ProxySession
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.retry_after import retry_after_seconds
 
@@ -43,6 +43,8 @@ def response_failure(
         hop = find_failed_hop(session, url, None)
         if hop is not None:
             return hop
+    if status == 502 and headers.get(STATUS_HEADER) == "407":
+        status = 407
     return classify_status(status) if status >= 400 else None
 
 
@@ -95,14 +97,17 @@ def blocked_reasons(session: ProxySession) -> list[str]:
     return list(dict.fromkeys(reasons))[:10]
 
 
-def check_document(url: str, status: int | None, session: ProxySession, failed_url: str | None) -> None:
+def check_document(
+    url: str, status: int | None, session: ProxySession, failed_url: str | None, reason: str | None = None
+) -> None:
     """Check the document that a page shows at the end.
 
     Args:
         url: The document's URL.
         status: Its HTTP status, if known; for an error page of the browser, that of the response it replaces.
         session: The session of the job.
-        failed_url: The latest request of a document that failed, if any.
+        failed_url: The URL for which the browser shows an error page, if known.
+        reason: The browser's reason, if known.
 
     Raises:
         ExecutionFailed: It is an error page of the browser or of the proxy, or its status is 400 or above.
@@ -114,7 +119,10 @@ def check_document(url: str, status: int | None, session: ProxySession, failed_u
             raise hop_failed(operation, hop)
         if status is not None and status >= 400:
             raise failed(f"the last document, {(failed_url or url)[:300]}", classify_status(status))
-        raise failed(operation, BrowserFailure("network", True, "the URL that the page navigated to did not load"))
+        if failed_url is not None and not is_web(failed_url):
+            raise failed("the last document", unsupported_url(failed_url))
+        failure = BrowserFailure("network", True, "the URL that the page navigated to did not load")
+        raise failed(f"the last document, {(failed_url or url)[:300]}", classify(reason) if reason else failure)
     if status is None or status < 400:
         return
     hop = session.failure_at(_authority(url))

@@ -16,22 +16,22 @@ from playwright.async_api import BrowserContext, Error, ProxySettings
 from cogo_dagster.executors.browser import payload
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.devtools import DevTools
-from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line
+from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line, restless
 from cogo_dagster.executors.browser.events import Events, PageEvents
 from cogo_dagster.executors.browser.evidence import save_evidence
 from cogo_dagster.executors.browser.failures import (
     blocked_reasons,
-    check_document,
     failed,
     find_failed_hop,
     hop_failed,
     latest_failed_hop,
+    response_error,
     unreachable_hosts,
 )
 from cogo_dagster.executors.browser.fonts import boxes_note
 from cogo_dagster.executors.browser.headers import browser_cookies
-from cogo_dagster.executors.browser.navigation import diagnose, diagnose_timeout, response_to
-from cogo_dagster.executors.browser.page_state import PageState
+from cogo_dagster.executors.browser.last_document import checked_status
+from cogo_dagster.executors.browser.navigation import diagnose, diagnose_timeout, document_requests, failed_download
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession, describe, perform
 from cogo_dagster.executors.browser.tasks import StepTimeout, ends_within, skip_stacks, unless_broken
@@ -49,6 +49,8 @@ MAX_RESULT_CHARS = 16_000
 
 UNDIAGNOSED = frozenset({"aborted", "invalid_url", "timeout"})
 """Error classes of navigations for which `navigation.py` may find the cause."""
+MIN_NAVIGATIONS = 3
+"""Navigations during a step that timed out, from which they are the cause."""
 CHANGING_ACTIONS = (payload.Click, payload.Fill, payload.Press, payload.Select, payload.WaitFor, payload.Wait)
 """Actions after which a page may have more lazy content."""
 
@@ -257,7 +259,7 @@ class BrowserAttempt:
     async def _step(self, operation: str, work: Coroutine[Any, Any, T]) -> T:
         """Run and time one step, and classify its error."""
         self._operation = operation
-        before, started = latest_failed_hop(self._session), time.monotonic()
+        before, started, changes = latest_failed_hop(self._session), time.monotonic(), self._changes()
         reason: str | None = None
         try:
             return await (work if self._page_session is None else unless_broken(work, self._page_session.events.broken))
@@ -269,14 +271,16 @@ class BrowserAttempt:
             # Playwright raises a plain Exception if its driver ends, sometimes before the process is gone.
             if not (isinstance(error, Error | StepTimeout) or DRIVER_GONE.search(str(error))):
                 raise
-            failure = await self._classify(operation, str(error), before)
+            failure = await self._classify(operation, str(error), before, self._changes() - changes)
             reason = failure.message
             raise failure from error
         finally:
             duration_ms = round((time.monotonic() - started) * 1000)
             self._steps.append(TimedStep(step=operation, duration_ms=duration_ms, error=reason and storable(reason)))
 
-    async def _classify(self, operation: str, message: str, before: HopFailed | None) -> ExecutionFailed:
+    async def _classify(
+        self, operation: str, message: str, before: HopFailed | None, navigations: int
+    ) -> ExecutionFailed:
         failure = self._running.ended() or classify(message)
         if failure.error_class in ("connection", "network"):
             hop = find_failed_hop(self._session, self._request.url, before, self._failed_url())
@@ -285,25 +289,35 @@ class BrowserAttempt:
         broken = self._page_session.events.broken if self._page_session is not None else None
         if broken is not None and broken.done() and self._running.ended() is None:
             failure = classify(broken.result())
-        elif operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
-            failure = await self._diagnose(message) or failure
-        elif failure.error_class == "timeout" and self._page_session is not None and self._running.ended() is None:
-            failure = await diagnose_timeout(self._page_session.events, message) or failure
+        elif (diagnosed := await self._diagnose(operation, message, failure, navigations)) is not None:
+            return diagnosed
         if failure.error_class == "page_crash":
             failure = self._running.cause_of_crash() or failure
         return failed(operation, failure, detail=message)
 
-    async def _diagnose(self, message: str) -> BrowserFailure | None:
-        if self._page_session is None or self._running.ended() is not None:
+    async def _diagnose(
+        self, operation: str, message: str, failure: BrowserFailure, navigations: int
+    ) -> ExecutionFailed | None:
+        """Return the error for a failure whose cause the browser's message does not contain, if it can be found."""
+        page_session = self._page_session
+        if page_session is None or self._running.ended() is not None:
             return None
-        wait_until = re.search(r'waiting until "(\w+)"', message)
-        return await diagnose(
-            self._page_session.events,
-            message,
-            wait_until[1] if wait_until else self._request.wait_until,
-            proxy=self._proxy,
-            session=self._session,
-        )
+        page, events = page_session.page, page_session.events
+        if failure.error_class == "download" and (found := await failed_download(page)) is not None:
+            return response_error(operation, *found)
+        known: BrowserFailure | None = None
+        if operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
+            wait_until = re.search(r'waiting until "(\w+)"', message)
+            state = wait_until[1] if wait_until else self._request.wait_until
+            known = await diagnose(page, events, message, state, proxy=self._proxy, session=self._session)
+        elif failure.error_class == "timeout":
+            known = await diagnose_timeout(page, events, message)
+            if known is None and navigations >= MIN_NAVIGATIONS <= len(await document_requests(page)):
+                known = restless(navigations, message)
+        return failed(operation, known, detail=message) if known is not None else None
+
+    def _changes(self) -> int:
+        return self._page_session.events.changes if self._page_session is not None else 0
 
     def _failed_url(self) -> str | None:
         request = self._page_session.events.failed if self._page_session is not None else None
@@ -312,10 +326,7 @@ class BrowserAttempt:
     async def _result(self, page_session: PageSession) -> Json:
         document = await self._step("title", page_session.last_document())
         url = page_session.page.url
-        status = await _last_status(page_session, document, url)
-        if page_session.events.broken.done():
-            raise failed(f"the last document, {url[:300]}", classify(page_session.events.broken.result()))
-        check_document(url, status, self._session, self._failed_url())
+        status = await checked_status(page_session, document, url)
         if self._request.trace:
             await self._save_trace()
         # The driver answers in order: the page is closed without waiting for what the driver has recorded of it.
@@ -331,13 +342,6 @@ class BrowserAttempt:
             "extracted": truncated(page_session.extracted),
             **self._record(page_session, seen).model_dump(mode="json", exclude_none=True),
         }
-
-
-async def _last_status(page_session: PageSession, document: PageState, url: str) -> int | None:
-    if url.startswith("chrome-error:"):
-        response = await response_to(page_session.events.failed)
-        return response.status if response is not None else None
-    return (document.status or page_session.status) if url.startswith("http") else None
 
 
 def truncated(extracted: dict[str, Json]) -> Json:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from playwright.async_api import Error, FloatRect, Locator, Page
 from playwright.async_api import TimeoutError as PlaywrightTimeout
@@ -14,13 +14,15 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES
 from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.page_state import PageState
-from cogo_dagster.executors.browser.tasks import StepTimeout, with_timeout
+from cogo_dagster.executors.browser.tasks import StepTimeout, begin, with_timeout
 from cogo_dagster.executors.browser.transport import reply_bytes
 
 MAX_SCREENSHOT_PX: Final = 60_000
 """Maximum height. Chromium 156 renders 60,000 px correctly; of 100,000 px a part is blank or repeated."""
 MAX_SCREENSHOT_AREA: Final = 128_000_000
 """Maximum number of pixels: each takes four bytes in the browser, and four more during compression."""
+LEFT_SECONDS: Final = 1
+"""How long to wait for the picture of a page that has navigated away: Chromium sometimes never returns it."""
 READY_TIMEOUT_MS: Final = 10_000
 """How long to wait for a page to be ready; a font that never loads delays the screenshot."""
 
@@ -37,6 +39,7 @@ async def capture_page(
     state: PageState,
     clip: FloatRect | None,
     *,
+    left: "asyncio.Future[None]",
     requested: Capturing | None = None,
     full_page: bool,
     timeout_ms: int,
@@ -45,6 +48,7 @@ async def capture_page(
 
     Args:
         clip: A part of the page; None for the window, or for the whole page with *full_page*.
+        left: Resolves when the page navigates away.
         requested: What `capture_if_possible` returns for the window, if it was requested together with the state.
 
     Raises:
@@ -52,7 +56,7 @@ async def capture_page(
     """
     with _whole_timeout(timeout_ms):
         if state.settled and len(page.frames) == 1:
-            png = await with_timeout(requested or capture_if_possible(devtools, clip), timeout_ms / 1000)
+            png = await _unless_left(requested or begin(capture_if_possible(devtools, clip)), left, timeout_ms / 1000)
             if png is not None:
                 return png, False
         ready_ms = min(timeout_ms / 2, READY_TIMEOUT_MS)
@@ -65,8 +69,21 @@ async def capture_page(
             return await with_timeout(devtools.capture(clip), (timeout_ms - ready_ms) / 1000), True
 
 
+async def _unless_left(capturing: Capturing, left: "asyncio.Future[None]", timeout_seconds: float) -> bytes | None:
+    """Return the picture, or None if the page has navigated away and the picture does not arrive."""
+    waiting: set[asyncio.Future[Any]] = {capturing, left}
+    await asyncio.wait(waiting, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+    if left.done() and not capturing.done():
+        await asyncio.wait({capturing}, timeout=LEFT_SECONDS)
+    if capturing.done():
+        return capturing.result()
+    if left.done():
+        return None
+    raise StepTimeout(f"Timeout {timeout_seconds * 1000:.0f}ms exceeded.")
+
+
 async def capture_whole_page(
-    page: Page, devtools: DevTools, state: PageState, timeout_ms: int
+    page: Page, devtools: DevTools, state: PageState, timeout_ms: int, left: "asyncio.Future[None]"
 ) -> tuple[bytes, bool, int]:
     """Capture the page as far down as the limits of the browser and of an artifact permit.
 
@@ -83,7 +100,7 @@ async def capture_whole_page(
 
     async def take() -> tuple[bytes, bool]:
         left_ms = max(int((deadline - time.monotonic()) * 1000), 1)
-        return await capture_page(page, devtools, state, clip, full_page=True, timeout_ms=left_ms)
+        return await capture_page(page, devtools, state, clip, left=left, full_page=True, timeout_ms=left_ms)
 
     with _whole_timeout(timeout_ms):
         try:

@@ -15,8 +15,10 @@ from cogo_dagster.executors.browser.errors import NAVIGATED_AWAY
 from cogo_dagster.executors.browser.events import Events
 from cogo_dagster.executors.browser.failures import response_error, response_failure
 from cogo_dagster.executors.browser.navigation import replaced_response
-from cogo_dagster.executors.browser.page_state import PageState, in_one_document, page_state
+from cogo_dagster.executors.browser.page_scripts import SCROLL, VALUES
+from cogo_dagster.executors.browser.page_state import TRIES, PageState, in_one_document, page_state
 from cogo_dagster.executors.browser.screenshots import (
+    LEFT_SECONDS,
     Capturing,
     capture_element,
     capture_if_possible,
@@ -37,38 +39,6 @@ MAX_MATCHES = 1_000
 MAX_TEXT_CHARS = 100_000
 BOM: Final = b"\xef\xbb\xbf"
 """Written before page.html: the document may declare another encoding, and the mark takes precedence over it."""
-
-_VALUES = """(elements, [attribute, limit, chars]) => {
-    const values = []
-    for (let at = 0; at < elements.length && at < limit; at++) {
-        const value = attribute === null ? elements[at].innerText : elements[at].getAttribute(attribute)
-        const cut = typeof value === 'string' ? value.slice(0, chars) : null
-        values[at] = typeof cut === 'string' ? cut : null
-    }
-    return [elements.length, values]
-}"""
-"""The number of elements, and values within the limits, so that the page need not be transferred as a whole.
-
-Only strings are returned: the functions of a page may return anything.
-"""
-
-_SCROLL = """async ([limitMs, limitPx]) => {
-    const end = performance.now() + limitMs, pause = ms => new Promise(done => setTimeout(done, ms));
-    const root = document.scrollingElement || document.documentElement;
-    const go = y => scrollTo({left: 0, top: y, behavior: "instant"});
-    for (let y = 0; y < Math.min(root.scrollHeight, limitPx) && performance.now() < end; y += innerHeight) {
-        go(y);
-        await pause(50);
-    }
-    go(Math.min(root.scrollHeight, limitPx));
-    await pause(50);
-    const whole = root.scrollHeight <= limitPx && performance.now() < end;
-    const waiting = () => [...document.images].some(image => !image.complete && image.getClientRects().length);
-    while (waiting() && performance.now() < end) await pause(50);
-    go(0);
-    await pause(50);
-    return [whole, !waiting()];
-}"""
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +103,7 @@ class PageSession:
         limit_px = max_height(1)
 
         async def scroll() -> Any:
-            return await with_timeout(self.page.evaluate(_SCROLL, [limit_ms, limit_px]), timeout_ms / 1000)
+            return await with_timeout(self.page.evaluate(SCROLL, [limit_ms, limit_px]), timeout_ms / 1000)
 
         whole, loaded = await in_one_document(self.page, scroll, timeout_ms)
         if not whole:
@@ -181,9 +151,11 @@ class PageSession:
         frames use CPU time until it is closed.
         """
         requested: Capturing | None = None
+        left = self.events.next_change
 
         def request_more() -> None:
-            nonlocal requested
+            nonlocal requested, left
+            left = self.events.next_change
             requested = begin(capture_if_possible(self.devtools, None))
             if self.finishing and self.saves_html:
                 self._requested = self.events.changes, begin(self.page.content())
@@ -192,14 +164,15 @@ class PageSession:
         state = await self._look_unless_navigating(timeout_ms, request_more if at_once else None)
         if not state.settled:
             self._requested = None
-        return await capture_page(
-            self.page, self.devtools, state, None, requested=requested, full_page=False, timeout_ms=timeout_ms
-        )
+        left = left if requested is not None else self.events.next_change
+        what = (self.page, self.devtools, state, None)
+        return await capture_page(*what, left=left, requested=requested, full_page=False, timeout_ms=timeout_ms)
 
     async def _whole_page(self, name: str, timeout_ms: int) -> tuple[bytes, bool]:
         """Capture the page as far down as possible; as `capture_page`."""
         state = await self._look_unless_navigating(timeout_ms)
-        png, early, shown = await capture_whole_page(self.page, self.devtools, state, timeout_ms)
+        left = self.events.next_change
+        png, early, shown = await capture_whole_page(self.page, self.devtools, state, timeout_ms, left)
         if shown < state.height:
             self.note(f"{name}.png shows the upper {shown} of {state.height} pixels.")
         return png, early
@@ -232,7 +205,16 @@ class PageSession:
                 content = await task
                 if changes == self.events.changes:
                     return content
-        return await self.page.content()
+        for tries_left in reversed(range(TRIES)):
+            left = self.events.next_change
+            try:
+                return await self.page.content()
+            except Error as error:
+                if not tries_left or not NAVIGATED_AWAY.search(error.message):
+                    raise
+            await asyncio.wait({left}, timeout=LEFT_SECONDS)
+            await self.page.wait_for_load_state("domcontentloaded", timeout=self.timeout_ms)
+        raise AssertionError
 
     def note(self, text: str) -> None:
         """Add a note, unless it is there already."""
@@ -327,7 +309,7 @@ async def _extract(page_session: PageSession, step: payload.Extract, timeout_ms:
     await locator.first.wait_for(state="attached", timeout=timeout_ms)
     if not step.all:
         locator = locator.first
-    reading = locator.evaluate_all(_VALUES, [step.attribute, MAX_MATCHES, MAX_TEXT_CHARS])
+    reading = locator.evaluate_all(VALUES, [step.attribute, MAX_MATCHES, MAX_TEXT_CHARS])
     match await with_timeout(reading, timeout_ms / 1000):
         case [int() as matches, [_, *_] as values]:
             pass
