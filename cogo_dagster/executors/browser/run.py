@@ -245,7 +245,7 @@ class BrowserAttempt:
         """Return the steps that save artifacts at the end; all of them run even if one fails."""
         request, timeout_ms = self._request, self._timeout_ms
         steps: list[tuple[bool | None, str, Work]] = [
-            (True, "extract", page_session.save_extracted),
+            (bool(page_session.extracted), "extract", page_session.save_extracted),
             (
                 request.screenshot,
                 "screenshot",
