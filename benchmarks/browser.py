@@ -3,10 +3,10 @@
 Rates and CPU time per job of the worker, of the loop, and of the loop behind a forward proxy that checks nothing, on
 several kinds of pages. CPU time is that of all processes of a side; the site's is not included.
 In a round all sides are started, and then run a few jobs in turns, while the others wait. The speed of a shared machine
-changes within seconds, so that turns must be short, and a round has several. The order is reversed after each turn. A
-job of the worker ends with its settlement. Prints the targets and all sides, and writes the numbers to the folder
-`results`; takes about thirteen minutes on two idle cores. `benchmarks.browser_memory` has the memory of one worker over
-many jobs.
+changes within seconds, so that turns must be short; and one start of a browser is slower than another, so that there
+must be many rounds. The order is reversed after each turn. A job of the worker ends with its settlement. Prints the
+targets and all sides, and writes the numbers to the folder `results`; takes about twenty minutes on two idle cores.
+`benchmarks.browser_memory` has the memory of one worker over many jobs.
 """
 
 import argparse
@@ -128,11 +128,14 @@ class _Running:
 
     def __init__(self, side: Peer, dsn: str, stack: ExitStack) -> None:
         self._program = stack.enter_context(Program(side, "worker", dsn, in_turns=True))
+        self._jobs, self._seconds = 0, 0.0
+        self._cpu: Counter[str] = Counter()
+
+    def warm_up(self) -> None:
+        """Wait for the start, and run the first jobs, in which a browser fills its caches."""
         self._program.wait_until_ready()
         self._program.go()
         self._run(WARM_UP_JOBS)
-        self._jobs, self._seconds = 0, 0.0
-        self._cpu: Counter[str] = Counter()
 
     def run_turn(self, jobs: int) -> None:
         """Run a turn of *jobs* jobs; what the program does while it waits for its next turn is not measured."""
@@ -158,14 +161,17 @@ class _Running:
 
 
 def _measure(server: BenchServer, sides: Sequence[Peer], turns: int, jobs: int) -> dict[str, Measured]:
-    """Run all sides in turns; the first jobs, in which a browser fills its caches, do not count."""
+    """Run all sides in turns."""
     reap_orphans()
     with ExitStack() as stack:
         running = {}
         for side in sides:
             dsn = stack.enter_context(server.clone(template(server, side)))
-            enqueue(side, dsn, WARM_UP_JOBS + turns * jobs)
+            if side.environment["BENCHMARK_BROWSER"] == "worker":
+                enqueue(side, dsn, WARM_UP_JOBS + turns * jobs)
             running[side.name] = _Running(side, dsn, stack)
+        for one in running.values():
+            one.warm_up()
         for turn in range(turns):
             for one in list(running.values())[:: 1 if turn % 2 == 0 else -1]:
                 one.run_turn(jobs)
@@ -207,8 +213,8 @@ def _median(values: Sequence[float], form: str) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--turns", type=int, default=4, help="turns of a side in a round")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--turns", type=int, default=2, help="turns of a side in a round")
     parser.add_argument("--jobs", type=int, default=16, help="jobs per turn")
     parser.add_argument("--pages", nargs="+", choices=(*KINDS, "quiet", "noisy"), default=KINDS)
     parser.add_argument("--sides", nargs="+", choices=tuple(SIDES), default=DEFAULT_SIDES)
