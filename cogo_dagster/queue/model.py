@@ -138,19 +138,29 @@ def family_of(type: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFile:
-    """A local file produced by an executor, to be uploaded.
+    """A local file produced by an executor, to be uploaded, or the content of a small one.
 
     Attributes:
         name: Display name, unique within the attempt (`screenshot.png`); not a path in the store.
         content_type: MIME type.
         path: The local file; the worker deletes its folder after the upload.
         cache_key: Identifies the original that the file is a copy of, for later look-ups; at most 200 characters.
+        content: The bytes, if there is no file; only the extension of `path` is used then.
     """
 
     name: str
     content_type: str
     path: Path
     cache_key: str | None = None
+    content: bytes | None = field(default=None, repr=False)
+
+    def read_bytes(self) -> bytes:
+        """Return the content.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        return self.path.read_bytes() if self.content is None else self.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ def job_of(payload: T, type: str = "browser") -> Job[T]:
 
 def artifact(found: ExecutionResult | ExecutionFailed, name: str) -> bytes:
     """Return the content of one artifact."""
-    return next(file.path for file in found.artifacts if file.name == name).read_bytes()
+    return next(file for file in found.artifacts if file.name == name).read_bytes()
 
 
 def names(found: ExecutionResult | ExecutionFailed) -> set[str]:

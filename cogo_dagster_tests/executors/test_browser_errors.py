@@ -8,6 +8,7 @@ import pytest
 from cogo_dagster.executors.browser.artifacts import MAX_FILE_BYTES, MAX_FILES, ArtifactCollector
 from cogo_dagster.executors.browser.errors import classify, classify_status
 from cogo_dagster.formatting.browser_evidence import FILE_NAME
+from cogo_dagster.queue.artifacts.files import MAX_KEPT_BYTES
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.retry_after import retry_after_seconds
 
@@ -102,7 +103,7 @@ def test_retry_after_is_parsed_in_both_forms(value: str, seconds: float | None) 
 
 def test_artifacts_are_limited(tmp_path: Path) -> None:
     """Artifacts that are too large or too many fail permanently and leave no file behind."""
-    collector = ArtifactCollector(tmp_path)
+    collector = ArtifactCollector(lambda: tmp_path)
     with pytest.raises(
         ExecutionFailed, match=r"big\.png has 26,214,401 bytes; the limit for an artifact is 26,214,400"
     ):
@@ -122,13 +123,13 @@ def test_artifacts_are_limited(tmp_path: Path) -> None:
 
 def test_an_artifact_replaces_one_of_the_same_name(tmp_path: Path) -> None:
     """A file that a step and the collection of evidence both save is one artifact: names of a job are unique."""
-    collector = ArtifactCollector(tmp_path)
+    collector = ArtifactCollector(lambda: tmp_path)
     collector.add("page.html", b"x" * (MAX_FILE_BYTES - 1))
     collector.add("page.html", b"later")
     collector.path("trace.zip").write_bytes(b"x")
     collector.take("trace.zip")
     collector.take("trace.zip")
-    assert [(file.name, file.path.read_bytes()) for file in collector.files] == [
+    assert [(file.name, file.read_bytes()) for file in collector.files] == [
         ("page.html", b"later"),
         ("trace.zip", b"x"),
     ]
@@ -136,12 +137,32 @@ def test_an_artifact_replaces_one_of_the_same_name(tmp_path: Path) -> None:
 
 def test_artifacts_do_not_change_after_the_attempt(tmp_path: Path) -> None:
     """A call that is still running when its attempt has ended changes no file that is being uploaded."""
-    collector = ArtifactCollector(tmp_path)
+    collector = ArtifactCollector(lambda: tmp_path)
     collector.add("page.html", b"x")
     [kept] = collector.finish()
     collector.discard("page.html")
     for name in ("page.html", "screenshot.png"):
         with pytest.raises(ExecutionFailed, match=f"The attempt ended before {name} was saved"):
             collector.add(name, b"y")
-    assert kept.path.read_bytes() == b"x"
-    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+    assert kept.read_bytes() == b"x"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_small_artifacts_need_no_folder(tmp_path: Path) -> None:
+    """Artifacts are kept in memory up to 8 MiB in total, and the others are files."""
+    asked: list[Path] = []
+
+    def folder() -> Path:
+        asked.append(tmp_path)
+        return tmp_path
+
+    collector = ArtifactCollector(folder)
+    collector.add("screenshot.png", bytes(MAX_KEPT_BYTES - 10))
+    collector.add("page.html", b"x" * 10)
+    assert asked == []
+    collector.add("page.pdf", b"y")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.pdf"]
+    collector.discard("screenshot.png")
+    collector.discard("page.pdf")
+    assert [file.read_bytes() for file in collector.finish()] == [b"x" * 10]
+    assert list(tmp_path.iterdir()) == []

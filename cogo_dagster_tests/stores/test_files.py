@@ -28,6 +28,15 @@ def artifact(path: Any, name: Any = "note.txt", content_type: Any = "text/plain"
     return ArtifactFile(name, content_type, path, cache_key)
 
 
+def test_content_needs_no_file(queue: Queue, tmp_path: Path) -> None:
+    """Bytes that an executor returns are uploaded without a file, with the extension of the path."""
+    store = FolderStore(tmp_path / "store")
+    made = ArtifactFile("note", "text/plain", Path("missing.txt"), content=b"hello")
+    [row] = upload_artifacts(queue, store, running_job(queue), [made])
+    assert (row["size_bytes"], row["extension"]) == (5, "txt")
+    assert Path(row["address"]).read_bytes() == b"hello"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -58,6 +67,7 @@ def artifact(path: Any, name: Any = "note.txt", content_type: Any = "text/plain"
         ([artifact(Path("note.txt"), content_type="텍스트")], "needs a MIME type"),
         ([artifact(Path("note.txt"), content_type="x" * 300)], "needs a MIME type"),
         ([artifact(Path("note.txt"), cache_key="x" * 201)], "cache key"),
+        ([ArtifactFile("note.txt", "text/plain", Path("note.txt"), content="x")], "must be bytes, not str"),  # type: ignore[arg-type]
         ([artifact(Path("note.txt"), cache_key=7)], "cache key"),
     ],
 )

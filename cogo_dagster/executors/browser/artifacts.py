@@ -1,9 +1,11 @@
 """Collects the artifacts of one attempt and enforces their limits, from which evidence.json is exempt."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from cogo_dagster.formatting.browser_evidence import FILE_NAME
+from cogo_dagster.queue.artifacts.files import MAX_KEPT_BYTES
 from cogo_dagster.queue.executor import ExecutionFailed
 from cogo_dagster.queue.model import ArtifactFile, Json
 from cogo_dagster.text import storable_json
@@ -22,13 +24,13 @@ CONTENT_TYPES = {
 
 
 class ArtifactCollector:
-    """Collects artifacts in a folder.
+    """Collects artifacts in memory, up to the size that an upload keeps there, and the others in a folder.
 
     Args:
-        folder: The empty, private folder that they are written to.
+        folder: Returns the private folder, which is created when it is needed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Callable[[], Path]) -> None:
         self._folder = folder
         self.files: list[ArtifactFile] = []
         self._sizes: dict[str, int] = {}
@@ -38,7 +40,7 @@ class ArtifactCollector:
         return any(file.name == name for file in self.files)
 
     def add(self, name: str, content: bytes) -> None:
-        """Write an artifact; its content type follows from the file extension.
+        """Add an artifact; its content type follows from the file extension.
 
         It replaces an artifact of this name: at the time limit, a step that saves a file may end while the evidence is
         collected.
@@ -47,8 +49,13 @@ class ArtifactCollector:
             ExecutionFailed: A limit would be exceeded (`artifact_limit`, permanent), or the attempt has ended.
         """
         self._check(name, len(content))
-        (self._folder / name).write_bytes(content)
-        self._record(name, len(content))
+        self._forget(name)
+        if sum(len(file.content or b"") for file in self.files) + len(content) <= MAX_KEPT_BYTES:
+            self._record(name, len(content), Path(name), content)
+            return
+        path = self.path(name)
+        path.write_bytes(content)
+        self._record(name, len(content), path)
 
     def add_json(self, name: str, value: Json) -> None:
         """Write a JSON artifact; characters that cannot be stored are replaced."""
@@ -56,7 +63,7 @@ class ArtifactCollector:
 
     def path(self, name: str) -> Path:
         """Return where a tool should write *name* before `take` is called."""
-        return self._folder / name
+        return self._folder() / name
 
     def take(self, name: str) -> None:
         """Add a file that a tool wrote to `path(name)`; it is deleted if it exceeds a limit.
@@ -70,7 +77,8 @@ class ArtifactCollector:
         except ExecutionFailed:
             self.path(name).unlink()
             raise
-        self._record(name, size_bytes)
+        self._forget(name)
+        self._record(name, size_bytes, self.path(name))
 
     def finish(self) -> tuple[ArtifactFile, ...]:
         """Return the artifacts; calls that are still running must not change the files any more."""
@@ -81,9 +89,9 @@ class ArtifactCollector:
         """Delete an artifact, if there is one."""
         found = next((file for file in self.files if file.name == name), None)
         if found is not None and not self._finished:
-            self.files.remove(found)
-            del self._sizes[name]
-            found.path.unlink()
+            self._forget(name)
+            if found.content is None:
+                found.path.unlink()
 
     def _check(self, name: str, size_bytes: int) -> None:
         if self._finished:
@@ -98,9 +106,12 @@ class ArtifactCollector:
         if sum(others.values()) + size_bytes > MAX_TOTAL_BYTES:
             raise _limit(f"With {name}, the job's artifacts would exceed {MAX_TOTAL_BYTES:,} bytes.")
 
-    def _record(self, name: str, size_bytes: int) -> None:
+    def _forget(self, name: str) -> None:
         self.files = [file for file in self.files if file.name != name]
-        self.files.append(ArtifactFile(name, CONTENT_TYPES[Path(name).suffix], self._folder / name))
+        self._sizes.pop(name, None)
+
+    def _record(self, name: str, size_bytes: int, path: Path, content: bytes | None = None) -> None:
+        self.files.append(ArtifactFile(name, CONTENT_TYPES[path.suffix], path, content=content))
         self._sizes[name] = size_bytes
 
 

@@ -150,7 +150,7 @@ class BrowserExecutor(Executor, family="browser"):
                 `{"forced": true, "error": …}` instead.
             Interrupted: The browser ended because the worker was being stopped.
         """
-        collector = ArtifactCollector(workspace.folder)
+        collector = ArtifactCollector(lambda: workspace.folder)
         try:
             result = await self._attempt(job, collector, workspace.ends_soon)
             await self._clean(collector)

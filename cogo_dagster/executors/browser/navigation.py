@@ -25,6 +25,8 @@ from cogo_dagster.net.proxy import ForwardProxy, ProxySession
 
 REFETCH_TIMEOUT_SECONDS = 5
 MAX_BYTES = 1_000_000
+MANY_NAVIGATIONS = 3
+"""Navigations during a step that timed out, from which they are the cause."""
 _ADDRESS = re.compile(r" at (https?://\S+)")
 _UNDIAGNOSED = re.compile(
     r"ERR_(ABORTED|UNSAFE_REDIRECT|INVALID_REDIRECT|UNSAFE_PORT|UNKNOWN_URL_SCHEME|DISALLOWED_URL_SCHEME)"
@@ -103,7 +105,7 @@ async def without_document(page: Page, events: Events, message: str) -> BrowserF
     if request.url == events.download:
         return BrowserFailure("download", False, f"{target}it is a download, not a page")
     if is_pending(request):
-        return no_response(request.url, message)
+        return no_response(request.url, message) if request.url != page.url else None  # a page may reload endlessly
     response = request.existing_response
     if response is None or response.status not in NO_DOCUMENT:
         return None
@@ -156,7 +158,8 @@ def _leads_to_unsafe_port(message: str, address: re.Match[str] | None, failed_ur
 async def _late(page: Page, events: Events, message: str, wait_until: str) -> BrowserFailure | None:
     if not events.navigations:
         return None
-    return await without_document(page, events, message) or unsettled(wait_until, events.navigations, message)
+    known = await without_document(page, events, message) if events.navigations < MANY_NAVIGATIONS else None
+    return known or unsettled(wait_until, events.navigations, message)
 
 
 async def _refetch(url: str, proxy: ForwardProxy, session: ProxySession) -> BrowserFailure | None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from playwright.async_api import BrowserContext, Error, ProxySettings
 
-from cogo_dagster.executors.browser import payload
+from cogo_dagster.executors.browser import navigation, payload
 from cogo_dagster.executors.browser.artifacts import ArtifactCollector
 from cogo_dagster.executors.browser.devtools import DevTools
 from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, classify, first_line, restless
@@ -31,7 +31,6 @@ from cogo_dagster.executors.browser.failures import (
 from cogo_dagster.executors.browser.fonts import boxes_note
 from cogo_dagster.executors.browser.headers import browser_cookies
 from cogo_dagster.executors.browser.last_document import checked_status
-from cogo_dagster.executors.browser.navigation import diagnose, diagnose_timeout, document_requests, failed_download
 from cogo_dagster.executors.browser.process import RunningBrowser
 from cogo_dagster.executors.browser.steps import PageSession, describe, perform
 from cogo_dagster.executors.browser.tasks import StepTimeout, ends_within, skip_stacks, unless_broken
@@ -49,8 +48,6 @@ MAX_RESULT_CHARS = 16_000
 
 UNDIAGNOSED = frozenset({"aborted", "invalid_url", "timeout"})
 """Error classes of navigations for which `navigation.py` may find the cause."""
-MIN_NAVIGATIONS = 3
-"""Navigations during a step that timed out, from which they are the cause."""
 CHANGING_ACTIONS = (payload.Click, payload.Fill, payload.Press, payload.Select, payload.WaitFor, payload.Wait)
 """Actions after which a page may have more lazy content."""
 
@@ -303,17 +300,18 @@ class BrowserAttempt:
         if page_session is None or self._running.ended() is not None:
             return None
         page, events = page_session.page, page_session.events
-        if failure.error_class == "download" and (found := await failed_download(page)) is not None:
+        if failure.error_class == "download" and (found := await navigation.failed_download(page)) is not None:
             return response_error(operation, *found)
         known: BrowserFailure | None = None
         if operation.startswith("goto ") and failure.error_class in UNDIAGNOSED:
             wait_until = re.search(r'waiting until "(\w+)"', message)
             state = wait_until[1] if wait_until else self._request.wait_until
-            known = await diagnose(page, events, message, state, proxy=self._proxy, session=self._session)
+            known = await navigation.diagnose(page, events, message, state, proxy=self._proxy, session=self._session)
         elif failure.error_class == "timeout":
-            known = await diagnose_timeout(page, events, message)
-            if known is None and navigations >= MIN_NAVIGATIONS <= len(await document_requests(page)):
+            if navigations >= navigation.MANY_NAVIGATIONS <= len(await navigation.document_requests(page)):
                 known = restless(navigations, message)
+            else:
+                known = await navigation.diagnose_timeout(page, events, message)
         return failed(operation, known, detail=message) if known is not None else None
 
     def _changes(self) -> int:

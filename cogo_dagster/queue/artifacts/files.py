@@ -131,6 +131,8 @@ def checked_artifact(file: ArtifactFile, workspace: Path | None = None, max_kept
     if not isinstance(value, ArtifactFile):
         raise ArtifactRejected(f"An artifact must be an ArtifactFile, not {_type(value)}.")
     _check_fields(value)
+    if value.content is not None:
+        return CheckedArtifact(value, _kept(value.path, value.content))
     try:
         path = _inside(value.path, workspace)
     except (ValueError, RuntimeError) as error:  # U+0000 in the path, a loop of links
@@ -162,13 +164,16 @@ def _measured(path: Path, max_kept_bytes: int) -> LocalFile:
     with _opened(path) as read:
         size_bytes = os.fstat(read.fileno()).st_size
         if size_bytes <= max_kept_bytes:
-            content = b"".join(_chunks(read, size_bytes))
-            return LocalFile(path, size_bytes, hashlib.sha256(content).hexdigest(), None, content)
+            return _kept(path, b"".join(_chunks(read, size_bytes)))
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         for chunk in _chunks(read, size_bytes):
             sha256.update(chunk)
             md5.update(chunk)
     return LocalFile(path, size_bytes, sha256.hexdigest(), md5.hexdigest())
+
+
+def _kept(path: Path, content: bytes) -> LocalFile:
+    return LocalFile(path, len(content), hashlib.sha256(content).hexdigest(), None, content)
 
 
 def _check_fields(file: ArtifactFile) -> None:
@@ -186,6 +191,9 @@ def _check_fields(file: ArtifactFile) -> None:
     path: object = file.path
     if not isinstance(path, Path):
         raise ArtifactRejected(f"The path of the artifact {name!r} must be a pathlib.Path, not {_type(path)}.")
+    content: object = file.content
+    if not isinstance(content, bytes | None):
+        raise ArtifactRejected(f"The content of the artifact {name!r} must be bytes, not {_type(content)}.")
     key: object = file.cache_key
     if key is not None and not (isinstance(key, str) and len(key) <= _MAX_KEY_CHARACTERS):
         raise ArtifactRejected(f"The cache key of {name!r} must be text of at most {_MAX_KEY_CHARACTERS} characters.")

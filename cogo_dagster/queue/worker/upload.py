@@ -57,7 +57,7 @@ class Uploader:
                 else:
                     held.settlement = settlement
                     self._settler.enqueue_result(held)
-                if held.workspace is not None:
+                if held.workspace is not None and held.workspace.used:
                     await self._state.calls.once(held.workspace.remove)
             finally:
                 self._waiting.task_done()
