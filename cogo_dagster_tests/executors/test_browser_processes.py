@@ -14,7 +14,7 @@ import pytest
 
 from cogo_dagster.executors.browser.driver import scratch_folder
 from cogo_dagster.queue.executor import ExecutionFailed
-from cogo_dagster_tests.executors.bench import WAIT_FOREVER, bench, eventually
+from cogo_dagster_tests.executors.bench import WAIT_FOREVER, Bench, bench, eventually
 from cogo_dagster_tests.executors.site import Site
 from cogo_dagster_tests.processes import command_line, descendants, exists
 
@@ -86,6 +86,40 @@ def worker(site: Site) -> "Iterator[tuple[subprocess.Popen[str], Path]]":
                 yield process, Path(temporary)
             finally:
                 process.kill()
+
+
+POLICY = """
+import contextlib, os
+with contextlib.suppress(OSError):
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+print(os.sched_getscheduler(0))
+"""
+"""Prints the policy that a process of this system has after it has requested the one for batch processes."""
+
+
+def policies_of_threads(pids: list[int]) -> set[int]:
+    """Return the scheduling policies of all threads of the processes."""
+    threads = [int(path.name) for pid in pids for path in Path(f"/proc/{pid}/task").iterdir()]
+    assert len(threads) > 20
+    return {os.sched_getscheduler(thread) for thread in threads}
+
+
+def test_a_browser_is_scheduled_as_batch_processes(shared: Bench) -> None:
+    """Driver, browser and renderers have the policy with all their threads; the worker keeps its own."""
+    possible = int(subprocess.run([sys.executable, "-c", POLICY], check=True, capture_output=True).stdout)
+    before = os.sched_getscheduler(0)
+
+    async def policies_of_a_running_job() -> set[int]:
+        job = asyncio.create_task(shared.attempt({"url": shared.site.url("/wait"), "actions": WAIT_FOREVER}))
+        assert await asyncio.to_thread(shared.site.reached.wait, 20)
+        running = shared.running
+        policies = policies_of_threads(running.processes.pids())
+        job.cancel()
+        await asyncio.wait({job})
+        return policies
+
+    assert shared.do(policies_of_a_running_job()) == {possible}
+    assert os.sched_getscheduler(0) == before
 
 
 def test_a_worker_with_a_signalled_group_works_and_leaves_nothing_when_killed(site: Site) -> None:

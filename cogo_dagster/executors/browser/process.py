@@ -17,6 +17,7 @@ from cogo_dagster.executors.browser.errors import DRIVER_GONE, BrowserFailure, o
 from cogo_dagster.executors.browser.find import BrowserChoice
 from cogo_dagster.executors.browser.memory import ProcessTree, network_process
 from cogo_dagster.executors.browser.options import BrowserOptions
+from cogo_dagster.executors.browser.scheduling import schedule_as_batch
 from cogo_dagster.executors.browser.tasks import begin, ends_within
 from cogo_dagster.executors.browser.transport import start_driver
 from cogo_dagster.executors.errors import ExecutorUnavailable, SandboxUnavailable
@@ -96,6 +97,7 @@ class RunningBrowser:
             with clean_driver(scratch.path):
                 driver = await start_driver()
             driver_pid = read_driver_pid(scratch.path)
+            schedule_as_batch(driver_pid)
             browser = await driver.chromium.launch(
                 executable_path=choice.executable_path,
                 headless=options.headless,
