@@ -179,10 +179,11 @@ class RunningBrowser:
         """End the renderer of a page that uses too much memory; pages of other jobs are in other renderers.
 
         Chromium 156 often crashes if a renderer is killed while it captures the page. Therefore the renderer is only
-        stopped while pages are captured, until its page has been found and closed, which cancels the capture.
+        stopped while pages are captured, or soon will be, until its page has been found and closed, which cancels the
+        capture.
         """
         failure = out_of_memory(used_bytes, limit_bytes)
-        capturing = [page for page in self.pages if page.devtools.capturing]
+        capturing = [page for page in self.pages if page.devtools.capturing or page.finishing]
         if pid in self._stopped_pids:
             return
         if not capturing:

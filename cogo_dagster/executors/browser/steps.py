@@ -234,7 +234,8 @@ class PageSession:
         """Save the page as it would be printed, in the size of its `@page` rule."""
         printing = self.page.pdf(print_background=True, prefer_css_page_size=True)
         try:
-            content = await with_timeout(printing, timeout_ms / 1000)
+            with self.devtools.capture_in_progress():
+                content = await with_timeout(printing, timeout_ms / 1000)
         except Error:
             await asyncio.wait({self.events.broken}, timeout=CRASH_REPORT_SECONDS)  # a crash is the cause to report
             raise
