@@ -65,6 +65,7 @@ def test_an_action_that_leads_to_no_content_fails(shared: Bench, method: str, ac
     ("target", "note"),
     [
         ("mailto:a@b.example", "The page navigated to mailto:a@b.example, which a browser cannot open."),
+        ("/to?ftp://x.example/f", "The page navigated to ftp://x.example/f, which a browser cannot open."),
         ("myapp://open", "The page navigated to myapp://open, which a browser cannot open."),
         ("/status/205", "The server responded with 205 to {}, which has no document."),
     ],
@@ -95,6 +96,15 @@ def test_the_error_page_of_the_browser_has_its_cause(shared: Bench, target: str,
     assert (error.error_class, error.retryable) == (error_class, False)
     assert reason in error.message
     assert "chrome-error" not in error.message
+
+
+@pytest.mark.parametrize("target", ["data:text/html,hi", "about:blank", "file:///etc/passwd"])
+def test_a_click_that_is_redirected_to_another_scheme_is_reported_with_its_url(shared: Bench, target: str) -> None:
+    """The message has the URL to which the server redirects, not the one of the link."""
+    shared.site.pages["/away"] = link(f"/to?{target}")
+    error = shared.fail({"url": shared.site.url("/away"), "actions": CLICK})
+    assert (error.error_class, error.retryable) == ("invalid_url", False)
+    assert f"it redirects to {target}, which a browser cannot open" in error.message
 
 
 @contextmanager

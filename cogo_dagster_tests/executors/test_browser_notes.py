@@ -33,6 +33,7 @@ NOTED = {
         "<button id='{id}' onclick='prompt(\"who?\")'>x</button>",
         "The prompt dialog 'who?' was dismissed",
     ),
+    "file": ("<input id='{id}' type='file'>", "The page opened a file dialog, which stayed empty"),
     "worker": ("<button id='{id}' onclick='navigator.serviceWorker.register(\"/s.js\")'>x</button>", "service worker"),
 }
 """An element by kind of event, and a part of the note."""

@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from playwright.async_api import BrowserContext, Dialog, Download, Error, Frame, Page, Request
+from playwright.async_api import BrowserContext, Dialog, Download, Error, FileChooser, Frame, Page, Request
 
 from cogo_dagster.executors.browser.errors import NO_DOCUMENT, first_line, is_web
 from cogo_dagster.executors.browser.tasks import StepTimeout, begin, with_timeout
@@ -45,6 +45,7 @@ class Events:
     Args:
         page: The page that the steps act on; every other page is a new tab.
         accept_dialogs: Whether alert, confirm and prompt are accepted; `beforeunload` always is.
+        interactive: Whether there are actions on the page: without one, no file dialog opens.
 
     Attributes:
         navigations: The number of documents that the page has shown since `expect`.
@@ -58,7 +59,7 @@ class Events:
             a million values, for example, and serves no other page either.
     """
 
-    def __init__(self, context: BrowserContext, page: Page, *, accept_dialogs: bool) -> None:
+    def __init__(self, context: BrowserContext, page: Page, *, accept_dialogs: bool, interactive: bool) -> None:
         self._page = page
         self._accept = accept_dialogs
         self._notes: dict[str, list[str]] = defaultdict(list)
@@ -80,6 +81,8 @@ class Events:
         page.on("framenavigated", self._navigated)
         page.on("crash", lambda _: self.crash())
         page.on("pageerror", self._page_error)
+        if interactive:
+            page.on("filechooser", self._file_dialog)
 
     def expect(self) -> None:
         """Reset the state before a navigation."""
@@ -163,6 +166,9 @@ class Events:
             self.download = download.url
         name, url = _cut(download.suggested_filename), _cut(download.url)
         self._note("download", f"The download {name} from {url} was not kept.")
+
+    def _file_dialog(self, _: FileChooser) -> None:
+        self._note("file dialog", "The page opened a file dialog, which stayed empty: a job cannot select a file.")
 
     def _page_error(self, error: Error) -> None:
         self._page_errors.append(error)

@@ -1,15 +1,20 @@
 """Checks the document that a page shows at the end of an attempt."""
 
+import re
+
 from cogo_dagster.executors.browser.errors import classify
 from cogo_dagster.executors.browser.failures import check_document, failed, response_error, response_failure
-from cogo_dagster.executors.browser.navigation import last_navigation, response_to, unreachable_url
+from cogo_dagster.executors.browser.navigation import last_navigation, refetch, response_to, unreachable_url
 from cogo_dagster.executors.browser.page_state import PageState
 from cogo_dagster.executors.browser.steps import PageSession
 from cogo_dagster.net.dial import HopFailed
+from cogo_dagster.net.proxy import ForwardProxy
 from cogo_dagster.queue.executor import ExecutionFailed
 
+_REDIRECT = re.compile("ERR_(UNSAFE|INVALID)_REDIRECT")
 
-async def checked_status(page_session: PageSession, document: PageState, url: str) -> int | None:
+
+async def checked_status(page_session: PageSession, document: PageState, url: str, proxy: ForwardProxy) -> int | None:
     """Return the status of the last document, if it has one.
 
     Raises:
@@ -34,6 +39,8 @@ async def checked_status(page_session: PageSession, document: PageState, url: st
     except ExecutionFailed as error:
         if error.error_class == "http_status" and not is_error_page:
             raise await _with_headers(page_session, error, url, status) from error
+        if reason is not None and _REDIRECT.search(reason):
+            raise await _with_target(page_session, error, proxy) from error
         raise
     return status
 
@@ -49,3 +56,12 @@ async def _with_headers(
     if cause is None or isinstance(cause, HopFailed):
         return error
     return response_error(f"the last document, {url[:300]}", cause, response.headers)
+
+
+async def _with_target(page_session: PageSession, error: ExecutionFailed, proxy: ForwardProxy) -> ExecutionFailed:
+    """Return the error with the URL to which the server redirects; a POST is not repeated to find it."""
+    request = page_session.events.failed
+    if request is None or request.method != "GET":
+        return error
+    target = await refetch(request.url, proxy, page_session.session)
+    return failed("the last document", target) if target is not None else error

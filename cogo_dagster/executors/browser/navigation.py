@@ -144,11 +144,11 @@ async def diagnose(
     if late:
         return await _late(page, events, message, wait_until)
     if failed is None:  # the browser reports no failed request for a response without a document
-        return await _refetch(address[1], proxy, session) if address else None
+        return await refetch(address[1], proxy, session) if address else None
     response = await response_to(failed)
     if response is not None:
         return no_document(response.status) if response.status in NO_DOCUMENT else None
-    return await _refetch(failed.url, proxy, session)
+    return await refetch(failed.url, proxy, session)
 
 
 def _leads_to_unsafe_port(message: str, address: re.Match[str] | None, failed_url: str) -> bool:
@@ -162,7 +162,8 @@ async def _late(page: Page, events: Events, message: str, wait_until: str) -> Br
     return known or unsettled(wait_until, events.navigations, message)
 
 
-async def _refetch(url: str, proxy: ForwardProxy, session: ProxySession) -> BrowserFailure | None:
+async def refetch(url: str, proxy: ForwardProxy, session: ProxySession) -> BrowserFailure | None:
+    """Request a document over plain HTTP, and return why it leads to no document; None if that is unknown."""
     for _ in range(MAX_REDIRECTS):
         try:
             response = await fetch(

@@ -209,7 +209,7 @@ class BrowserAttempt:
         devtools = DevTools(page)
         if not verified:
             await devtools.authenticate(self._session.username, self._session.password)
-        events = Events(context, page, accept_dialogs=request.dialogs == "accept")
+        events = Events(context, page, accept_dialogs=request.dialogs == "accept", interactive=bool(request.actions))
         self._page_session = PageSession(
             page, devtools, self._session, self._collector, self._timeout_ms, request.wait_until, events
         )
@@ -324,7 +324,7 @@ class BrowserAttempt:
     async def _result(self, page_session: PageSession) -> Json:
         document = await self._step("title", page_session.last_document())
         url = page_session.page.url
-        status = await checked_status(page_session, document, url)
+        status = await checked_status(page_session, document, url, self._proxy)
         if self._request.trace:
             await self._save_trace()
         # The driver answers in order: the page is closed without waiting for what the driver has recorded of it.
