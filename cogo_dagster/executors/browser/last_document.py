@@ -1,6 +1,7 @@
 """Checks the document that a page shows at the end of an attempt."""
 
 import re
+from urllib.parse import urldefrag
 
 from cogo_dagster.executors.browser.errors import classify
 from cogo_dagster.executors.browser.failures import check_document, failed, response_error, response_failure
@@ -27,7 +28,7 @@ async def checked_status(page_session: PageSession, document: PageState, url: st
     status: int | None = None
     if is_error_page:
         failed_url = await unreachable_url(page_session.devtools) or failed_url
-        if events.failed is not None and events.failed.url == failed_url:
+        if events.failed is not None and urldefrag(events.failed.url).url == urldefrag(failed_url or "").url:
             response = await response_to(events.failed)
             status, reason = response.status if response is not None else None, events.failed.failure
     elif url.startswith("http"):
